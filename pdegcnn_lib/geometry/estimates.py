@@ -1,0 +1,123 @@
+r"""Closed-form estimates of the Riemannian distance $d(p_0, p)$ on M2.
+
+Each estimate is even in every half-angle coordinate, as the exact distance is, and is written here by its square,
+which is what the kernels raise to a power: the square is differentiable at p0, its root is not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from pdegcnn_lib.geometry._check import last_axis
+from pdegcnn_lib.geometry.groups import SE2
+from pdegcnn_lib.geometry.metrics import DiagonalMetric, Metric, as_metric
+
+NU = 1.6  # the constant of the sub-Riemannian estimate chosen in the Analysis paper
+
+
+def safe_sqrt(x: Tensor) -> Tensor:
+    """sqrt(x) for x >= 0 whose derivative at 0 is 0 instead of infinity."""
+    zero = x == 0
+    return torch.where(zero, torch.zeros_like(x), torch.sqrt(torch.where(zero, torch.ones_like(x), x)))
+
+
+def _diagonal(metric: Metric, estimate: str) -> tuple[Tensor, Tensor, Tensor]:
+    if not isinstance(metric, DiagonalMetric):
+        raise ValueError(
+            f"{estimate} is defined for diagonal metrics only, got a {type(metric).__name__}; use rho_c or rho_b"
+        )
+    return last_axis("w", metric.w, 3).unbind(-1)
+
+
+def squared_rho_c(p: Tensor, metric: Metric) -> Tensor:
+    """rho_c**2, see `rho_c`."""
+    return metric.squared(SE2.log(p))
+
+
+def squared_rho_b(p: Tensor, metric: Metric) -> Tensor:
+    """rho_b**2, see `rho_b`."""
+    return metric.squared(SE2.half_angle(p))
+
+
+def squared_rho_b_sr(p: Tensor, metric: Metric, nu: float = NU) -> Tensor:
+    """rho_b_sr**2, see `rho_b_sr`."""
+    w_main, _, w_angular = _diagonal(metric, "rho_b_sr")
+    b1, b2, b3 = SE2.half_angle(p).unbind(-1)
+    along = (w_main * b1) ** 2 + (w_angular * b3) ** 2
+    return safe_sqrt((nu * (w_main + w_angular)) ** 4 * b2**2 + along**2)
+
+
+def squared_rho_b_com(p: Tensor, metric: Metric, nu: float = NU) -> Tensor:
+    """rho_b_com**2, see `rho_b_com`."""
+    w_main, w_lateral, w_angular = _diagonal(metric, "rho_b_com")
+    b = SE2.half_angle(p)
+    # A quarter turn of the frame exchanges the main and the lateral axis, so zeta < 1 is the case 1/zeta > 1.
+    swap = w_lateral < w_main
+    b1, b2 = torch.where(swap, b[..., 1], b[..., 0]), torch.where(swap, b[..., 0], b[..., 1])
+    ordered = torch.stack(
+        [torch.minimum(w_main, w_lateral), torch.maximum(w_main, w_lateral), w_angular.expand_as(w_main)],
+        dim=-1,
+    )
+    low, b3 = ordered[..., 0], b[..., 2]
+    lower = (low**2) * (b1**2 + b2**2) + (w_angular * b3) ** 2
+    along = (low * b1) ** 2 + (w_angular * b3) ** 2
+    sub_riemannian = safe_sqrt((nu * (low + w_angular)) ** 4 * b2**2 + along**2)
+    half_angle = along + (ordered[..., 1] * b2) ** 2
+    return torch.maximum(lower, torch.minimum(sub_riemannian, half_angle))
+
+
+SQUARED_ESTIMATES: dict[str, Callable[[Tensor, Metric], Tensor]] = {
+    "rho_c": squared_rho_c,
+    "rho_b": squared_rho_b,
+    "rho_b_sr": squared_rho_b_sr,
+    "rho_b_com": squared_rho_b_com,
+}
+
+
+def squared_estimate(name: str) -> Callable[[Tensor, Metric], Tensor]:
+    """The square of the named estimate as a function (p, metric) -> `[...]`; ValueError for an unknown name."""
+    if name not in SQUARED_ESTIMATES:
+        raise ValueError(f"estimate must be one of {', '.join(SQUARED_ESTIMATES)}, got {name!r}")
+    return SQUARED_ESTIMATES[name]
+
+
+def rho_c(p: Tensor, w: Tensor | Metric) -> Tensor:
+    r"""The logarithmic estimate $\rho_c(p) = \|\log p\|_{\mathcal{G}} = \|(w_i c^i)_i\|$, an upper bound of the distance.
+
+    Shapes: `p [..., 3]`, `w [..., 3]` or a metric, broadcast, -> `[...]`. Pixels and radians.
+    Gradients are finite everywhere; at p0 the subgradient 0 is taken.
+    Raises: ValueError for a wrong shape or a non-positive w. Source: main paper, section 5.2 (logarithmic metric estimate).
+    """
+    return safe_sqrt(squared_rho_c(p, as_metric(w)))
+
+
+def rho_b(p: Tensor, w: Tensor | Metric) -> Tensor:
+    r"""The half-angle estimate $\rho_b(p) = \|(w_i b^i)_i\|$, exact when w_lateral = w_main.
+
+    Globally $\zeta^{-1} d \le \rho_b \le \zeta d$ with $\zeta = w_L/w_M \ge 1$.
+    Shapes, units, gradients and errors as in `rho_c`. Source: Analysis paper (half-angle coordinates).
+    """
+    return safe_sqrt(squared_rho_b(p, as_metric(w)))
+
+
+def rho_b_sr(p: Tensor, w: Tensor | Metric, nu: float = NU) -> Tensor:
+    r"""The sub-Riemannian estimate, the limit of infinite lateral cost; w_lateral does not enter.
+
+    $$\rho_{b,sr}(p)^4 = \big(\nu (w_M + w_A)\big)^4 (b^2)^2 + \big((w_M b^1)^2 + (w_A b^3)^2\big)^2$$
+
+    Shapes, units, gradients and errors as in `rho_c`; diagonal metrics only. Source: Analysis paper.
+    """
+    return safe_sqrt(squared_rho_b_sr(p, as_metric(w), nu))
+
+
+def rho_b_com(p: Tensor, w: Tensor | Metric, nu: float = NU) -> Tensor:
+    r"""The combined estimate $\rho_{b,com} = \max(l, \min(\rho_{b,sr}, \rho_b))$, good for every anisotropy.
+
+    $l = \sqrt{w_M^2(x^2+y^2) + w_A^2\theta^2}$ is a lower bound of the distance when w_lateral >= w_main. For
+    w_lateral < w_main the two axes exchange their roles, which is the same metric seen after a quarter turn.
+    Shapes, units, gradients and errors as in `rho_c`; diagonal metrics only. Source: Analysis paper.
+    """
+    return safe_sqrt(squared_rho_b_com(p, as_metric(w), nu))

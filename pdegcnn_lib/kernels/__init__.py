@@ -1,0 +1,15 @@
+"""The kernels of the theory, sampled on the window of a discrete group convolution."""
+
+from pdegcnn_lib.kernels.morphological import morphological_kernel, morphological_kernel_r2, nu_alpha
+from pdegcnn_lib.kernels.splines import group_kernel, lift_kernel
+from pdegcnn_lib.kernels.window import orientation_angles, relative_elements
+
+__all__ = [
+    "group_kernel",
+    "lift_kernel",
+    "morphological_kernel",
+    "morphological_kernel_r2",
+    "nu_alpha",
+    "orientation_angles",
+    "relative_elements",
+]

@@ -1,0 +1,122 @@
+r"""The morphological kernels that solve dilation and erosion, $k_t^\alpha = \nu_\alpha t^{-1/(2\alpha-1)} \rho^{2\alpha/(2\alpha-1)}$."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from pdegcnn_lib.geometry import Metric, as_metric, squared_estimate
+from pdegcnn_lib.geometry._check import last_axis
+from pdegcnn_lib.kernels.window import Window, check_window, offsets, relative_elements
+
+
+def nu_alpha(alpha: float | Tensor) -> float | Tensor:
+    r"""The constant $\nu_\alpha = (2\alpha - 1)\,(2\alpha)^{-2\alpha/(2\alpha-1)}$ of the morphological kernel.
+
+    It is the Legendre transform of $p \mapsto p^{2\alpha}$ at 1: $\sup_p (p - p^{2\alpha})$. For alpha in (1/2, 1];
+    nu_1 = 1/4. Source: main paper, Theorem 5.21.
+    """
+    return (2 * alpha - 1) * (2 * alpha) ** (-2 * alpha / (2 * alpha - 1))
+
+
+def check_alpha(alpha: float | Tensor) -> float | Tensor:
+    """Return alpha if it lies in [1/2, 1] (a tensor: in (1/2, 1]); raise otherwise."""
+    if isinstance(alpha, Tensor):
+        if not torch.compiler.is_compiling() and not ((alpha > 0.5) & (alpha <= 1)).all():
+            raise ValueError(f"alpha must lie in (1/2, 1] when it is a tensor, got {alpha.detach().tolist()}")
+        return alpha
+    if not isinstance(alpha, int | float) or isinstance(alpha, bool):
+        raise TypeError(f"alpha must be a float or a tensor, got {alpha!r}")
+    if not 0.5 <= alpha <= 1:
+        raise ValueError(f"alpha must lie in [1/2, 1], got {alpha}")
+    return float(alpha)
+
+
+def check_time(t: float) -> float:
+    """Return the time t if it is positive and finite; raise otherwise."""
+    if not isinstance(t, int | float) or isinstance(t, bool):
+        raise TypeError(f"t must be a float, got {t!r}")
+    if not (math.isfinite(t) and t > 0):
+        raise ValueError(f"t must be positive and finite, got {t}")
+    return float(t)
+
+
+def power_law(squared: Tensor, alpha: float | Tensor, t: float = 1.0) -> Tensor:
+    r"""The kernel as a function of the squared distance, $\nu_\alpha t^{-1/(2\alpha-1)} (\rho^2)^{\alpha/(2\alpha-1)}$.
+
+    At alpha = 1/2 it is the flat structuring element of the ball: 0 where rho <= t, +inf outside. A value beyond the
+    range of the dtype is +inf with gradient 0, so that a far tap can never win nor spoil a gradient.
+
+    Shapes: `squared [...]`; `alpha` a float or a tensor that broadcasts against it -> `[...]`.
+    """
+    if not isinstance(alpha, Tensor) and alpha == 0.5:
+        outside = squared > t**2
+        return torch.where(outside, torch.full_like(squared, torch.inf), torch.zeros_like(squared))
+    exponent = alpha / (2 * alpha - 1)
+    scale = nu_alpha(alpha) * t ** (-1 / (2 * alpha - 1))
+    with torch.no_grad():
+        log_value = exponent * torch.log(squared) + (
+            torch.log(scale) if isinstance(scale, Tensor) else math.log(scale)
+        )
+        # The derivative with respect to alpha is the value times a moderate factor: leave it three digits of room.
+        overflow = log_value > math.log(torch.finfo(squared.dtype).max) - 7
+    safe = torch.where(overflow, torch.ones_like(squared), squared)
+    return torch.where(overflow, torch.full_like(squared, torch.inf), scale * safe**exponent)
+
+
+def morphological_kernel(
+    w: Tensor | Metric,
+    *,
+    alpha: float | Tensor,
+    window: Window,
+    orientations: int,
+    t: float = 1.0,
+    estimate: str = "rho_c",
+) -> Tensor:
+    r"""The approximate morphological kernel on M2, sampled analytically at every orientation.
+
+    $$k[c, o, i, j, l] = \nu_\alpha\, t^{-1/(2\alpha-1)}\, \rho\big(q^{-1} p\big)^{2\alpha/(2\alpha-1)}$$
+
+    with $p = (0, 0, \theta_o)$ and q the neighbour at column offset l - KW//2, row offset j - KH//2 and orientation
+    step i - KOr//2. Dilation subtracts it, erosion adds it.
+
+    Shapes: `w [C, 3]` or a metric over C channels; `alpha` a float or `[C]` -> `[C, Or, KOr, KH, KW]`.
+    Units: offsets in pixels and radians, w_main and w_lateral per pixel, w_angular per radian.
+    Raises: ValueError for an alpha outside [1/2, 1], a non-positive w or t, an even window, a window wider than the
+    circle, an unknown estimate. Source: main paper, Definition 5.25; estimates: main and Analysis papers.
+    """
+    metric, alpha, t, rho2 = as_metric(w), check_alpha(alpha), check_time(t), squared_estimate(estimate)
+    reference = metric_tensor(metric, 3)
+    p = relative_elements(window, orientations, dtype=reference.dtype, device=reference.device)
+    if isinstance(alpha, Tensor):
+        alpha = alpha.reshape(-1, 1, 1, 1, 1)
+    return power_law(rho2(p, metric.window_axes(4)), alpha, t)
+
+
+def morphological_kernel_r2(
+    w: Tensor | Metric, *, alpha: float | Tensor, window: tuple[int, int], t: float = 1.0
+) -> Tensor:
+    r"""The morphological kernel on R^2, where the distance is exact: $\rho(x) = \|x\|_{\mathcal{G}}$.
+
+    Shapes: `w [C, 2]` or a metric over C channels -> `[C, KH, KW]`. Otherwise as `morphological_kernel`.
+    """
+    metric, alpha, t = as_metric(w), check_alpha(alpha), check_time(t)
+    k_h, k_w = check_window(window)
+    reference = metric_tensor(metric, 2)
+    like = {"dtype": reference.dtype, "device": reference.device}
+    y, x = torch.meshgrid(offsets(k_h, **like), offsets(k_w, **like), indexing="ij")
+    if isinstance(alpha, Tensor):
+        alpha = alpha.reshape(-1, 1, 1)
+    return power_law(metric.window_axes(2).squared(torch.stack([x, y], dim=-1)), alpha, t)
+
+
+def metric_tensor(metric: Metric, n: int) -> Tensor:
+    """The parameter tensor of a metric over channels, checked to be `[C, n]` (diagonal) or `[C, n, n]` (full)."""
+    tensor = last_axis("w", metric.w if hasattr(metric, "w") else metric.factor, n)
+    rank = 2 if hasattr(metric, "w") else 3
+    if tensor.ndim != rank:
+        expected = f"[C, {n}]" if rank == 2 else f"[C, {n}, {n}]"
+        raise ValueError(f"the metric must have shape {expected}, got {list(tensor.shape)}")
+    return tensor

@@ -1,0 +1,86 @@
+"""The networks of the rotated-digit experiment, for 28 x 28 images and ten classes."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from torch import nn
+
+from pdegcnn_lib.models.registry import register
+from pdegcnn_lib.nn import GroupConvolution, InvariantPool, Lift, PDELayer, Projection, Resample
+
+CLASSES = 10
+TASK = "digits"
+
+
+@register("digits-lenet5", TASK, "LeNet-5, the ordinary CNN of the comparison")
+def lenet5(in_channels: int) -> nn.Module:
+    """LeNet-5 with tanh and max pooling: 44 426 parameters for one channel."""
+    return nn.Sequential(
+        nn.Conv2d(in_channels, 6, 5),
+        nn.Tanh(),
+        nn.MaxPool2d(2),
+        nn.Conv2d(6, 16, 5),
+        nn.Tanh(),
+        nn.MaxPool2d(2),
+        nn.Flatten(),
+        nn.Linear(16 * 4 * 4, 120),
+        nn.Tanh(),
+        nn.Linear(120, 84),
+        nn.Tanh(),
+        nn.Dropout(0.1),
+        nn.Linear(84, CLASSES),
+    )
+
+
+def _lift(in_channels: int, channels: int, orientations: int) -> list[nn.Module]:
+    lift = Lift(in_channels, channels, size=5, orientations=orientations, padding="valid")
+    return [lift, nn.BatchNorm3d(channels), nn.ReLU()]
+
+
+def _head(kind: str, channels: int) -> list[nn.Module]:
+    """The paper's head, which sees positions, or one that pools over space and orientation before the linear layer."""
+    if kind == "flat":
+        return [Resample(5), Projection(), nn.Dropout(0.1), nn.Flatten(), nn.Linear(25 * channels, CLASSES)]
+    return [InvariantPool(), nn.Dropout(0.1), nn.Linear(2 * channels, CLASSES)]
+
+
+@register("digits-gcnn", TASK, "the linear G-CNN of the paper, flat head", head="flat", last=8)
+@register(
+    "digits-gcnn-invariant", TASK, "the linear G-CNN, rotation-invariant head", head="invariant", last=16
+)
+def gcnn(
+    in_channels: int, *, head: str, last: int, orientations: int = 8, window: tuple[int, int, int] = (5, 5, 5)
+) -> nn.Module:
+    """Lift, two linear group convolutions, head: 12 700 parameters for one channel with the flat head.
+
+    Equivariant under roto-translations up to the head; the flat head sees positions and so is not.
+    """
+    body = _lift(in_channels, 6, orientations)
+    for c_in, c_out in ((6, 6), (6, last)):
+        convolution = GroupConvolution(c_in, c_out, window=window, orientations=orientations, padding="valid")
+        body += [convolution, nn.BatchNorm3d(c_out), nn.ReLU()]
+    return nn.Sequential(*body, *_head(head, last))
+
+
+@register("digits-pdegcnn", TASK, "the PDE-G-CNN of the paper, flat head", head="flat", channels=(12, 8))
+@register(
+    "digits-pdegcnn-invariant",
+    TASK,
+    "the PDE-G-CNN, rotation-invariant head",
+    head="invariant",
+    channels=(12, 16, 32),
+)
+def pdegcnn(
+    in_channels: int, *, head: str, channels: tuple[int, ...], orientations: int = 8, **pde: object
+) -> nn.Module:
+    """Lift, PDE layers with a resampling after the first, head: 2 542 parameters for one channel with the flat head.
+
+    Equivariant under roto-translations up to the head, exactly so under quarter turns; with the invariant head the
+    whole network is invariant. Options beyond `orientations` are those of `PDELayer`.
+    """
+    body = _lift(in_channels, 6, orientations)
+    body += [PDELayer(6, channels[0], orientations=orientations, **pde), Resample(14), nn.Dropout3d(0.1)]
+    for c_in, c_out in pairwise(channels):
+        body.append(PDELayer(c_in, c_out, orientations=orientations, **pde))
+    return nn.Sequential(*body, *_head(head, channels[-1]))

@@ -1,0 +1,81 @@
+"""The list of networks: a name, a task, and a function that builds it."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch import nn
+
+from pdegcnn_lib.nn.pde import PDE_OPTIONS
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One network of the list: `builder(in_channels, **fixed, **options)` makes it."""
+
+    name: str
+    task: str
+    summary: str
+    builder: Callable[..., nn.Module]
+    fixed: dict[str, object]
+
+    @property
+    def options(self) -> list[str]:
+        """The names of its options."""
+        parameters = inspect.signature(self.builder).parameters.values()
+        own = [
+            p.name
+            for p in parameters
+            if p.kind is inspect.Parameter.KEYWORD_ONLY and p.name not in self.fixed
+        ]
+        passes_on = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters)
+        return own + ([name for name in PDE_OPTIONS if name not in self.fixed] if passes_on else [])
+
+
+_ENTRIES: dict[str, Entry] = {}
+
+
+def register(name: str, task: str, summary: str, **fixed: object) -> Callable[[Callable], Callable]:
+    """Decorate a builder to enter it under `name`, with some of its arguments `fixed`; one builder may have many names."""
+
+    def enter(builder: Callable[..., nn.Module]) -> Callable[..., nn.Module]:
+        _ENTRIES[name] = Entry(name, task, summary, builder, fixed)
+        return builder
+
+    return enter
+
+
+def names() -> list[str]:
+    """The names of all networks, in the order of the book."""
+    return list(_ENTRIES)
+
+
+def entry(name: str) -> Entry:
+    """The entry of a network; ValueError for an unknown name."""
+    if name not in _ENTRIES:
+        raise ValueError(f"model must be one of {', '.join(_ENTRIES)}, got {name!r}")
+    return _ENTRIES[name]
+
+
+def build(name: str, in_channels: int = 1, **options: object) -> nn.Module:
+    """Build the named network for images of `in_channels` channels.
+
+    Options depend on the network: `orientations`, `window`, `alpha`, `estimate`, `metric`, ... (see `entry(name).options`).
+    Raises: ValueError for an unknown name, option or number of channels.
+    """
+    chosen = entry(name)
+    if not isinstance(in_channels, int) or in_channels < 1:
+        raise ValueError(f"in_channels must be a positive integer, got {in_channels!r}")
+    unknown = set(options) - set(chosen.options)
+    if unknown:
+        raise ValueError(
+            f"{name} takes the options {', '.join(chosen.options) or '(none)'}, got {sorted(unknown)}"
+        )
+    return chosen.builder(in_channels, **chosen.fixed, **options)
+
+
+def parameter_count(model: nn.Module) -> int:
+    """The number of trainable numbers of a network."""
+    return sum(p.numel() for p in model.parameters() if p.requires_grad)

@@ -1,0 +1,54 @@
+"""Resampling and pooling that respect the symmetries of the square grid."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+def nearest_table(size_in: int, size_out: int) -> Tensor:
+    """The nearest-neighbour resampling of one axis as a matrix `[size_out, size_in]`, symmetric under reversal.
+
+    Sample i sits at (i + 1/2) size_in / size_out. Where that falls between two pixels neither is nearer: it takes
+    their mean. Rounding to one side instead would make the result depend on the direction of the axis, and a network
+    with such a step is not equivariant under quarter turns.
+    """
+    if size_in < 1 or size_out < 1:
+        raise ValueError(f"sizes must be at least 1, got {size_in} -> {size_out}")
+    table = torch.zeros(size_out, size_in)
+    for i in range(size_out):
+        # Twice the position in units of 1/size_out: exact integers.
+        cell, rest = divmod((2 * i + 1) * size_in, 2 * size_out)
+        table[i, cell] += 0.5
+        table[i, cell if rest else cell - 1] += 0.5
+    return table
+
+
+class Resample(nn.Module):
+    """Nearest-neighbour resampling to a fixed spatial size, exactly equivariant under quarter turns.
+
+    Shapes: `[..., H, W]` -> `[..., size, size]`. See `nearest_table` for the rule at ties.
+    """
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.size = size
+
+    def forward(self, f: Tensor) -> Tensor:
+        rows = nearest_table(f.shape[-2], self.size).to(f)
+        columns = nearest_table(f.shape[-1], self.size).to(f)
+        return rows @ f @ columns.mT
+
+    def extra_repr(self) -> str:
+        return f"size={self.size}"
+
+
+class InvariantPool(nn.Module):
+    """The mean and the maximum over positions and orientations, features that no roto-translation changes.
+
+    Shapes: `[B, C, Or, H, W]` -> `[B, 2 C]`. Translations leave it unchanged as long as nothing crosses the border.
+    """
+
+    def forward(self, f: Tensor) -> Tensor:
+        flat = f.flatten(2)
+        return torch.cat([flat.mean(-1), flat.amax(-1)], dim=1)

@@ -1,0 +1,100 @@
+"""The operators in plain torch: the readable oracle that every faster backend is held against.
+
+One loop over the taps of the window serves every semiring; autograd differentiates it. Nothing is validated here,
+that is the task of the public functions in `pdegcnn_lib.ops`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+SEMIRINGS = ("max_plus", "min_plus", "linear", "log")
+
+
+def taps(
+    f: Tensor, window: tuple[int, int, int], fill: float
+) -> Iterator[tuple[tuple[int, int, int], Tensor]]:
+    """Every tap (i, j, l) of the window with the input seen through it, `[B, C, Or, H, W]`.
+
+    The orientation axis is periodic; outside the image the input reads `fill`, the semiring's zero.
+    """
+    k_or, k_h, k_w = window
+    height, width = f.shape[-2:]
+    padded = torch.nn.functional.pad(f, (k_w // 2, k_w // 2, k_h // 2, k_h // 2), value=fill)
+    for i in range(k_or):
+        rolled = torch.roll(padded, k_or // 2 - i, dims=2)
+        for j in range(k_h):
+            for m in range(k_w):
+                yield (i, j, m), rolled[..., j : j + height, m : m + width]
+
+
+def semiring_convolution(f: Tensor, k: Tensor, semiring: str) -> Tensor:
+    r"""The group convolution of f with the sampled kernel k over a semiring.
+
+    $$out[b,c,o,y,x] = \bigoplus_{i,j,l} f[b, c, (o+i-KOr/2) \bmod Or, y+j-KH/2, x+l-KW/2] \otimes k[c,o,i,j,l]$$
+
+    with (oplus, otimes) = (max, -) for `max_plus`, (min, +) for `min_plus`, (sum, x) for `linear` and
+    (logsumexp, -) for `log`. The first tap wins a tie and takes the whole gradient. A NaN under a tap spreads.
+    """
+    if semiring in ("max_plus", "min_plus"):
+        return _extremum(f if semiring == "max_plus" else -f, k) * (1 if semiring == "max_plus" else -1)
+    weights = k.movedim((2, 3, 4), (0, 1, 2))[..., None, None]  # [KOr, KH, KW, C, Or, 1, 1]
+    if semiring == "linear":
+        return sum(seen * weights[tap] for tap, seen in taps(f, k.shape[2:], 0.0))
+    if semiring == "log":
+        terms = torch.stack([seen - weights[tap] for tap, seen in taps(f, k.shape[2:], -math.inf)])
+        return torch.logsumexp(terms, dim=0)
+    raise ValueError(f"semiring must be one of {', '.join(SEMIRINGS)}, got {semiring!r}")
+
+
+def _extremum(f: Tensor, k: Tensor) -> Tensor:
+    weights = k.movedim((2, 3, 4), (0, 1, 2))[..., None, None]
+    best = None
+    for tap, seen in taps(f, k.shape[2:], -math.inf):
+        value = seen - weights[tap]
+        # A strict comparison keeps the first of equal taps; a NaN wins and then stays.
+        best = (
+            value
+            if best is None
+            else torch.where((value > best) | (value.isnan() & ~best.isnan()), value, best)
+        )
+    return best
+
+
+def shift(f: Tensor, displacement: Tensor) -> Tensor:
+    r"""The input displaced by a constant vector per channel and orientation, trilinearly interpolated.
+
+    $$out[b,c,o,y,x] = f[b, c, o - ds, y - dy, x - dx], \qquad (dx, dy, ds) = displacement[c, o]$$
+
+    The orientation axis is periodic; spatial coordinates beyond the image are clamped to its border.
+
+    Shapes: `f [B, C, Or, H, W]`, `displacement [C, Or, 3]` in pixels, pixels and orientation steps -> as f.
+    """
+    _, channels, orientations, height, width = f.shape
+    like = {"dtype": f.dtype, "device": f.device}
+    dx, dy, ds = displacement.unbind(-1)
+    grid_o = torch.arange(orientations, **like) - ds  # [C, Or]
+    grid_y = (torch.arange(height, **like) - dy[..., None]).clamp(0, height - 1)  # [C, Or, H]
+    grid_x = (torch.arange(width, **like) - dx[..., None]).clamp(0, width - 1)  # [C, Or, W]
+    channel = torch.arange(channels, device=f.device)[:, None, None, None]
+    out = 0
+    for o, weight_o in _corners(grid_o):
+        for y, weight_y in _corners(grid_y, height):
+            for x, weight_x in _corners(grid_x, width):
+                seen = f[:, channel, (o % orientations)[..., None, None], y[..., None], x[..., None, :]]
+                out = out + seen * (weight_o[..., None, None] * weight_y[..., None] * weight_x[..., None, :])
+    return out
+
+
+def _corners(grid: Tensor, size: int | None = None) -> list[tuple[Tensor, Tensor]]:
+    """The two neighbouring integer positions of a continuous one with their weights."""
+    low = grid.detach().floor()
+    if size is not None:
+        low = low.clamp(max=max(size - 2, 0))
+    high = low + 1 if size is None else (low + 1).clamp(max=size - 1)
+    fraction = grid - low
+    return [(low.long(), 1 - fraction), (high.long(), fraction)]

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 
 def quarter_turn(f: Tensor, turns: int = 1) -> Tensor:
@@ -28,18 +26,6 @@ def quarter_turn(f: Tensor, turns: int = 1) -> Tensor:
             )
         f = torch.roll(f, turns * f.shape[2] // 4, dims=2)
     return torch.rot90(f, -turns, dims=(-2, -1))
-
-
-def rotate(f: Tensor, angle: float) -> Tensor:
-    """The image rotated about its centre by `angle` radians (+x toward +y), bilinear, zero outside: `[B, C, H, W]`."""
-    c, s = math.cos(angle), math.sin(angle)
-    height, width = f.shape[-2:]
-    # affine_grid works in coordinates normalised by the half sizes; out(x) = f(R^-1 x).
-    matrix = torch.tensor(
-        [[c, s * height / width, 0.0], [-s * width / height, c, 0.0]], dtype=f.dtype, device=f.device
-    )
-    grid = functional.affine_grid(matrix.expand(len(f), 2, 3), list(f.shape), align_corners=False)
-    return functional.grid_sample(f, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
 
 
 def relative_error(a: Tensor, b: Tensor) -> float:

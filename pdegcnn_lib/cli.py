@@ -1,0 +1,116 @@
+"""The command line `pdegcnn`: what is here, what can be built, what has been run."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from pdegcnn_lib.data.errors import DataError
+
+
+def _doctor(arguments: argparse.Namespace) -> None:
+    from pdegcnn_lib import doctor
+
+    report = doctor.report()
+    print(json.dumps(report, indent=2) if arguments.json else doctor.as_text(report))
+
+
+def _models(arguments: argparse.Namespace) -> None:
+    from pdegcnn_lib import models
+
+    rows = []
+    for name in models.names():
+        entry = models.entry(name)
+        counts = {str(c): models.parameter_count(models.build(name, c)) for c in (1, 3)}
+        rows.append({"name": name, "task": entry.task, "summary": entry.summary, "parameters": counts})
+    if arguments.json:
+        print(json.dumps(rows, indent=2))
+        return
+    print(f"{'name':<26}{'task':<10}{'1 channel':>10}{'3 channels':>12}  summary")
+    for row in rows:
+        one, three = row["parameters"]["1"], row["parameters"]["3"]
+        print(f"{row['name']:<26}{row['task']:<10}{one:>10}{three:>12}  {row['summary']}")
+
+
+def _experiments(arguments: argparse.Namespace) -> None:
+    from pdegcnn_lib.experiments import EXPERIMENTS, grid
+
+    rows = [
+        grid.status(experiment, profile)
+        for experiment in EXPERIMENTS.values()
+        for profile in ("fast", "full")
+    ]
+    if arguments.json:
+        print(json.dumps(rows, indent=2))
+        return
+    for row in rows:
+        print(
+            f"{row['experiment']} ({row['profile']}): {row['done']} of {row['runs']} runs done; {row['summary']}"
+        )
+        for missing in row["missing"]:
+            print(f"    missing: {missing['model']} seed {missing['seed']}")
+
+
+def _train(arguments: argparse.Namespace) -> None:
+    from pdegcnn_lib.experiments import experiment, result_path, run
+
+    unit = experiment(arguments.experiment).unit(arguments.model, arguments.seed, arguments.profile)
+    out = arguments.out or result_path(unit)
+    result = run(unit, out=out)
+    numbers = {k: v for k, v in result["metrics"].items() if isinstance(v, float)}
+    print(f"{unit.model}, seed {unit.seed}: " + ", ".join(f"{k} {v:.4f}" for k, v in numbers.items()))
+    print(out)
+
+
+def _bench(arguments: argparse.Namespace) -> None:
+    from pdegcnn_lib import bench
+
+    bench.main(as_json=arguments.json, peer=arguments.peer)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="pdegcnn", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def add(name: str, action: object, text: str, *, has_json: bool = True) -> argparse.ArgumentParser:
+        command = commands.add_parser(name, help=text, description=text)
+        command.set_defaults(action=action)
+        if has_json:
+            command.add_argument("--json", action="store_true", help="print JSON")
+        return command
+
+    add("doctor", _doctor, "versions, usable backends and why not, compiler, data sets found")
+    add("models", _models, "the networks: name, task, parameter count for 1 and 3 input channels")
+    add("experiments", _experiments, "the grid of runs and what is missing from it")
+    bench = add("bench", _bench, "time the operators beside the reference, the machine's limits and the peer")
+    bench.add_argument("--peer", metavar="PYTHON", help="an interpreter that has LieTorch")
+    train = add("train", _train, "train and evaluate one network", has_json=False)
+    train.add_argument("experiment", metavar="EXPERIMENT", help="a name from `pdegcnn experiments`")
+    train.add_argument("--model", required=True, metavar="NAME", help="a name from `pdegcnn models`")
+    train.add_argument("--seed", required=True, type=int, metavar="N")
+    train.add_argument("--profile", default="fast", metavar="fast|full", help="default: fast")
+    train.add_argument("--out", type=Path, metavar="FILE", help="the result; default: below runs/")
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command line; bad input prints one sentence and returns 2."""
+    arguments = _parser().parse_args(argv)
+    try:
+        arguments.action(arguments)
+    except (ValueError, DataError, ImportError) as error:
+        print(f"pdegcnn {arguments.command}: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(
+            f"pdegcnn {arguments.command}: interrupted; the next call goes on from the last checkpoint",
+            file=sys.stderr,
+        )
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

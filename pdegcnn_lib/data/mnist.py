@@ -1,0 +1,72 @@
+"""MNIST from its four original files (LeCun, Cortes, Burges; CC BY-SA 3.0), each checked by its SHA-256."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pdegcnn_lib import paths
+from pdegcnn_lib.data.errors import DataError
+
+SOURCE = "https://ossci-datasets.s3.amazonaws.com/mnist/"
+SHA256 = {
+    "train-images-idx3-ubyte.gz": "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
+    "train-labels-idx1-ubyte.gz": "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
+    "t10k-images-idx3-ubyte.gz": "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
+    "t10k-labels-idx1-ubyte.gz": "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
+}
+
+
+def folder() -> Path:
+    """Where MNIST is looked for."""
+    return paths.data() / "MNIST"
+
+
+def available() -> bool:
+    """Whether all four files are there (their content is checked when they are read)."""
+    return all((folder() / name).is_file() for name in SHA256)
+
+
+def download() -> Path:
+    """Fetch the four files into the data folder with pooch, checked; only on explicit request."""
+    import pooch
+
+    for name, digest in SHA256.items():
+        pooch.retrieve(SOURCE + name, known_hash=f"sha256:{digest}", fname=name, path=folder())
+    return folder()
+
+
+def _read(name: str, magic: int) -> np.ndarray:
+    path = folder() / name
+    if not path.is_file():
+        raise DataError(
+            f"MNIST: {path} is missing; point PDEGCNN_DATA at a folder that holds MNIST/{name}, "
+            "or call pdegcnn_lib.data.mnist.download()"
+        )
+    content = path.read_bytes()
+    digest = hashlib.sha256(content).hexdigest()
+    if digest != SHA256[name]:
+        raise DataError(f"MNIST: {path} is damaged: its SHA-256 is {digest}, it must be {SHA256[name]}")
+    raw = np.frombuffer(gzip.decompress(content), dtype=np.uint8)
+    found = int.from_bytes(raw[:4].tobytes(), "big")
+    if found != magic:
+        raise DataError(f"MNIST: {path} starts with {found}, it must start with {magic}")
+    axes = magic & 0xFF
+    shape = np.frombuffer(raw[4 : 4 + 4 * axes].tobytes(), dtype=">u4").astype(int)
+    return raw[4 + 4 * axes :].reshape(shape)
+
+
+def load(train: bool) -> tuple[Tensor, Tensor]:
+    """The official split: images `[N, 1, 28, 28]` in [0, 1] and labels `[N]`; 60 000 for training, 10 000 for test.
+
+    Raises: DataError when a file is missing or damaged.
+    """
+    part = "train" if train else "t10k"
+    images = torch.from_numpy(_read(f"{part}-images-idx3-ubyte.gz", 2051).copy())
+    labels = torch.from_numpy(_read(f"{part}-labels-idx1-ubyte.gz", 2049).copy())
+    return images[:, None].float() / 255, labels.long()

@@ -1,0 +1,71 @@
+"""What a run is: an experiment, a model, a seed and a configuration, all of them values."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field
+
+PROFILES = ("fast", "full")
+
+
+@dataclass(frozen=True)
+class Training:
+    """The settings of the training loop.
+
+    `steps` batches of `batch_size`; AdamW with `weight_decay`; the learning rate follows `schedule`, `cosine` to zero
+    after a linear warm-up over the first twentieth, `exponential` to a hundredth, or `constant`.
+    """
+
+    steps: int
+    batch_size: int = 64
+    learning_rate: float = 1e-2
+    weight_decay: float = 5e-3
+    schedule: str = "cosine"
+    gradient_clip: float = 1.0
+    mixed_precision: bool = False
+    checkpoint_seconds: float = 60.0
+
+    def __post_init__(self) -> None:
+        if self.steps < 1 or self.batch_size < 1:
+            raise ValueError(
+                f"steps and batch_size must be at least 1, got {self.steps} and {self.batch_size}"
+            )
+        if not self.learning_rate > 0:
+            raise ValueError(f"learning_rate must be positive, got {self.learning_rate}")
+        if self.schedule not in ("cosine", "exponential", "constant"):
+            raise ValueError(f"schedule must be cosine, exponential or constant, got {self.schedule!r}")
+
+
+@dataclass(frozen=True)
+class Unit:
+    """One run: everything that its result depends on besides the code."""
+
+    experiment: str
+    model: str
+    seed: int
+    profile: str
+    training: Training
+    options: dict[str, object] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.profile not in PROFILES:
+            raise ValueError(f"profile must be one of {', '.join(PROFILES)}, got {self.profile!r}")
+        if not isinstance(self.seed, int) or isinstance(self.seed, bool) or self.seed < 0:
+            raise ValueError(f"seed must be an integer >= 0, got {self.seed!r}")
+
+    @property
+    def config(self) -> dict[str, object]:
+        """The configuration as plain values."""
+        return asdict(self)
+
+    @property
+    def digest(self) -> str:
+        """A short hash of the configuration, which names the result."""
+        canonical = json.dumps(self.config, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(canonical.encode()).hexdigest()[:12]
+
+    @property
+    def stem(self) -> str:
+        """The file name of the result without its ending."""
+        return f"{self.experiment}/{self.profile}/{self.model}-seed{self.seed}-{self.digest}"

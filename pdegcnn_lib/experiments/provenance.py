@@ -1,0 +1,62 @@
+"""Where a result came from: versions, device, revision of the code."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+from importlib.metadata import PackageNotFoundError, version
+
+import torch
+
+from pdegcnn_lib import __version__, paths
+
+
+def revision() -> str | None:
+    """The git revision of the checkout, with `+changes` when tracked files differ from it; None without git."""
+
+    def git(*arguments: str) -> str:
+        return subprocess.run(
+            ["git", *arguments], cwd=paths.root(), capture_output=True, text=True, check=True
+        ).stdout.strip()
+
+    try:
+        return git("rev-parse", "--short=12", "HEAD") + (
+            "+changes" if git("status", "--porcelain", "-uno") else ""
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def processor() -> str:
+    """The name of the processor."""
+    try:
+        with open("/proc/cpuinfo", encoding="utf8") as file:
+            for line in file:
+                if line.startswith("model name"):
+                    return line.split(":", 1)[1].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def device_name(device: torch.device) -> str:
+    """The name of a device as a reader knows it."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{processor()}, {torch.get_num_threads()} threads"
+
+
+def versions() -> dict[str, str]:
+    """The versions that can change a number."""
+    found = {"python": platform.python_version(), "pdegcnn": __version__, "torch": torch.__version__}
+    for name in ("numpy", "scipy", "scikit-learn"):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def provenance(device: torch.device) -> dict[str, object]:
+    """Versions, device and revision, as plain values for a result file."""
+    return {"versions": versions(), "device": device_name(device), "revision": revision()}

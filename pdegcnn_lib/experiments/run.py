@@ -1,0 +1,116 @@
+"""One run: from a unit to its result file, and the table of results."""
+
+from __future__ import annotations
+
+import json
+import time
+from datetime import datetime, timezone
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from pdegcnn_lib import models, paths
+from pdegcnn_lib.experiments.config import Unit
+from pdegcnn_lib.experiments.provenance import provenance
+from pdegcnn_lib.experiments.registry import experiment
+from pdegcnn_lib.experiments.training import train
+from pdegcnn_lib.nn import Convection, TrainableDiagonalMetric
+
+
+def learned_geometry(model: nn.Module) -> dict[str, dict[str, list]]:
+    """The geometry that a network learned: length scales w and vectors g0 per layer, as plain lists."""
+    found: dict[str, dict[str, list]] = {"w": {}, "g0": {}}
+    for name, module in model.named_modules():
+        if isinstance(module, TrainableDiagonalMetric):
+            found["w"][name] = module.w.detach().cpu().tolist()
+        elif isinstance(module, Convection):
+            found["g0"][name] = module.g0.detach().cpu().tolist()
+    return found
+
+
+def default_device() -> torch.device:
+    """The GPU where there is one, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def result_path(unit: Unit) -> Path:
+    """Where this machine puts the result of a run."""
+    return paths.runs() / f"{unit.stem}.json"
+
+
+def weights_path(result: Path) -> Path:
+    """Where the weights of a run lie: beside its result."""
+    return result.with_suffix(".safetensors")
+
+
+def build_model(unit: Unit, in_channels: int) -> nn.Module:
+    """The untrained network of a run: the same numbers for the same seed."""
+    torch.manual_seed(unit.seed)
+    return models.build(unit.model, in_channels, **unit.options)
+
+
+def run(unit: Unit, *, out: Path | None = None, device: torch.device | None = None) -> dict[str, object]:
+    """Train and evaluate one unit and return its result, or the result that is there already.
+
+    The result is one JSON file, written atomically after the weights; a run that was interrupted goes on from its
+    checkpoint. Raises: DataError without the data, ValueError for an unknown experiment or model.
+    """
+    out = out or result_path(unit)
+    if out.is_file():
+        known = json.loads(out.read_text())
+        if known.get("digest") == unit.digest:
+            return known
+    from safetensors.torch import save
+
+    device = device or default_device()
+    task = experiment(unit.experiment).task(unit.profile)
+    model = build_model(unit, task.in_channels)
+    checkpoint = out.with_suffix(".checkpoint.pt")
+    started = time.monotonic()
+    curve = train(
+        model,
+        task,
+        unit.training,
+        seed=unit.seed,
+        device=device,
+        checkpoint=checkpoint,
+        label=f"{unit.experiment} {unit.model} seed {unit.seed}",
+    )
+    model.eval()
+    result = {
+        "digest": unit.digest,
+        **unit.config,
+        "parameters": models.parameter_count(model),
+        "metrics": task.evaluate(model, device),
+        "curve": curve,
+        "training_seconds": curve[-1]["seconds"],
+        "wall_seconds": round(time.monotonic() - started, 3),
+        "learned": learned_geometry(model),
+        "finished": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        **provenance(device),
+    }
+    state = {name: tensor.contiguous().cpu() for name, tensor in model.state_dict().items()}
+    paths.write_atomically(weights_path(out), save(state))
+    paths.write_atomically(out, json.dumps(result, indent=1) + "\n")
+    checkpoint.unlink(missing_ok=True)
+    return result
+
+
+def load_model(result: Path) -> nn.Module:
+    """The trained network of a result file, in evaluation mode."""
+    from safetensors.torch import load_file
+
+    record = json.loads(result.read_text())
+    weights = load_file(weights_path(result))
+    in_channels = next(iter(weights.values())).shape[1]
+    model = models.build(record["model"], in_channels, **record["options"])
+    model.load_state_dict(weights)
+    return model.eval()
+
+
+def committed_results(name: str, profile: str = "full") -> list[dict[str, object]]:
+    """The results of an experiment that are committed under `results/`, sorted by model and seed."""
+    folder = paths.results() / name / profile
+    found = [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]
+    return sorted(found, key=lambda r: (r["model"], r["seed"]))

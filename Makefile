@@ -1,0 +1,118 @@
+# Everything this project does, by name: `make help`.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+PYTHON  ?= $(shell command -v python3.11 || command -v python3)
+PROFILE ?= fast
+JOBS    ?= 2
+PORT    ?= 8000
+
+ifeq ($(filter $(PROFILE),fast full),)
+$(error PROFILE must be fast or full, got '$(PROFILE)')
+endif
+
+cores    := $(shell getconf _NPROCESSORS_ONLN)
+venv     := .venv/bin
+html     := book/_build/html
+names    := $(basename $(notdir $(wildcard notebooks/*.md)))
+keys     := $(names:%=.make/key/%) .make/key/book
+executed := $(names:%=book/_executed/%.ipynb)
+
+# Kernels come from .venv even where the reader has a `python3` kernel of their own; no progress bars in logs.
+export JUPYTER_PREFER_ENV_PATH := 1
+export PYDEVD_DISABLE_FILE_VALIDATION := 1
+export TQDM_DISABLE := 1
+# Two processes share the cores; more threads than cores only make them wait for one another.
+export OMP_NUM_THREADS ?= $(shell echo $$(( ($(cores) + $(JOBS) - 1) / $(JOBS) )))
+
+.PHONY: help setup test reproduce notebooks nbval book serve check-book lint bench gpu grid refresh clean FORCE
+
+help: ## list these verbs
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo
+	@echo "  PROFILE=fast|full  what the notebooks compute (now: $(PROFILE))"
+	@echo "  PYTHON=PROGRAM     the interpreter that makes .venv (now: $(PYTHON))"
+	@echo "  JOBS=N             notebooks and tests at a time (now: $(JOBS))"
+	@echo "  PDEGCNN_DATA=DIR   where MNIST, CHASE_DB1, DRIVE lie (now: $(or $(PDEGCNN_DATA),not set))"
+
+# ---- environment -----------------------------------------------------------------------------------------------
+
+setup: .venv/.ready ## make .venv from requirements.lock and install the library into it, editable
+
+.venv/.ready: .make/key/setup
+	@tools/step "environment" tools/make-venv "$(PYTHON)" .venv
+	@touch $@
+
+# A key is a file that holds a hash of some inputs. Its recipe always runs, but writes only where the hash is new: what
+# depends on a key is made again when contents change, and never because a clock or a checkout touched a file.
+.make/key/setup: FORCE
+	@tools/fingerprint.py setup --out .make/key --salt "$$($(PYTHON) --version)"
+
+.make/key/.all: .make/key/setup FORCE
+	@tools/fingerprint.py notebooks book --out .make/key --salt "$(PROFILE) $$(cat .make/key/setup)"
+
+$(keys): .make/key/.all ;
+
+# ---- notebooks and book ----------------------------------------------------------------------------------------
+
+reproduce: ## run every notebook that is not up to date, build the book, say where to open it
+	@start=$$SECONDS
+	@$(MAKE) -j$(JOBS) notebooks
+	@$(MAKE) book
+	@echo "open file://$(CURDIR)/$(html)/index.html    or: make serve"
+
+notebooks: $(executed) ## run the notebooks that are not up to date, into book/_executed
+
+$(executed): book/_executed/%.ipynb: .make/key/% | .venv/.ready
+	@tools/step "notebook $*" $(venv)/python tools/notebooks.py run notebooks/$*.md --out $@ --profile $(PROFILE)
+
+book: .make/book ## build the book from the notebooks that were run, warnings are errors
+
+.make/book: .make/key/book $(executed) | .venv/.ready
+	@tools/step "book" tools/build-book $(venv) $(html)
+	@touch $@
+
+serve: book ## show the book on http://localhost:PORT
+	$(venv)/python -m http.server --bind 127.0.0.1 --directory $(html) $(PORT)
+
+# ---- checks ----------------------------------------------------------------------------------------------------
+
+nbval := --nbval-lax --nbval-current-env --nbval-sanitize-with tests/nbval_sanitize.cfg
+xdist := -n $(JOBS) --dist loadfile
+
+test: setup ## unit tests, then the notebooks against their checked outputs
+	@$(venv)/pytest -q $(xdist) -m "not browser and not gpu" $(nbval) tests notebooks
+
+nbval: setup ## the notebooks against their checked outputs
+	@$(venv)/pytest -q $(xdist) $(nbval) notebooks
+
+check-book: book ## open every page of the built book in a headless Chromium
+	@$(venv)/pytest -q -m browser tests/browser
+
+lint: setup ## style, types, notebook pairs
+	@$(venv)/ruff check .
+	@$(venv)/ruff format --check .
+	@$(venv)/mypy
+	@$(venv)/python tools/notebooks.py check notebooks/*.md
+
+refresh: notebooks ## write the checked outputs of the last run into notebooks/*.ipynb, to be committed
+	@for name in $(names); do \
+	    $(venv)/python tools/notebooks.py refresh notebooks/$$name.md --executed book/_executed/$$name.ipynb; \
+	done
+
+# ---- measurements ----------------------------------------------------------------------------------------------
+
+bench: setup ## time the kernels
+	@$(venv)/pdegcnn bench
+
+gpu: setup ## everything that needs a GPU; fails where there is none
+	@$(venv)/python -m pdegcnn_lib.bench.gpu
+
+grid: setup ## train every model of every experiment with every seed into results/, resuming
+	@$(venv)/pdegcnn grid
+
+clean: ## remove what make wrote, except .venv
+	@rm -rf .make book/_build book/_executed book/_generated

@@ -1,0 +1,114 @@
+#!/usr/bin/env python3
+"""Hashes of everything an output depends on, one small file each, rewritten only when the hash changes.
+
+`setup` covers the lock and pyproject.toml. `book` covers the pages, the whole library (its docstrings are pages) and
+the results. `notebooks` writes one hash for each notebook: its text, the modules of the library that it imports
+directly or through others, the kernel sources where one of those modules loads them, and the results where one reads
+them. A change elsewhere in the library does not make a notebook stale. Needs nothing but Python's own library.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import hashlib
+import os
+import re
+from functools import cache
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = "pdegcnn_lib"
+SOURCES = {".bib", ".css", ".cu", ".cuh", ".h", ".js", ".json", ".md", ".png", ".py", ".svg", ".yaml", ".yml"}
+# A notebook that calls the command line, or a module that loads kernels or results, depends on files it never imports.
+USES_CLI = re.compile(rf"\bpdegcnn \w|-m {PACKAGE}")
+NEEDS = {f"{PACKAGE}.ops.compiled": "kernels_cu", f"{PACKAGE}.experiments": "results"}
+
+
+def files(folder: str) -> list[Path]:
+    """The source files under a folder of the repository, without what is generated, in a fixed order."""
+    found = (ROOT / folder).rglob("*")
+    generated = {"_build", "_executed", "_generated", "__pycache__"}
+    return sorted(p for p in found if p.suffix in SOURCES and p.is_file() and not generated & set(p.parts))
+
+
+@cache
+def digest(path: Path) -> str:
+    return f"{path.relative_to(ROOT)} {hashlib.sha256(path.read_bytes()).hexdigest()}"
+
+
+def module_file(name: str) -> Path | None:
+    base = ROOT.joinpath(*name.split("."))
+    return next((p for p in (base.with_suffix(".py"), base / "__init__.py") if p.is_file()), None)
+
+
+def imported(source: str) -> set[str]:
+    """The modules of the package that a source text imports, inside functions too, with their parent packages."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    parts = [name.split(".") for name in names if name.split(".")[0] == PACKAGE]
+    return {".".join(p[:i]) for p in parts for i in range(1, len(p) + 1) if module_file(".".join(p[:i]))}
+
+
+@cache
+def imported_by(module: str) -> frozenset[str]:
+    path = module_file(module)
+    return frozenset(imported(path.read_text())) if path else frozenset()
+
+
+def closure(modules: set[str]) -> set[str]:
+    seen: set[str] = set()
+    while modules:
+        seen |= modules
+        modules = set().union(*(imported_by(m) for m in modules)) - seen
+    return seen
+
+
+def code(notebook: Path) -> str:
+    """The code cells of a MyST notebook as one Python source, without shell and magic lines."""
+    cells = re.findall(r"^```\{code-cell\}[^\n]*\n(.*?)^```$", notebook.read_text(), re.MULTILINE | re.DOTALL)
+    lines = [line for cell in cells for line in cell.splitlines()]
+    return "\n".join(line for line in lines if not re.match(r"\s*[!%:]|---$|tags:", line))
+
+
+def notebook_inputs(notebook: Path) -> list[Path]:
+    modules = imported(code(notebook))
+    if USES_CLI.search(notebook.read_text()):
+        modules |= {f"{PACKAGE}.cli"}
+    needed = closure(modules)
+    extra = [p for module, folder in NEEDS.items() if module in needed for p in files(folder)]
+    return [notebook, *sorted(p for m in needed if (p := module_file(m))), *extra]
+
+
+def write(path: Path, salt: str, inputs: list[Path]) -> None:
+    text = hashlib.sha256("\n".join([salt, *map(digest, inputs)]).encode()).hexdigest() + "\n"
+    if path.is_file() and path.read_text() == text:
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(text)
+    os.replace(partial, path)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("what", nargs="+", choices=["setup", "notebooks", "book"])
+    parser.add_argument("--out", type=Path, required=True, help="the folder of the hashes")
+    parser.add_argument("--salt", default="", help="text that enters every hash")
+    options = parser.parse_args()
+    if "setup" in options.what:
+        write(options.out / "setup", options.salt, [ROOT / "requirements.lock", ROOT / "pyproject.toml"])
+    if "notebooks" in options.what:
+        for notebook in sorted(ROOT.glob("notebooks/*.md")):
+            write(options.out / notebook.stem, options.salt, notebook_inputs(notebook))
+    if "book" in options.what:
+        pages = [p for folder in ("book", PACKAGE, "kernels_cu", "results", "tools") for p in files(folder)]
+        write(options.out / "book", options.salt, [*pages, ROOT / "README.md", ROOT / "CHANGELOG.md"])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,120 @@
+"""Run, check and refresh the notebooks. The Markdown file is the source; its .ipynb twin carries the checked outputs.
+
+run      executes a notebook with papermill in a kernel of its own and writes the copy that the book shows
+refresh  writes the outputs of the cells tagged nbval-check-output into the twin, and no other output
+check    fails where a twin is missing or its cells differ from the source
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+import jupytext
+import nbformat
+from nbformat import NotebookNode
+
+CHECKED = "nbval-check-output"
+LONGEST_CELL = {"fast": 900, "full": None}  # seconds
+
+
+def read(source: Path) -> NotebookNode:
+    notebook = jupytext.read(source)
+    notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    for i, cell in enumerate(notebook.cells):
+        cell["id"] = f"cell-{i:03d}"  # random ids would make every twin differ from the last one
+    return notebook
+
+
+def write(notebook: NotebookNode, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.partial")
+    nbformat.write(notebook, partial)
+    os.replace(partial, path)
+
+
+def contents(notebook: NotebookNode) -> list[tuple[str, str, list[str]]]:
+    """What the reader wrote in a notebook: for each cell its type, text and tags."""
+    return [(c.cell_type, c.source, c.metadata.get("tags", [])) for c in notebook.cells]
+
+
+def run(source: Path, out: Path, profile: str) -> None:
+    import papermill
+
+    work = Path(".make/run")
+    work.mkdir(parents=True, exist_ok=True)
+    given, executed = work / f"{source.stem}.in.ipynb", work / f"{source.stem}.ipynb"
+    nbformat.write(read(source), given)
+    papermill.execute_notebook(
+        given,
+        executed,
+        parameters={"profile": profile},
+        kernel_name="python3",
+        cwd=".",
+        progress_bar=False,
+        execution_timeout=LONGEST_CELL[profile],
+    )
+    notebook = nbformat.read(executed, as_version=4)
+    for cell in notebook.cells:
+        if "injected-parameters" in cell.metadata.get("tags", []):
+            cell.metadata.tags.append("remove-cell")  # the page shows the parameters once
+    write(notebook, out)
+
+
+def refresh(source: Path, executed: Path) -> None:
+    notebook = read(source)
+    ran = nbformat.read(executed, as_version=4)
+    outputs = [c.get("outputs") for c in ran.cells if "injected-parameters" not in c.metadata.get("tags", [])]
+    for cell, output in zip(notebook.cells, outputs, strict=True):
+        if CHECKED in cell.metadata.get("tags", []):
+            cell["outputs"] = output
+    write(notebook, source.with_suffix(".ipynb"))
+
+
+def check(sources: list[Path]) -> list[str]:
+    """One sentence for each notebook whose twin is missing, differs from its source, or has an unchecked output."""
+    faults = []
+    for source in sources:
+        twin = source.with_suffix(".ipynb")
+        if not twin.is_file():
+            faults.append(f"{twin} is missing: run `make refresh`")
+            continue
+        notebook = nbformat.read(twin, as_version=4)
+        if contents(notebook) != contents(read(source)):
+            faults.append(f"{twin} differs from {source.name}: run `make refresh`")
+        for i, cell in enumerate(notebook.cells):
+            tagged = CHECKED in cell.metadata.get("tags", [])
+            if cell.cell_type == "code" and bool(cell.outputs) != tagged:
+                state = "no output although it is tagged" if tagged else "an output although it is not tagged"
+                faults.append(f"{twin}, cell {i} has {state} {CHECKED}: run `make refresh`")
+    return faults
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    parse = verbs.add_parser("run")
+    parse.add_argument("source", type=Path)
+    parse.add_argument("--out", type=Path, required=True)
+    parse.add_argument("--profile", choices=LONGEST_CELL, default="fast")
+    parse = verbs.add_parser("refresh")
+    parse.add_argument("source", type=Path)
+    parse.add_argument("--executed", type=Path, required=True)
+    parse = verbs.add_parser("check")
+    parse.add_argument("source", type=Path, nargs="*")
+    options = parser.parse_args()
+    if options.verb == "run":
+        run(options.source, options.out, options.profile)
+    elif options.verb == "refresh":
+        refresh(options.source, options.executed)
+    else:
+        faults = check(options.source)
+        print(*faults, sep="\n", file=sys.stderr) if faults else None
+        return 1 if faults else 0
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

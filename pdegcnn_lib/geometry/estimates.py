@@ -32,14 +32,19 @@ def _diagonal(metric: Metric, estimate: str) -> tuple[Tensor, Tensor, Tensor]:
     return last_axis("w", metric.w, 3).unbind(-1)
 
 
+def _on_se2(metric: Metric) -> Metric:
+    last_axis("w", metric.w if isinstance(metric, DiagonalMetric) else metric.factor, 3)
+    return metric
+
+
 def squared_rho_c(p: Tensor, metric: Metric) -> Tensor:
     """rho_c**2, see `rho_c`."""
-    return metric.squared(SE2.log(p))
+    return _on_se2(metric).squared(SE2.log(p))
 
 
 def squared_rho_b(p: Tensor, metric: Metric) -> Tensor:
     """rho_b**2, see `rho_b`."""
-    return metric.squared(SE2.half_angle(p))
+    return _on_se2(metric).squared(SE2.half_angle(p))
 
 
 def squared_rho_b_sr(p: Tensor, metric: Metric, nu: float = NU) -> Tensor:

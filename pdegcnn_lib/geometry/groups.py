@@ -17,7 +17,8 @@ from pdegcnn_lib.geometry._check import last_axis
 
 def wrap_angle(theta: Tensor) -> Tensor:
     r"""The representative of an angle in $[-\pi, \pi)$, in radians; differentiable with slope 1."""
-    return torch.remainder(theta + math.pi, 2 * math.pi) - math.pi
+    # Whole turns are subtracted, so that an angle in range, however small, keeps all its digits.
+    return theta - 2 * math.pi * torch.floor((theta + math.pi) / (2 * math.pi))
 
 
 def half_angle_ratio(theta: Tensor) -> Tensor:
@@ -33,6 +34,19 @@ def half_angle_ratio(theta: Tensor) -> Tensor:
     s = (theta / 2) ** 2
     series = 1 + s / 6 * (1 + 7 * s / 60 * (1 + 31 * s / 294 * (1 + 127 * s / 1240)))
     return torch.where(small, series, h / torch.sin(h))
+
+
+def half_angle_sinc(theta: Tensor) -> Tensor:
+    r"""The factor $\mathrm{sinc}(\theta/2) = \frac{\sin(\theta/2)}{\theta/2}$ for any angle, 1/`half_angle_ratio`.
+
+    A series takes over at small angles, where the derivative of the quotient loses its digits.
+    Shapes: `[...]` -> `[...]`. Units: radians.
+    """
+    small = theta.abs() < 0.5
+    h = torch.where(small, torch.ones_like(theta), theta) / 2
+    s = (theta / 2) ** 2
+    series = 1 - s / 6 * (1 - s / 20 * (1 - s / 42 * (1 - s / 72 * (1 - s / 110))))
+    return torch.where(small, series, torch.sin(h) / h)
 
 
 @runtime_checkable
@@ -128,8 +142,7 @@ class RotoTranslationGroup:
         Shapes: `[..., 3]` -> `[..., 3]`; any angle c3 is allowed.
         """
         c1, c2, c3 = last_axis("xi", xi, 3).unbind(-1)
-        # torch.sinc(x) = sin(pi x)/(pi x); here the argument is c3/2.
-        ratio = torch.sinc(c3 / (2 * math.pi))
+        ratio = half_angle_sinc(c3)
         c, s = torch.cos(c3 / 2), torch.sin(c3 / 2)
         b1, b2 = ratio * c1, ratio * c2
         return torch.stack([c * b1 - s * b2, s * b1 + c * b2, wrap_angle(c3)], dim=-1)

@@ -55,7 +55,8 @@ def power_law(squared: Tensor, alpha: float | Tensor, t: float = 1.0) -> Tensor:
         outside = squared > t**2
         return torch.where(outside, torch.full_like(squared, torch.inf), torch.zeros_like(squared))
     exponent = alpha / (2 * alpha - 1)
-    scale = nu_alpha(alpha) * t ** (-1 / (2 * alpha - 1))
+    # nu t^(-1/(2 alpha - 1)) rho^b = nu t (rho/t)^b with b = 2 alpha/(2 alpha - 1): in range as alpha -> 1/2.
+    scale, squared = nu_alpha(alpha) * t, squared / t**2
     with torch.no_grad():
         log_value = exponent * torch.log(squared) + (
             torch.log(scale) if isinstance(scale, Tensor) else math.log(scale)

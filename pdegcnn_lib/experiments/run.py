@@ -66,7 +66,8 @@ def run(unit: Unit, *, out: Path | None = None, device: torch.device | None = No
     device = device or default_device()
     task = experiment(unit.experiment).task(unit.profile)
     model = build_model(unit, task.in_channels)
-    checkpoint = out.with_suffix(".checkpoint.pt")
+    # Two runs may be sent to the same file: the digest keeps one from going on with the checkpoint of the other.
+    checkpoint = out.with_suffix(f".{unit.digest}.checkpoint.pt")
     started = time.monotonic()
     curve = train(
         model,
@@ -81,6 +82,7 @@ def run(unit: Unit, *, out: Path | None = None, device: torch.device | None = No
     result = {
         "digest": unit.digest,
         **unit.config,
+        "in_channels": task.in_channels,
         "parameters": models.parameter_count(model),
         "metrics": task.evaluate(model, device),
         "curve": curve,
@@ -102,10 +104,8 @@ def load_model(result: Path) -> nn.Module:
     from safetensors.torch import load_file
 
     record = json.loads(result.read_text())
-    weights = load_file(weights_path(result))
-    in_channels = next(iter(weights.values())).shape[1]
-    model = models.build(record["model"], in_channels, **record["options"])
-    model.load_state_dict(weights)
+    model = models.build(record["model"], record["in_channels"], **record["options"])
+    model.load_state_dict(load_file(weights_path(result)))
     return model.eval()
 
 

@@ -100,7 +100,7 @@ def main(argv: list[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     try:
         arguments.action(arguments)
-    except (ValueError, DataError, ImportError) as error:
+    except (ValueError, DataError, ImportError, OSError) as error:
         print(f"pdegcnn {arguments.command}: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

@@ -56,6 +56,6 @@ def assert_equivariant(layer: Callable[[Tensor], Tensor], f: Tensor, tolerance: 
     if tolerance is None:
         tolerance = {torch.float32: 1e-5, torch.float64: 1e-12}[f.dtype]
     errors = equivariance_error(layer, f)
-    if not max(errors.values()) <= tolerance:
+    if not all(error <= tolerance for error in errors.values()):
         report = ", ".join(f"{90 * n} degrees: {e:.2e}" for n, e in errors.items())
         raise AssertionError(f"not equivariant to {tolerance:g}: {report}")

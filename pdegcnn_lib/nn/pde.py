@@ -38,9 +38,9 @@ class _PDELayer(nn.Module):
         if steps < 1:
             raise ValueError(f"steps must be at least 1, got {steps}")
         unknown = [term for term in terms if term not in self.terms_of_space]
-        if unknown or not terms:
+        if unknown or not terms or len(set(terms)) < len(terms):
             raise ValueError(
-                f"terms must be chosen from {', '.join(self.terms_of_space)}, got {tuple(terms)}"
+                f"terms must be one or more of {', '.join(self.terms_of_space)}, each once, got {tuple(terms)}"
             )
         self.steps = steps
         self.evolution = nn.ModuleDict()

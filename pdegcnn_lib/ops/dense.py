@@ -85,9 +85,10 @@ def linear(f: Tensor, w: Tensor) -> Tensor:
     Shapes: `f [B, Cin, ...]`, `w [Cout, Cin]` -> `[B, Cout, ...]`. Source: main paper, eq. (23).
     """
     _check.floating("w", w, 2, "[Cout, Cin]")
+    _check.floating("f", f, max(2, getattr(f, "ndim", 0)), "[B, Cin, ...]")
     _check.alike("w", w, f)
-    if f.ndim < 2 or f.shape[1] != w.shape[1]:
-        raise ValueError(f"w must have Cin = {list(f.shape)[1:2]} in its second axis, got {list(w.shape)}")
+    if f.shape[1] != w.shape[1]:
+        raise ValueError(f"w must have Cin = {f.shape[1]} in its second axis, got {list(w.shape)}")
     return torch.einsum("bc...,ac->ba...", f, w)
 
 

@@ -1,5 +1,6 @@
-"""Invariant geometry of R^2 and SE(2) = M2: groups, left-invariant metrics, distance estimates."""
+"""Invariant geometry of R^2 and SE(2) = M2: groups, left-invariant metrics, distance estimates, the exact distance."""
 
+from pdegcnn_lib.geometry.distance import distance, minimising_momentum, sub_riemannian_distance
 from pdegcnn_lib.geometry.estimates import (
     SQUARED_ESTIMATES,
     rho_b,
@@ -8,6 +9,7 @@ from pdegcnn_lib.geometry.estimates import (
     rho_c,
     squared_estimate,
 )
+from pdegcnn_lib.geometry.geodesics import Geodesic, exponential_curve, geodesic, momentum_fan
 from pdegcnn_lib.geometry.groups import R2, SE2, LieGroup, RotoTranslationGroup, TranslationGroup, wrap_angle
 from pdegcnn_lib.geometry.metrics import DiagonalMetric, FullMetric, Metric, as_metric
 
@@ -17,15 +19,22 @@ __all__ = [
     "SQUARED_ESTIMATES",
     "DiagonalMetric",
     "FullMetric",
+    "Geodesic",
     "LieGroup",
     "Metric",
     "RotoTranslationGroup",
     "TranslationGroup",
     "as_metric",
+    "distance",
+    "exponential_curve",
+    "geodesic",
+    "minimising_momentum",
+    "momentum_fan",
     "rho_b",
     "rho_b_com",
     "rho_b_sr",
     "rho_c",
     "squared_estimate",
+    "sub_riemannian_distance",
     "wrap_angle",
 ]

@@ -1,0 +1,52 @@
+"""What every test shares: two threads, a fixed seed, the dtypes, reproducible hypothesis examples."""
+
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "2")  # before torch reads it
+
+import pytest
+import torch
+from hypothesis import HealthCheck, settings
+
+from pdegcnn_lib import ops
+
+# Deterministic by default: a failure on one machine is a failure on all. HYPOTHESIS_PROFILE=explore draws anew.
+settings.register_profile(
+    "ci",
+    derandomize=True,
+    deadline=None,
+    database=None,
+    max_examples=30,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.register_profile("explore", deadline=None, max_examples=300)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+torch.set_num_threads(2)
+
+
+@pytest.fixture(autouse=True)
+def seed() -> int:
+    """The seed of torch's generator at the start of every test."""
+    torch.manual_seed(20230123)
+    return 20230123
+
+
+@pytest.fixture(params=[torch.float32, torch.float64], ids=["float32", "float64"])
+def dtype(request: pytest.FixtureRequest) -> torch.dtype:
+    """Both floating types."""
+    return request.param
+
+
+def _usable_on_cpu() -> list[str]:
+    try:
+        found = ops.availability()
+    except (ImportError, AttributeError):
+        return ["reference"]
+    return [name for name in ("reference", "cpu") if found[name] is None]
+
+
+@pytest.fixture(params=_usable_on_cpu())
+def backend(request: pytest.FixtureRequest) -> str:
+    """Every backend that runs on this processor."""
+    return request.param

@@ -25,6 +25,7 @@ executed := $(names:%=book/_executed/%.ipynb)
 export JUPYTER_PREFER_ENV_PATH := 1
 export PYDEVD_DISABLE_FILE_VALIDATION := 1
 export TQDM_DISABLE := 1
+export NO_COLOR := 1
 # Two processes share the cores; more threads than cores only make them wait for one another.
 export OMP_NUM_THREADS ?= $(shell echo $$(( ($(cores) + $(JOBS) - 1) / $(JOBS) )))
 
@@ -59,10 +60,9 @@ $(keys): .make/key/.all ;
 # ---- notebooks and book ----------------------------------------------------------------------------------------
 
 reproduce: ## run every notebook that is not up to date, build the book, say where to open it
-	@start=$$SECONDS
 	@$(MAKE) -j$(JOBS) notebooks
 	@$(MAKE) book
-	@echo "open file://$(CURDIR)/$(html)/index.html    or: make serve"
+	@echo "up to date; open file://$(CURDIR)/$(html)/index.html or run: make serve"
 
 notebooks: $(executed) ## run the notebooks that are not up to date, into book/_executed
 

@@ -2,7 +2,7 @@
 """Hashes of everything an output depends on, one small file each, rewritten only when the hash changes.
 
 `setup` covers the lock and pyproject.toml. `book` covers the pages, the whole library (its docstrings are pages) and
-the results. `notebooks` writes one hash for each notebook: its text, the modules of the library that it imports
+the tools. `notebooks` writes one hash for each notebook: its text, the modules of the library that it imports
 directly or through others, the kernel sources where one of those modules loads them, and the results where one reads
 them. A change elsewhere in the library does not make a notebook stale. Needs nothing but Python's own library.
 """
@@ -69,15 +69,18 @@ def closure(modules: set[str]) -> set[str]:
 
 
 def code(notebook: Path) -> str:
-    """The code cells of a MyST notebook as one Python source, without shell and magic lines."""
+    """The code cells of a MyST notebook, one after the other, without their options."""
     cells = re.findall(r"^```\{code-cell\}[^\n]*\n(.*?)^```$", notebook.read_text(), re.MULTILINE | re.DOTALL)
-    lines = [line for cell in cells for line in cell.splitlines()]
-    return "\n".join(line for line in lines if not re.match(r"\s*[!%:]|---$|tags:", line))
+    bodies = [
+        re.sub(r"\A(---\n.*?^---\n|(?::[^\n]*\n)+)", "", cell, flags=re.MULTILINE | re.DOTALL) for cell in cells
+    ]
+    return "\n".join(bodies)
 
 
 def notebook_inputs(notebook: Path) -> list[Path]:
-    modules = imported(code(notebook))
-    if USES_CLI.search(notebook.read_text()):
+    source = code(notebook)
+    modules = imported(re.sub(r"^(\s*)[!%].*$", r"\1pass", source, flags=re.MULTILINE))
+    if USES_CLI.search(source):
         modules |= {f"{PACKAGE}.cli"}
     needed = closure(modules)
     extra = [p for module, folder in NEEDS.items() if module in needed for p in files(folder)]
@@ -106,8 +109,8 @@ def main() -> None:
         for notebook in sorted(ROOT.glob("notebooks/*.md")):
             write(options.out / notebook.stem, options.salt, notebook_inputs(notebook))
     if "book" in options.what:
-        pages = [p for folder in ("book", PACKAGE, "kernels_cu", "results", "tools") for p in files(folder)]
-        write(options.out / "book", options.salt, [*pages, ROOT / "README.md", ROOT / "CHANGELOG.md"])
+        pages = [p for folder in ("book", PACKAGE, "tools") for p in files(folder)]
+        write(options.out / "book", options.salt, pages)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,85 @@
+"""Write the parts of the book that describe this build: its versions, the time of each notebook, the command line."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import json
+import os
+import platform
+from importlib.metadata import version
+from pathlib import Path
+
+PACKAGES = ["torch", "numpy", "scipy", "scikit-learn", "cupy-cuda12x", "papermill", "jupyter-book", "Sphinx"]
+
+
+def table(head: list[str], rows: list[list[str]]) -> str:
+    return "\n".join("| " + " | ".join(row) + " |" for row in [head, ["---"] * len(head), *rows])
+
+
+def status(executed: Path) -> str:
+    """Versions and device of this build, then one row per notebook from what papermill noted in it."""
+    import torch
+
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
+    machine = [
+        ["Python", platform.python_version()],
+        *([name, version(name)] for name in PACKAGES),
+        ["system", f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"],
+        ["GPU", gpu],
+    ]
+    runs = []
+    for path in sorted(executed.glob("*.ipynb")):
+        notes = json.loads(path.read_text())["metadata"]["papermill"]
+        runs.append(
+            [
+                f"{{doc}}`notebooks/{path.stem}`",
+                notes["parameters"].get("profile", ""),
+                f"{notes['duration']:.0f} s",
+                notes["start_time"][:16].replace("T", " "),
+            ]
+        )
+    return "\n\n".join(
+        [
+            "## Machine and versions",
+            table(["what", "value"], machine),
+            "## Notebooks",
+            table(["notebook", "profile", "ran for", "started (UTC)"], runs),
+        ]
+    )
+
+
+def command_line() -> str:
+    """The help of every command, as the program prints it."""
+    from pdegcnn_lib import cli
+
+    def text(*arguments: str) -> str:
+        out = io.StringIO()
+        with contextlib.redirect_stdout(out), contextlib.suppress(SystemExit):
+            cli.main([*arguments, "--help"])
+        return out.getvalue().strip()
+
+    os.environ["COLUMNS"] = "88"
+    top = text()
+    listed = top.split("COMMAND\n", 1)[1].splitlines()
+    commands = [
+        line.split()[0] for line in listed if line.startswith("    ") and not line.startswith("     ")
+    ]
+    parts = [f"```text\n{top}\n```"]
+    parts += [f"## pdegcnn {name}\n\n```text\n{text(name)}\n```" for name in commands]
+    return "\n\n".join(parts)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--executed", type=Path, required=True, help="the notebooks that were run")
+    parser.add_argument("--out", type=Path, required=True, help="the folder of the pages")
+    options = parser.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
+    (options.out / "status.md").write_text(status(options.executed) + "\n")
+    (options.out / "cli.md").write_text(command_line() + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,91 @@
+// One program, two machines.
+//
+// Every kernel in this directory is written for a grid of blocks, a block of warps, a warp of lanes.
+//
+//                 graphics processor                     host
+//   lane          one thread                             one element of a SIMD vector
+//   warp          32 threads in step                     one thread, which owns the whole vector
+//   block         blockDim.x / 32 warps                  one warp (a test build: several real threads)
+//   shared        on-chip shared memory                  a scratch buffer that stays in the cache
+//   grid          blocks in any order                    blocks shared out over the worker threads
+//
+// A kernel speaks of Lanes<T>: one value for each lane, side by side along x. There it is a plain T, here a vector
+// type of the compiler, so that accumulators stay in vector registers on both. Loops over shared work step by
+// warps() or threads(), hence any block size is valid, one warp included.
+//
+// The words that both machines supply:
+//   Lanes<T>, width<T>          the values of one warp, and how many there are
+//   block(), warp(), warps()    where this code runs;  thread(), threads() the same lane by lane
+//   shared_memory()             the block's scratch memory;  __syncthreads(), any_in_block(flag)
+//   load, load_inside, store    neighbouring lanes read and write neighbouring elements of a row
+//   splat, position, choose, largest, all_lanes, sum_lanes, exponential, logarithm
+//   add_in_block, add_in_grid  sums that several threads add to
+#pragma once
+
+#ifdef __CUDACC__
+#include "machine_gpu.cuh"
+#else
+#include "machine_host.cuh"
+#endif
+
+#include "numbers.cuh"
+
+// Row access. `row` holds `length` elements; lane n of the warp stands at column x + n. Where that is beyond the row,
+// load_inside gives `outside`, load_clamped the element at the end, and store_inside leaves the lane out.
+
+#ifndef __CUDACC__
+// The row at the columns given, all of which lie in the row and in [x, x + width) but for those moved to an end.
+template <class T>
+inline Lanes<Arithmetic<T>> load_columns(const T* row, int x, int length, Lanes<Index<Arithmetic<T>>> columns) {
+    using A = Arithmetic<T>;
+#ifndef __clang__
+    if (length >= width<A>) {
+        const int start = x < 0 ? 0 : x < length - width<A> ? x : length - width<A>;
+        return __builtin_shuffle(load_lanes(row + start), columns - Index<A>(start));
+    }
+#endif
+    Lanes<A> values;
+    for (int n = 0; n < width<A>; n++) values[n] = to_arithmetic(row[columns[n]]);
+    return values;
+}
+#endif
+
+template <class T>
+__device__ inline Lanes<Arithmetic<T>> load_clamped(const T* row, int x, int length) {
+    using A = Arithmetic<T>;
+#ifndef __CUDACC__
+    if (x >= 0 && x + width<A> <= length) return load_lanes(row + x);
+#endif
+    const Lanes<Index<A>> column = position<A>() + Index<A>(x), zero = column - column, end = zero + Index<A>(length - 1);
+    const Lanes<Index<A>> clamped = choose(column < 0, zero, choose(column > end, end, column));
+#ifdef __CUDACC__
+    return to_arithmetic(row[clamped]);
+#else
+    return load_columns(row, x, length, clamped);
+#endif
+}
+
+template <class T>
+__device__ inline Lanes<Arithmetic<T>> load_inside(const T* row, int x, int length, Arithmetic<T> outside) {
+    using A = Arithmetic<T>;
+#ifdef __CUDACC__
+    const int column = x + position<A>();
+    return column >= 0 && column < length ? to_arithmetic(row[column]) : outside;
+#else
+    if (x >= 0 && x + width<A> <= length) return load_lanes(row + x);
+    const Lanes<Index<A>> column = position<A>() + Index<A>(x);
+    return choose((column >= 0) & (column < length), load_clamped(row, x, length), splat<A>(outside));
+#endif
+}
+
+template <class T>
+__device__ inline void store_inside(T* row, int x, int length, Lanes<Arithmetic<T>> values) {
+#ifdef __CUDACC__
+    const int column = x + position<T>();
+    if (column < length) row[column] = from_arithmetic<T>(values);
+#else
+    using A = Arithmetic<T>;
+    if (x + width<A> <= length) return store_lanes(row + x, values);
+    for (int n = 0; n < length - x; n++) row[x + n] = from_arithmetic<T>(A(values[n]));
+#endif
+}

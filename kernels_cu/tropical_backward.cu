@@ -1,0 +1,111 @@
+// Group convolution over the tropical semirings, backward.
+//
+// The forward kernel kept, for each output p = (o, y, x), the code of its winning tap t. There
+//
+//     out[p] = f[p + t] - k[o, t]   (dilation, sign = 1)        out[p] = f[p + t] + k[o, t]   (erosion, sign = -1)
+//
+// so that each upstream gradient g[p] goes to one element of f, and with the factor -sign to one of k:
+//
+//     grad_f[p + t] += g[p]         grad_k[o, t] -= sign g[p]
+//
+// Layout    g [B, C, Or, H, W] of Scalar, taps likewise of Code; grad_f likewise and grad_k [B, C, Or, KOr, KH, KW] of
+//           the arithmetic type; the sum of grad_k over B is left to the caller. Contiguous.
+// Border    a winning tap lies inside the image, so that no index needs a test.
+// Cost      per output: one gradient, one code and one element of grad_f read, one written; no arithmetic to speak of.
+//
+// tropical_scatter  A thread takes outputs one after the other and adds where they point.
+//           Launch: blocks = B C ceil(Or / group). On the host group = Or: a block is one thread that owns a whole
+//           channel, so that sums need no atomics and have one order. On a graphics processor the order varies.
+// tropical_gather_input, tropical_gather_kernel  The same sums in a fixed order, each by the thread that owns it: for an element of
+//           f, over the taps by which an output may have chosen it; for a tap of k, over the outputs.
+//           Launch: blocks = B C Or.
+#include "tile.cuh"
+
+using Scalar = SCALAR;
+using A = Arithmetic<Scalar>;
+using Code = CODE;
+
+// Neighbouring outputs often choose the same tap: sums in several copies keep them from waiting for each other.
+#ifdef __CUDACC__
+constexpr int copies = 8;
+#else
+constexpr int copies = 4;
+#endif
+
+extern "C" __global__ void tropical_scatter(const Scalar* g, const Code* taps, A* grad_f, A* grad_k, int sign,
+                                            int orientations, int height, int image_width, int planes, int rows,
+                                            int columns, int group, int clear) {
+    const Window window{planes, rows, columns};
+    const int groups = (orientations + group - 1) / group;
+    const int volume = block() / groups, first = block() % groups * group;
+    const int present = orientations - first < group ? orientations - first : group;
+    const long long area = (long long)height * image_width, base = (long long)volume * orientations * area;
+
+    long long* const target = reinterpret_cast<long long*>(shared_memory());  // where a tap points, from its output
+    A* const sums = reinterpret_cast<A*>(target + present * window.taps());
+    for (int n = thread(); n < present * window.taps(); n += threads()) {
+        const int o = first + n / window.taps(), i = n / (rows * columns) % planes;
+        const int j = n / columns % rows, l = n % columns;
+        const int seen = (o + i + orientations - planes / 2) % orientations;
+        target[n] = (seen - o) * area + (long long)(j - rows / 2) * image_width + (l - columns / 2);
+    }
+    for (int n = thread(); n < present * window.taps() * copies; n += threads()) sums[n] = A(0);
+    if (clear)
+        for (long long n = thread(); n < present * area; n += threads()) grad_f[base + first * area + n] = A(0);
+    __syncthreads();
+
+    for (int o = 0; o < present; o++) {
+        const long long plane = base + (first + o) * area;
+        const long long* const target_o = target + o * window.taps();
+        A* const sums_o = sums + o * window.taps() * copies;
+        for (long long n = thread(); n < area; n += threads()) {
+            const A value = to_arithmetic(g[plane + n]);
+            const int tap = taps[plane + n];
+            add_in_grid(grad_f + plane + n + target_o[tap], value);
+            add_in_block(sums_o + tap * copies + n % copies, value);
+        }
+    }
+    __syncthreads();
+
+    const long long first_sum = ((long long)volume * orientations + first) * window.taps();
+    for (int n = thread(); n < present * window.taps(); n += threads()) {
+        A sum = A(0);
+        for (int copy = 0; copy < copies; copy++) sum += sums[n * copies + copy];
+        grad_k[first_sum + n] = A(-sign) * sum;
+    }
+}
+EXPORT_KERNEL(tropical_scatter)
+
+extern "C" __global__ void tropical_gather_input(const Scalar* g, const Code* taps, A* grad_f, int orientations,
+                                                 int height, int image_width, int planes, int rows, int columns) {
+    const int volume = block() / orientations, o = block() % orientations;
+    const long long area = (long long)height * image_width, base = (long long)volume * orientations * area;
+    for (long long n = thread(); n < area; n += threads()) {
+        const int y = int(n / image_width), x = int(n % image_width);
+        A sum = A(0);
+        for (int i = 0; i < planes; i++) {
+            const int from = (o + orientations - i + planes / 2) % orientations;
+            for (int j = 0; j < rows; j++)
+                for (int l = 0; l < columns; l++) {
+                    const int from_y = y - j + rows / 2, from_x = x - l + columns / 2;
+                    if (from_y < 0 || from_y >= height || from_x < 0 || from_x >= image_width) continue;
+                    const long long p = base + from * area + (long long)from_y * image_width + from_x;
+                    if (taps[p] == (i * rows + j) * columns + l) sum += to_arithmetic(g[p]);
+                }
+        }
+        grad_f[base + o * area + n] = sum;
+    }
+}
+EXPORT_KERNEL(tropical_gather_input)
+
+extern "C" __global__ void tropical_gather_kernel(const Scalar* g, const Code* taps, A* grad_k, int sign, int height,
+                                                  int image_width, int window_taps) {
+    const long long area = (long long)height * image_width, base = block() * area;
+    for (int tap = thread(); tap < window_taps; tap += threads()) {
+        A sum = A(0);
+        for (long long n = 0; n < area; n++)
+            if (taps[base + n] == tap) sum += to_arithmetic(g[base + n]);
+        grad_k[(long long)block() * window_taps + tap] = A(-sign) * sum;
+    }
+}
+EXPORT_KERNEL(tropical_gather_kernel)

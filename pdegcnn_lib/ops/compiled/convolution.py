@@ -1,0 +1,226 @@
+"""Launches of the semiring group convolution, forward and backward, on either machine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from pdegcnn_lib.ops.compiled.machines import Machine, arithmetic, machine_of, scalar
+from pdegcnn_lib.ops.compiled.sources import Unit
+
+# Semiring of the source and the sign that the input enters and the output leaves with: erosion is the dilation of -f.
+SEMIRINGS = {
+    "max_plus": ("Tropical", 1),
+    "min_plus": ("Tropical", -1),
+    "linear": ("Linear", 1),
+    "log": ("Logarithmic", 1),
+}
+
+# Windows with code of their own; any other runs through loops whose bounds are read at run time.
+UNROLLED = (3, 5, 7)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """The sizes of one convolution: `f [B, C, Or, H, W]` and a window `(KOr, KH, KW)`."""
+
+    volumes: int
+    channels: int
+    orientations: int
+    height: int
+    width: int
+    window: tuple[int, int, int]
+
+    @classmethod
+    def of(cls, f: Tensor, window: tuple[int, ...]) -> Problem:
+        b, c, orientations, height, width = f.shape
+        planes, rows, columns = window
+        return cls(b * c, c, orientations, height, width, (planes, rows, columns))
+
+    @property
+    def taps(self) -> int:
+        return self.window[0] * self.window[1] * self.window[2]
+
+    @property
+    def empty(self) -> bool:
+        return self.volumes * self.orientations * self.height * self.width == 0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How the outputs are divided among blocks, see `tile.cuh`, and what a block holds in shared memory."""
+
+    group: int
+    rows: int
+    columns: int
+    blocks: int
+    tiles: int
+    shared_bytes: int
+
+
+def plan(problem: Problem, machine: Machine, itemsize: int) -> Plan:
+    """The largest group of orientations that leaves enough blocks for the machine, on tiles that fit its fast memory."""
+    planes, rows, columns = problem.window
+    tile_columns = min(machine.tile[1], _ceil(problem.width, machine.lanes) * machine.lanes)
+    tile_rows = min(machine.tile[0], _ceil(problem.height, 8) * 8)
+    tiles = _ceil(problem.height, tile_rows) * _ceil(problem.width, tile_columns)
+    pitch = _ceil(tile_columns + columns - 1, machine.lanes) * machine.lanes
+    group = problem.orientations
+    while True:
+        held = min(group + planes - 1, problem.orientations)
+        size = (held * (tile_rows + rows - 1) * pitch + group * problem.taps) * itemsize
+        blocks = problem.volumes * tiles * _ceil(problem.orientations, group)
+        if group == 1 or (size <= machine.fast_bytes and blocks >= machine.enough_blocks()):
+            return Plan(group, tile_rows, tile_columns, blocks, tiles, size)
+        group = (group + 1) // 2
+
+
+def _ceil(a: int, b: int) -> int:
+    return -(-a // b)
+
+
+def code_dtype(taps: int) -> torch.dtype:
+    """The integer type that holds the code of a tap; int16 is read as unsigned."""
+    if taps > 65536:
+        raise ValueError(f"a window may have at most 65536 taps for its gradient, got {taps}")
+    return torch.uint8 if taps <= 256 else torch.int16
+
+
+def _code(dtype: torch.dtype) -> tuple[str, str]:
+    return ("CODE", "Code8" if dtype == torch.uint8 else "Code16")
+
+
+def _window_macros(rows: int, columns: int) -> tuple[tuple[str, str], ...]:
+    unrolled = rows == columns and rows in UNROLLED
+    return (
+        ("WINDOW_ROWS", str(rows if unrolled else 0)),
+        ("WINDOW_COLUMNS", str(columns if unrolled else 0)),
+    )
+
+
+def _sizes(problem: Problem) -> list[int]:
+    return [problem.orientations, problem.height, problem.width, *problem.window]
+
+
+def forward(f: Tensor, k: Tensor, semiring: str, keep_taps: bool) -> tuple[Tensor, Tensor | None]:
+    """The convolution, and the codes of the winning taps if asked for (tropical semirings)."""
+    f, k = f.contiguous(), k.to(arithmetic(f.dtype)).contiguous()
+    problem = Problem.of(f, tuple(k.shape[2:]))
+    name, sign = SEMIRINGS[semiring]
+    out = f.new_empty(f.shape)
+    taps = f.new_empty(f.shape, dtype=code_dtype(problem.taps)) if keep_taps else None
+    if problem.empty:
+        return out, taps
+    macros = [("SCALAR", scalar(f.dtype)), ("SEMIRING", name), *_window_macros(*problem.window[1:])]
+    if taps is not None:
+        macros.append(_code(taps.dtype))
+    machine = machine_of(f)
+    how = plan(problem, machine, k.element_size())
+    machine.launch(
+        Unit("group_convolution", tuple(macros)),
+        "group_convolution",
+        [f, k, out, taps, sign, problem.channels, *_sizes(problem), how.group, how.rows, how.columns],
+        blocks=how.blocks,
+        shared_bytes=how.shared_bytes,
+    )
+    return out, taps
+
+
+def tropical_backward(g: Tensor, taps: Tensor, k: Tensor, semiring: str) -> tuple[Tensor, Tensor]:
+    """The gradients of a tropical convolution to f and k from the codes of the winning taps; of k only the type is read."""
+    g, taps = g.contiguous(), taps.contiguous()
+    problem = Problem.of(g, tuple(k.shape[2:]))
+    if problem.empty:
+        return g.new_zeros(g.shape), k.new_zeros(k.shape)
+    sign = SEMIRINGS[semiring][1]
+    machine = machine_of(g)
+    unit = Unit("tropical_backward", (("SCALAR", scalar(g.dtype)), _code(taps.dtype)))
+    computed = arithmetic(g.dtype)
+    partial = g.new_empty((g.shape[0], *k.shape), dtype=computed)
+    planes = problem.volumes * problem.orientations
+    if machine.owns_channels or not torch.are_deterministic_algorithms_enabled():
+        allocate = g.new_empty if machine.owns_channels else g.new_zeros
+        grad_f = allocate(g.shape, dtype=computed)
+        group = problem.orientations if machine.owns_channels else 1
+        machine.launch(
+            unit,
+            "tropical_scatter",
+            [g, taps, grad_f, partial, sign, *_sizes(problem), group, int(machine.owns_channels)],
+            blocks=problem.volumes * _ceil(problem.orientations, group),
+            shared_bytes=group * problem.taps * (8 + 8 * partial.element_size()),
+        )
+    else:
+        grad_f = g.new_empty(g.shape, dtype=computed)
+        machine.launch(
+            unit, "tropical_gather_input", [g, taps, grad_f, *_sizes(problem)], blocks=planes, shared_bytes=0
+        )
+        machine.launch(
+            unit,
+            "tropical_gather_kernel",
+            [g, taps, partial, sign, problem.height, problem.width, problem.taps],
+            blocks=planes,
+            shared_bytes=0,
+        )
+    return grad_f.to(g.dtype), partial.sum(0).to(k.dtype)
+
+
+def transposed(k: Tensor) -> Tensor:
+    """The table of the transposed convolution, `kT[c, o, i, j, l] = k[c, o + i - KOr//2, KOr-1-i, KH-1-j, KW-1-l]`."""
+    orientations, planes = k.shape[1], k.shape[2]
+    i = torch.arange(planes, device=k.device)
+    o = (torch.arange(orientations, device=k.device)[:, None] + i - planes // 2) % orientations
+    return k.flip(2, 3, 4)[:, o, i]
+
+
+def smooth_gradient_input(g: Tensor, f: Tensor, k: Tensor, out: Tensor, semiring: str) -> Tensor:
+    """The gradient of a linear or logarithmic convolution to f."""
+    if semiring == "linear":
+        return forward(g, transposed(k), "linear", False)[0]
+    g, f, out = g.contiguous(), f.contiguous(), out.contiguous()
+    table = transposed(k.to(arithmetic(f.dtype))).contiguous()
+    problem = Problem.of(f, tuple(k.shape[2:]))
+    grad_f = f.new_empty(f.shape)
+    if not problem.empty:
+        machine_of(f).launch(
+            _smooth_unit(f, semiring, problem),
+            "logarithmic_gradient_input",
+            [g, f, table, out, grad_f, problem.channels, *_sizes(problem)],
+            blocks=problem.volumes * problem.orientations,
+            shared_bytes=0,
+        )
+    return grad_f
+
+
+def smooth_gradient_kernel(g: Tensor, f: Tensor, k: Tensor, out: Tensor, semiring: str) -> Tensor:
+    """The gradient of a linear or logarithmic convolution to k."""
+    g, f, out = g.contiguous(), f.contiguous(), out.contiguous()
+    table = k.to(arithmetic(f.dtype)).contiguous()
+    problem = Problem.of(f, tuple(k.shape[2:]))
+    if problem.empty:
+        return k.new_zeros(k.shape)
+    machine = machine_of(f)
+    how = plan(problem, machine, table.element_size())
+    partial = table.new_empty((how.tiles * f.shape[0], *k.shape))
+    machine.launch(
+        _smooth_unit(f, semiring, problem),
+        "smooth_gradient_kernel",
+        [
+            *[g, f, table, out, partial, problem.volumes, problem.channels],
+            *[*_sizes(problem), how.group, how.rows, how.columns],
+        ],
+        blocks=how.blocks,
+        shared_bytes=how.shared_bytes,
+    )
+    return partial.sum(0).to(k.dtype)
+
+
+def _smooth_unit(f: Tensor, semiring: str, problem: Problem) -> Unit:
+    columns = problem.window[2] if problem.window[2] in UNROLLED else 0
+    macros = (
+        ("SCALAR", scalar(f.dtype)),
+        ("SEMIRING", SEMIRINGS[semiring][0]),
+        ("WINDOW_COLUMNS", str(columns)),
+    )
+    return Unit("smooth_backward", macros)

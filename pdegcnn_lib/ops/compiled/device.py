@@ -1,0 +1,76 @@
+"""A graphics processor as a machine for the CUDA source: CuPy compiles a unit at its first use, for the device at hand.
+
+CuPy keeps what it compiled in its own cache. Kernels run on the current stream of torch and on the tensors' device,
+so that they take their place among torch's own and can be captured in a CUDA graph.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from functools import lru_cache
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pdegcnn_lib.ops.compiled import sources
+from pdegcnn_lib.ops.compiled.sources import Unit
+
+WARPS = 8
+OPTIONS = ("-std=c++17", "--fmad=true")
+
+
+def unavailable() -> str | None:
+    """None if kernels can be compiled and run here, otherwise the reason."""
+    if not torch.cuda.is_available():
+        return "torch sees no CUDA device; install a CUDA build of torch on a machine with an NVIDIA GPU"
+    if importlib.util.find_spec("cupy") is None:
+        major = (torch.version.cuda or "12").split(".")[0]
+        return f"CuPy is not installed; install it with `pip install cupy-cuda{major}x`"
+    return None
+
+
+@lru_cache(maxsize=None)
+def multiprocessors() -> int:
+    """The number of multiprocessors of the current device."""
+    return torch.cuda.get_device_properties(torch.cuda.current_device()).multi_processor_count
+
+
+@lru_cache(maxsize=None)
+def _module(unit: Unit, index: int) -> Any:
+    import cupy
+
+    options = (*OPTIONS, *unit.flags(), f"-I{sources.directory()}")
+    # The digest makes CuPy's cache notice a change in an included file.
+    code = f"// {sources.digest()}\n" + unit.path.read_text(encoding="utf-8")
+    return cupy.RawModule(code=code, options=options, backend="nvrtc")
+
+
+@lru_cache(maxsize=None)
+def _function(unit: Unit, kernel: str, index: int, shared_bytes: int) -> Any:
+    function = _module(unit, index).get_function(kernel)
+    if shared_bytes > 48 * 1024:
+        function.max_dynamic_shared_size_bytes = shared_bytes
+    return function
+
+
+def launch(
+    unit: Unit, kernel: str, arguments: list[Tensor | int | None], *, blocks: int, shared_bytes: int
+) -> None:
+    """Run `kernel` of `unit` over a grid of `blocks` with WARPS warps each, on torch's current stream.
+
+    Tensors are passed by address, None as a null pointer, integers as C int.
+    """
+    import cupy
+    import numpy
+
+    if blocks == 0:
+        return
+    index = next(a.device.index for a in arguments if isinstance(a, Tensor))
+    values = [
+        a.data_ptr() if isinstance(a, Tensor) else 0 if a is None else numpy.int32(a) for a in arguments
+    ]
+    stream = torch.cuda.current_stream(index)
+    with cupy.cuda.Device(index), cupy.cuda.ExternalStream(stream.cuda_stream, index):
+        function = _function(unit, kernel, index, shared_bytes)
+        function((blocks,), (32 * WARPS,), tuple(values), shared_mem=shared_bytes)

@@ -1,0 +1,152 @@
+"""The compiled operators as torch operators: schema, shape inference, gradients.
+
+Each forward and each backward is a functional operator of its own, so that torch.compile traces past it. A backward
+operator has no gradient in turn: a second derivative raises instead of being wrong.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pdegcnn_lib.ops.compiled import convolution, transport
+
+
+@torch.library.custom_op("pdegcnn::semiring_convolution", mutates_args=())
+def semiring_convolution(f: Tensor, k: Tensor, semiring: str) -> Tensor:
+    """The convolution of `f [B, C, Or, H, W]` with `k [C, Or, KOr, KH, KW]`."""
+    return convolution.forward(f, k, semiring, False)[0]
+
+
+@semiring_convolution.register_fake
+def _(f: Tensor, k: Tensor, semiring: str) -> Tensor:
+    return f.new_empty(f.shape)
+
+
+@torch.library.custom_op("pdegcnn::tropical_convolution", mutates_args=())
+def tropical_convolution(f: Tensor, k: Tensor, semiring: str) -> tuple[Tensor, Tensor]:
+    """The same over a tropical semiring, with the codes of the winning taps for the gradient."""
+    out, taps = convolution.forward(f, k, semiring, True)
+    assert taps is not None
+    return out, taps
+
+
+@tropical_convolution.register_fake
+def _(f: Tensor, k: Tensor, semiring: str) -> tuple[Tensor, Tensor]:
+    taps = k.shape[2] * k.shape[3] * k.shape[4]
+    return f.new_empty(f.shape), f.new_empty(f.shape, dtype=convolution.code_dtype(taps))
+
+
+@torch.library.custom_op("pdegcnn::tropical_convolution_backward", mutates_args=())
+def tropical_convolution_backward(g: Tensor, taps: Tensor, k: Tensor, semiring: str) -> tuple[Tensor, Tensor]:
+    """The gradients to f and k; of k only its shape and type are used."""
+    return convolution.tropical_backward(g, taps, k, semiring)
+
+
+@tropical_convolution_backward.register_fake
+def _(g: Tensor, taps: Tensor, k: Tensor, semiring: str) -> tuple[Tensor, Tensor]:
+    return g.new_empty(g.shape), k.new_empty(k.shape)
+
+
+def _keep_taps(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+    _, k, ctx.semiring = inputs
+    ctx.save_for_backward(output[1], k)
+
+
+def _tropical_gradient(ctx: Any, g: Tensor, _: Any) -> tuple[Tensor, Tensor, None]:
+    taps, k = ctx.saved_tensors
+    return *tropical_convolution_backward(g, taps, k, ctx.semiring), None
+
+
+tropical_convolution.register_autograd(_tropical_gradient, setup_context=_keep_taps)
+
+
+@torch.library.custom_op("pdegcnn::smooth_gradient_input", mutates_args=())
+def smooth_gradient_input(g: Tensor, f: Tensor, k: Tensor, out: Tensor, semiring: str) -> Tensor:
+    """The gradient of a linear or logarithmic convolution to f."""
+    return convolution.smooth_gradient_input(g, f, k, out, semiring)
+
+
+@smooth_gradient_input.register_fake
+def _(g: Tensor, f: Tensor, k: Tensor, out: Tensor, semiring: str) -> Tensor:
+    return f.new_empty(f.shape)
+
+
+@torch.library.custom_op("pdegcnn::smooth_gradient_kernel", mutates_args=())
+def smooth_gradient_kernel(g: Tensor, f: Tensor, k: Tensor, out: Tensor, semiring: str) -> Tensor:
+    """The gradient of a linear or logarithmic convolution to k."""
+    return convolution.smooth_gradient_kernel(g, f, k, out, semiring)
+
+
+@smooth_gradient_kernel.register_fake
+def _(g: Tensor, f: Tensor, k: Tensor, out: Tensor, semiring: str) -> Tensor:
+    return k.new_empty(k.shape)
+
+
+def _keep_convolution(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    f, k, ctx.semiring = inputs
+    # The linear gradient does not read the output: f stands in for it, so that it need not be kept.
+    ctx.save_for_backward(f, k, output if ctx.semiring == "log" else f)
+
+
+def _smooth_gradient(ctx: Any, g: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
+    f, k, out = ctx.saved_tensors
+    need_f, need_k, _ = ctx.needs_input_grad
+    grad_f = smooth_gradient_input(g, f, k, out, ctx.semiring) if need_f else None
+    grad_k = smooth_gradient_kernel(g, f, k, out, ctx.semiring) if need_k else None
+    return grad_f, grad_k, None
+
+
+semiring_convolution.register_autograd(_smooth_gradient, setup_context=_keep_convolution)
+
+
+@torch.library.custom_op("pdegcnn::shift", mutates_args=())
+def shift(f: Tensor, displacement: Tensor) -> Tensor:
+    """`f [B, C, Or, H, W]` displaced by `displacement [C, Or, 3]`."""
+    return transport.forward(f, displacement)
+
+
+@shift.register_fake
+def _(f: Tensor, displacement: Tensor) -> Tensor:
+    return f.new_empty(f.shape)
+
+
+@torch.library.custom_op("pdegcnn::shift_gradient_input", mutates_args=())
+def shift_gradient_input(g: Tensor, displacement: Tensor) -> Tensor:
+    """The gradient of the shift to f."""
+    return transport.gradient_input(g, displacement)
+
+
+@shift_gradient_input.register_fake
+def _(g: Tensor, displacement: Tensor) -> Tensor:
+    return g.new_empty(g.shape)
+
+
+@torch.library.custom_op("pdegcnn::shift_gradient_displacement", mutates_args=())
+def shift_gradient_displacement(g: Tensor, f: Tensor, displacement: Tensor) -> Tensor:
+    """The gradient of the shift to the displacement."""
+    return transport.gradient_displacement(g, f, displacement)
+
+
+@shift_gradient_displacement.register_fake
+def _(g: Tensor, f: Tensor, displacement: Tensor) -> Tensor:
+    return displacement.new_empty(displacement.shape)
+
+
+def _keep_shift(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    f, displacement = inputs
+    need_displacement = ctx.needs_input_grad[1]
+    ctx.save_for_backward(displacement, f if need_displacement else None)
+
+
+def _shift_gradient(ctx: Any, g: Tensor) -> tuple[Tensor | None, Tensor | None]:
+    displacement, f = ctx.saved_tensors
+    need_f, need_displacement = ctx.needs_input_grad
+    grad_f = shift_gradient_input(g, displacement) if need_f else None
+    grad_displacement = shift_gradient_displacement(g, f, displacement) if need_displacement else None
+    return grad_f, grad_displacement
+
+
+shift.register_autograd(_shift_gradient, setup_context=_keep_shift)

@@ -1,0 +1,77 @@
+"""The two machines behind one interface: what a launcher must know of each, and how storage types are named."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from pdegcnn_lib.ops.compiled import device, host
+from pdegcnn_lib.ops.compiled.sources import Unit
+
+_SCALARS = {
+    torch.float32: "float",
+    torch.float64: "double",
+    torch.float16: "Half",
+    torch.bfloat16: "BFloat16",
+}
+
+
+def scalar(dtype: torch.dtype) -> str:
+    """The source's name of a storage type. Raises TypeError for one that no kernel has."""
+    if dtype not in _SCALARS:
+        raise TypeError(f"compiled operators take {', '.join(map(str, _SCALARS))}, got {dtype}")
+    return _SCALARS[dtype]
+
+
+def arithmetic(dtype: torch.dtype) -> torch.dtype:
+    """The type that computes: float64 for itself, float32 for all others."""
+    return torch.float64 if dtype == torch.float64 else torch.float32
+
+
+class Launcher(Protocol):
+    """Runs a kernel of a unit over a grid; tensors are passed by address, None as null, integers as C int."""
+
+    def __call__(
+        self,
+        unit: Unit,
+        kernel: str,
+        arguments: list[Tensor | int | None],
+        *,
+        blocks: int,
+        shared_bytes: int,
+    ) -> None: ...
+
+
+@dataclass(frozen=True)
+class Machine:
+    """`lanes`: a multiple of every warp's width. `tile`: rows and columns of outputs for one block, at most.
+    `fast_bytes`: what a block may hold in shared memory. `owns_channels`: a block is one thread, so that a kernel
+    that scatters can own a whole channel. `warps`: in a block.
+    """
+
+    launch: Launcher
+    lanes: int
+    tile: tuple[int, int]
+    fast_bytes: int
+    owns_channels: bool
+    warps: int
+
+    def enough_blocks(self) -> int:
+        """As many blocks as keep every core busy to the end."""
+        return torch.get_num_threads() * 4 if self.owns_channels else device.multiprocessors() * 2
+
+
+HOST = Machine(host.launch, 16, (64, 64), 512 * 1024, True, 1)
+DEVICE = Machine(device.launch, 32, (16, 64), 64 * 1024, False, device.WARPS)
+
+
+def machine_of(x: Tensor) -> Machine:
+    """The machine on which a tensor lives. Raises ValueError for a device that is neither CPU nor CUDA."""
+    if x.device.type == "cpu":
+        return HOST
+    if x.device.type == "cuda":
+        return DEVICE
+    raise ValueError(f"compiled operators run on cpu and cuda tensors, got one on {x.device}")

@@ -1,0 +1,54 @@
+"""Launches of the shift, forward and backward, on either machine."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from pdegcnn_lib.ops.compiled.machines import arithmetic, machine_of, scalar
+from pdegcnn_lib.ops.compiled.sources import Unit
+
+
+def _launch(
+    kernel: str, f: Tensor, tensors: list[Tensor], displacement: Tensor, out: Tensor, rows: int
+) -> None:
+    _, channels, orientations, height, width = f.shape
+    if f.numel() == 0:
+        return
+    machine = machine_of(f)
+    padded = -(-width // machine.lanes) * machine.lanes
+    machine.launch(
+        Unit("shift", (("SCALAR", scalar(f.dtype)),)),
+        kernel,
+        [*tensors, displacement, out, channels, orientations, height, width],
+        blocks=f.shape[0] * channels * orientations,
+        shared_bytes=machine.warps * rows * padded * displacement.element_size(),
+    )
+
+
+def forward(f: Tensor, displacement: Tensor) -> Tensor:
+    """`f [B, C, Or, H, W]` displaced by `displacement [C, Or, 3]`."""
+    f = f.contiguous()
+    out = f.new_empty(f.shape)
+    _launch("shift", f, [f], _table(f, displacement), out, 1)
+    return out
+
+
+def gradient_input(g: Tensor, displacement: Tensor) -> Tensor:
+    """The gradient to f from the upstream gradient g."""
+    g = g.contiguous()
+    grad_f = g.new_empty(g.shape)
+    _launch("shift_gradient_input", g, [g], _table(g, displacement), grad_f, 2)
+    return grad_f
+
+
+def gradient_displacement(g: Tensor, f: Tensor, displacement: Tensor) -> Tensor:
+    """The gradient to the displacement from the upstream gradient g."""
+    g, f = g.contiguous(), f.contiguous()
+    table = _table(f, displacement)
+    partial = table.new_zeros((f.shape[0], *displacement.shape))
+    _launch("shift_gradient_displacement", f, [g, f], table, partial, 3)
+    return partial.sum(0).to(displacement.dtype)
+
+
+def _table(f: Tensor, displacement: Tensor) -> Tensor:
+    return displacement.to(arithmetic(f.dtype)).contiguous()

@@ -61,7 +61,7 @@ class Plan:
 
 
 def plan(problem: Problem, machine: Machine, itemsize: int) -> Plan:
-    """The largest group of orientations that leaves enough blocks for the machine, on tiles that fit its fast memory."""
+    """The largest group of orientations that leaves enough blocks and whose tile fits the fast memory."""
     planes, rows, columns = problem.window
     tile_columns = min(machine.tile[1], _ceil(problem.width, machine.lanes) * machine.lanes)
     tile_rows = min(machine.tile[0], _ceil(problem.height, 8) * 8)
@@ -129,7 +129,7 @@ def forward(f: Tensor, k: Tensor, semiring: str, keep_taps: bool) -> tuple[Tenso
 
 
 def tropical_backward(g: Tensor, taps: Tensor, k: Tensor, semiring: str) -> tuple[Tensor, Tensor]:
-    """The gradients of a tropical convolution to f and k from the codes of the winning taps; of k only the type is read."""
+    """The gradients to f and k from the codes of the winning taps; of k only shape and type are read."""
     g, taps = g.contiguous(), taps.contiguous()
     problem = Problem.of(g, tuple(k.shape[2:]))
     if problem.empty:

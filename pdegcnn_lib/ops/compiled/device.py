@@ -7,7 +7,7 @@ so that they take their place among torch's own and can be captured in a CUDA gr
 from __future__ import annotations
 
 import importlib.util
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 import torch
@@ -30,13 +30,13 @@ def unavailable() -> str | None:
     return None
 
 
-@lru_cache(maxsize=None)
+@cache
 def multiprocessors() -> int:
     """The number of multiprocessors of the current device."""
     return torch.cuda.get_device_properties(torch.cuda.current_device()).multi_processor_count
 
 
-@lru_cache(maxsize=None)
+@cache
 def _module(unit: Unit, index: int) -> Any:
     import cupy
 
@@ -46,7 +46,7 @@ def _module(unit: Unit, index: int) -> Any:
     return cupy.RawModule(code=code, options=options, backend="nvrtc")
 
 
-@lru_cache(maxsize=None)
+@cache
 def _function(unit: Unit, kernel: str, index: int, shared_bytes: int) -> Any:
     function = _module(unit, index).get_function(kernel)
     if shared_bytes > 48 * 1024:

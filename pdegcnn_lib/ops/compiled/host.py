@@ -16,7 +16,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 
 import torch
@@ -38,7 +38,7 @@ FLAGS = (
 )
 
 
-@lru_cache(maxsize=None)
+@cache
 def compiler() -> str | None:
     """The C++ compiler: `$CXX` or the first of c++, g++, clang++ on the path; None if there is none."""
     for name in (os.environ.get("CXX"), "c++", "g++", "clang++"):
@@ -63,7 +63,7 @@ def cache_directory() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pdegcnn"
 
 
-@lru_cache(maxsize=None)
+@cache
 def _identity() -> str:
     """What else decides the machine code: the compiler's version and the processor that -march=native means."""
     command = compiler()
@@ -78,9 +78,9 @@ def _identity() -> str:
     return version + processor
 
 
-@lru_cache(maxsize=None)
+@cache
 def library(unit: Unit) -> ctypes.CDLL:
-    """The shared library of a unit, compiled if the cache does not have it. Raises RuntimeError with the compiler's words."""
+    """The shared library of a unit, compiled unless cached. Raises RuntimeError with the compiler's words."""
     reason = unavailable()
     if reason is not None:
         raise RuntimeError(reason)
@@ -120,7 +120,7 @@ class _Launch(ctypes.Structure):
     ]
 
 
-@lru_cache(maxsize=None)
+@cache
 def _thread_pool() -> int | None:
     """The address of GOMP_parallel in the OpenMP that torch has loaded.
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parents[2]
 
 
-@lru_cache(maxsize=None)
+@cache
 def directory() -> Path:
     """The directory of the `.cu` files: `kernels_cu/` of a checkout, or the copy inside an installed package."""
     for candidate in (PACKAGE.parent / "kernels_cu", PACKAGE / "kernels_cu"):
@@ -21,7 +21,7 @@ def directory() -> Path:
     )
 
 
-@lru_cache(maxsize=None)
+@cache
 def digest() -> str:
     """A hash of every source file, so that a changed source is never served by an old binary."""
     total = hashlib.sha256()

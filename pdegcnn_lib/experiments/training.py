@@ -36,7 +36,7 @@ def _save(path: Path, state: dict) -> None:
 
 
 def _progress(steps: int, start: int, label: str):  # noqa: ANN202 - tqdm's type is not ours to name
-    from tqdm.auto import tqdm
+    from tqdm import tqdm
 
     quiet = any(name in os.environ for name in ("CI", "PAPERMILL", "PDEGCNN_QUIET"))
     return tqdm(range(start, steps), initial=start, total=steps, desc=label, disable=quiet, leave=False)

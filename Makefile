@@ -97,6 +97,7 @@ lint: setup ## style, types, notebook pairs
 	@$(venv)/ruff format --check .
 	@$(venv)/mypy
 	@$(venv)/python tools/notebooks.py check notebooks/*.md
+	@$(venv)/jupytext --quiet --to md:myst --test notebooks/*.ipynb
 
 refresh: notebooks ## write the checked outputs of the last run into notebooks/*.ipynb, to be committed
 	@for name in $(names); do \

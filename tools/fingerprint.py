@@ -72,7 +72,8 @@ def code(notebook: Path) -> str:
     """The code cells of a MyST notebook, one after the other, without their options."""
     cells = re.findall(r"^```\{code-cell\}[^\n]*\n(.*?)^```$", notebook.read_text(), re.MULTILINE | re.DOTALL)
     bodies = [
-        re.sub(r"\A(---\n.*?^---\n|(?::[^\n]*\n)+)", "", cell, flags=re.MULTILINE | re.DOTALL) for cell in cells
+        re.sub(r"\A(---\n.*?^---\n|(?::[^\n]*\n)+)", "", cell, flags=re.MULTILINE | re.DOTALL)
+        for cell in cells
     ]
     return "\n".join(bodies)
 

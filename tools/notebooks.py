@@ -21,7 +21,7 @@ LONGEST_CELL = {"fast": 900, "full": None}  # seconds
 
 
 def read(source: Path) -> NotebookNode:
-    notebook = jupytext.read(source)
+    notebook = jupytext.read(source, fmt="md:myst")
     notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
     for i, cell in enumerate(notebook.cells):
         cell["id"] = f"cell-{i:03d}"  # random ids would make every twin differ from the last one
@@ -67,9 +67,12 @@ def refresh(source: Path, executed: Path) -> None:
     notebook = read(source)
     ran = nbformat.read(executed, as_version=4)
     outputs = [c.get("outputs") for c in ran.cells if "injected-parameters" not in c.metadata.get("tags", [])]
-    for cell, output in zip(notebook.cells, outputs, strict=True):
+    for i, (cell, output) in enumerate(zip(notebook.cells, outputs, strict=True)):
         if CHECKED in cell.metadata.get("tags", []):
-            cell["outputs"] = output
+            cell["outputs"], cell["execution_count"] = output, i  # nbval wants a count beside an output
+            for part in output:
+                if "execution_count" in part:
+                    part["execution_count"] = i
     write(notebook, source.with_suffix(".ipynb"))
 
 

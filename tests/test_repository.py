@@ -1,0 +1,208 @@
+"""What must agree between the files of the repository: versions, lock, notebooks, book, README."""
+
+from __future__ import annotations
+
+import importlib
+import re
+import subprocess
+import sys
+import zipfile
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.version import Version
+
+tomllib = pytest.importorskip("tomllib", reason="part of Python since 3.11, the version of the lock")
+ROOT = Path(__file__).resolve().parent.parent
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+PROJECT = PYPROJECT["project"]
+SOURCES = sorted((ROOT / "notebooks").glob("*.md"))
+
+
+def run(*command: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True)
+
+
+@cache
+def tracked() -> list[Path]:
+    if not (ROOT / ".git").exists():
+        pytest.skip("not a git checkout")
+    names = run("git", "ls-files", "-z").stdout.split("\0")
+    return [p for name in names if name and (p := ROOT / name).is_file() and not p.is_symlink()]
+
+
+def locked() -> dict[str, Requirement]:
+    lines = (ROOT / "requirements.lock").read_text().splitlines()
+    pins = [Requirement(line) for line in lines if line and not line.startswith("#")]
+    return {canonical(r.name): r for r in pins}
+
+
+def canonical(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+# ---- one set of packages ---------------------------------------------------------------------------------------
+
+
+def test_the_lock_pins_every_package_once_and_names_no_index():
+    lines = [x for x in (ROOT / "requirements.lock").read_text().splitlines() if not x.startswith("#")]
+    for line in lines:
+        assert re.fullmatch(r"[\w.-]+==[\w.]+(; sys_platform == \"linux\")?", line), line
+    assert len(locked()) == len(lines)
+
+
+@pytest.mark.parametrize("extra", [None, *PROJECT["optional-dependencies"]])
+def test_the_lock_satisfies_pyproject(extra):
+    if extra == "cuda13":
+        pytest.skip("the alternative to cuda12, which the lock holds: one of the two can be installed")
+    asked = PROJECT["dependencies"] if extra is None else PROJECT["optional-dependencies"][extra]
+    pins = locked()
+    for requirement in map(Requirement, asked):
+        assert canonical(requirement.name) in pins, f"{requirement} is not in requirements.lock"
+        pin = next(iter(pins[canonical(requirement.name)].specifier)).version
+        assert requirement.specifier.contains(pin), f"{requirement} excludes the locked {pin}"
+
+
+def test_the_environment_is_the_locked_one():
+    different = {
+        name: (version(name), str(pin.specifier))
+        for name, pin in locked().items()
+        if (pin.marker is None or pin.marker.evaluate())
+        and not pin.specifier.contains(Version(version(name)).public)
+    }
+    assert not different
+
+
+def test_make_and_conda_install_from_the_lock():
+    assert "--requirement requirements.lock" in (ROOT / "tools/make-venv").read_text()
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text())
+    pip = next(d["pip"] for d in environment["dependencies"] if isinstance(d, dict))
+    assert pip == ["-r requirements.lock", "-e ."]
+    python = next(d for d in environment["dependencies"] if str(d).startswith("python="))
+    assert Requirement(f"python{PROJECT['requires-python']}").specifier.contains(python.split("=")[1] + ".0")
+
+
+def test_versions_agree():
+    import pdegcnn_lib
+
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert PROJECT["version"] == pdegcnn_lib.__version__ == str(citation["version"])
+    assert citation["preferred-citation"]["doi"] == "10.1007/s10851-022-01114-x"
+
+
+def test_the_library_needs_torch_and_numpy_only():
+    modules = ["geometry", "kernels", "ops", "nn", "models"]
+    heavy = ["cupy", "IPython", "matplotlib", "papermill", "plotly", "scipy", "sklearn"]
+    code = f"import sys; {'; '.join(f'import pdegcnn_lib.{m}' for m in modules)}; "
+    code += f"print([m for m in {heavy} if m in sys.modules])"
+    result = run(sys.executable, "-c", code)
+    assert result.stdout.strip() == "[]", result.stdout + result.stderr
+
+
+def test_the_wheel_carries_the_kernel_sources_and_the_types(tmp_path):
+    built = run(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path))
+    assert built.returncode == 0, built.stderr
+    [wheel] = tmp_path.glob("*-py3-none-any.whl")
+    names = set(zipfile.ZipFile(wheel).namelist())
+    sources = {p.name for p in (ROOT / "kernels_cu").iterdir() if p.suffix in {".cu", ".cuh"}}
+    assert sources
+    assert {f"pdegcnn_lib/kernels_cu/{name}" for name in sources} | {"pdegcnn_lib/py.typed"} <= names
+
+
+# ---- tracked files ---------------------------------------------------------------------------------------------
+
+# Assembled here so that this file does not hold what it looks for.
+FOREIGN = re.compile(
+    "|".join(
+        [
+            r"(?<![\w.)}])/(?:" + "|".join(["root", "home", "Users", "work"]) + r")/\w",
+            "/opt/" + "(?:wheels|pypi)",
+            r"(?:pypi|pythonhosted|npmjs)" + r"\.(?:org|com)",
+            r"deb\." + r"debian\.org",
+        ]
+    )
+)
+
+
+def test_no_machine_paths_or_registry_hosts():
+    found = []
+    for path in tracked():
+        if path.suffix in {".png", ".npz", ".pt", ".safetensors"}:
+            continue
+        for number, line in enumerate(path.read_text(errors="replace").splitlines(), 1):
+            if FOREIGN.search(line):
+                found.append(f"{path.relative_to(ROOT)}:{number}: {line.strip()[:120]}")
+    assert not found, "\n".join(found)
+
+
+def test_no_large_files():
+    large = {str(p.relative_to(ROOT)): p.stat().st_size for p in tracked() if p.stat().st_size > 1_000_000}
+    assert not large
+
+
+def test_modules_stay_short():
+    suffixes = {".py", ".cu", ".cuh"}
+    folders = [ROOT / "pdegcnn_lib", ROOT / "kernels_cu", ROOT / "tools"]
+    modules = [p for f in folders for p in f.rglob("*") if p.suffix in suffixes]
+    assert modules
+    lines = {str(p.relative_to(ROOT)): len(p.read_text().splitlines()) for p in modules}
+    assert not {name: n for name, n in lines.items() if n > 350}
+
+
+# ---- notebooks and book ----------------------------------------------------------------------------------------
+
+
+def test_notebook_twins_agree_with_their_sources():
+    assert SOURCES
+    result = run(sys.executable, "tools/notebooks.py", "check", *map(str, SOURCES))
+    assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda p: p.stem)
+def test_notebooks_survive_the_round_trip_and_have_one_parameters_cell(source):
+    import jupytext
+
+    result = run(
+        sys.executable, "-m", "jupytext", "--from", "md:myst", "--to", "ipynb", "--test", str(source)
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+    cells = jupytext.read(source, fmt="md:myst").cells
+    assert sum("parameters" in c.metadata.get("tags", []) for c in cells) == 1
+    assert any("nbval-check-output" in c.metadata.get("tags", []) for c in cells), "no number is guarded"
+
+
+def test_every_notebook_has_its_place_in_the_book():
+    toc = (ROOT / "book/_toc.yml").read_text()
+    assert sorted(re.findall(r"notebooks/([\w-]+)", toc)) == [p.stem for p in SOURCES]
+
+
+# ---- README and make -------------------------------------------------------------------------------------------
+
+
+def test_the_code_in_the_readme_runs(capsys):
+    [block] = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    exec(compile(block, "README.md", "exec"), {})
+    assert "torch.Size([2, 1, 64, 64])" in capsys.readouterr().out
+
+
+def test_the_names_and_files_in_the_readme_exist():
+    text = (ROOT / "README.md").read_text()
+    for package, name in re.findall(r"`(nn|ops)\.(\w+)`", text):
+        assert hasattr(importlib.import_module(f"pdegcnn_lib.{package}"), name), f"{package}.{name}"
+    for path in re.findall(r"`((?:pdegcnn_lib|kernels_cu|notebooks|book|tests|tools)/[\w/.]*)`", text):
+        assert (ROOT / path).exists() or (ROOT / f"{path}.md").exists(), path
+    for path in re.findall(r"\]\(([\w./]+)\)", text):
+        assert (ROOT / path).exists(), path
+
+
+def test_make_lists_its_verbs():
+    listed = re.findall(r"^  make ([\w-]+) ", run("make", "help").stdout, re.MULTILINE)
+    asked = {"help", "setup", "test", "reproduce", "notebooks", "nbval", "book", "serve", "lint", "clean"}
+    assert asked | {"bench", "gpu"} <= set(listed)
+    wrong = run("make", "help", "PROFILE=quick")
+    assert wrong.returncode == 2
+    assert "fast or full, got 'quick'" in wrong.stderr

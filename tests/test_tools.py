@@ -1,0 +1,131 @@
+"""The scripts behind make: what makes a notebook stale, and what makes its check fail."""
+
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+TOOLS = Path(__file__).resolve().parent.parent / "tools"
+
+NOTEBOOK = """\
+---
+kernelspec: {display_name: Python 3, language: python, name: python3}
+---
+
+```{code-cell} ipython3
+:tags: [parameters]
+
+profile = "fast"
+```
+
+```{code-cell} ipython3
+from pdegcnn_lib import geometry
+```
+
+```{code-cell} ipython3
+:tags: [nbval-check-output]
+
+print("answer", 42)
+```
+"""
+
+
+def load(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"tool_{name}", TOOLS / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def tree(tmp_path, monkeypatch):
+    """A small checkout: a notebook that imports `geometry`, which imports `base` inside a function."""
+    files = {
+        "notebooks/one.md": NOTEBOOK,
+        "pdegcnn_lib/__init__.py": "",
+        "pdegcnn_lib/base.py": "x = 1\n",
+        "pdegcnn_lib/geometry.py": "def f():\n    from pdegcnn_lib import base\n    return base.x\n",
+        "pdegcnn_lib/other.py": "x = 1\n",
+        "pdegcnn_lib/ops/__init__.py": "",
+        "pdegcnn_lib/ops/compiled/__init__.py": "",
+        "kernels_cu/k.cu": "// kernel\n",
+    }
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    return tmp_path
+
+
+def fingerprint(tree: Path, monkeypatch, salt: str = "fast") -> str:
+    tool = load("fingerprint")
+    monkeypatch.setattr(tool, "ROOT", tree)
+    monkeypatch.setattr(sys, "argv", ["fingerprint", "notebooks", "--out", str(tree / "key"), "--salt", salt])
+    tool.main()
+    return (tree / "key/one").read_text()
+
+
+@pytest.mark.parametrize(
+    ("name", "stale"),
+    [
+        ("notebooks/one.md", True),
+        ("pdegcnn_lib/geometry.py", True),
+        ("pdegcnn_lib/base.py", True),
+        ("pdegcnn_lib/other.py", False),
+        ("kernels_cu/k.cu", False),
+    ],
+)
+def test_a_notebook_is_stale_when_something_it_imports_changed(tree, monkeypatch, name, stale):
+    before = fingerprint(tree, monkeypatch)
+    with (tree / name).open("a") as file:
+        file.write("\n# changed\n")
+    assert (fingerprint(tree, monkeypatch) != before) is stale
+
+
+def test_a_kernel_makes_stale_what_loads_kernels(tree, monkeypatch):
+    (tree / "pdegcnn_lib/base.py").write_text("from pdegcnn_lib.ops import compiled\n")
+    before = fingerprint(tree, monkeypatch)
+    (tree / "kernels_cu/k.cu").write_text("// another kernel\n")
+    assert fingerprint(tree, monkeypatch) != before
+
+
+def test_profile_and_environment_enter_the_hash_but_time_does_not(tree, monkeypatch):
+    before = fingerprint(tree, monkeypatch)
+    written = (tree / "key/one").stat().st_mtime_ns
+    (tree / "notebooks/one.md").touch()
+    assert fingerprint(tree, monkeypatch) == before
+    assert (tree / "key/one").stat().st_mtime_ns == written
+    assert fingerprint(tree, monkeypatch, salt="full") != before
+
+
+def tool(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(TOOLS / "notebooks.py"), *arguments]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True)
+
+
+def test_a_changed_number_in_a_notebook_is_noticed(tmp_path):
+    """From source to checked twin: run, refresh, check, nbval; then another number in the twin, and all must fail."""
+    source, twin, executed = (tmp_path / name for name in ("one.md", "one.ipynb", "executed.ipynb"))
+    source.write_text(NOTEBOOK.replace("from pdegcnn_lib import geometry", "import math"))
+    ran = tool("run", "one.md", "--out", str(executed), cwd=tmp_path)
+    assert ran.returncode == 0, ran.stderr
+    assert not list(tmp_path.glob(".*.partial"))
+    assert "is missing" in tool("check", "one.md", cwd=tmp_path).stderr
+    tool("refresh", "one.md", "--executed", str(executed), cwd=tmp_path)
+    assert tool("check", "one.md", cwd=tmp_path).returncode == 0
+
+    def nbval() -> int:
+        options = ["-q", "-p", "no:cacheprovider", "--nbval-lax", "--nbval-current-env", "-c", "/dev/null"]
+        command = [sys.executable, "-m", "pytest", *options, str(twin)]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True).returncode
+
+    assert nbval() == 0
+    twin.write_text(twin.read_text().replace("answer 42", "answer 43"))
+    assert nbval() == 1
+    source.write_text(source.read_text().replace("42", "44"))
+    assert "differs from one.md" in tool("check", "one.md", cwd=tmp_path).stderr

@@ -32,7 +32,9 @@ def stable_mixture(alpha: Tensor) -> tuple[Tensor, Tensor]:
     import numpy as np
 
     nodes, weights = (torch.as_tensor(a).to(alpha) for a in np.polynomial.legendre.leggauss(ANGLES))
-    u, log_u_weight = (nodes + 1) * (math.pi / 2), torch.log(weights / 2)
+    # Where alpha is close to 1, A varies within 1 - alpha of u = pi: u = pi (1 - v^3) spreads the nodes there.
+    v = (nodes + 1) / 2
+    u, log_u_weight = math.pi * (1 - v**3), torch.log(weights / 2 * 3 * v**2)
     s = torch.arange(-20.0, 4.0, STEP, dtype=alpha.dtype, device=alpha.device)
     a = alpha[..., None]
     log_power = (

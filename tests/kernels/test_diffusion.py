@@ -37,7 +37,7 @@ def test_the_mixture_has_the_moments_of_the_stable_law(alpha: float) -> None:
 def test_the_mixture_meets_both_closed_forms() -> None:
     squared = torch.linspace(0, 30, 61, dtype=torch.float64)
     for t in (0.4, 1.0, 3.0):
-        for alpha, tolerance in ((0.5, 1e-5), (1.0, 2e-5)):
+        for alpha, tolerance in ((0.5, 1e-5), (1.0, 5e-5)):
             got = log_profile(squared, torch.tensor(alpha, dtype=torch.float64), t, 3)
             want = log_profile(squared, alpha, t, 3)
             near = want - want[0] > -8

@@ -1,0 +1,207 @@
+"""The compiled operators as citizens of torch: opcheck, torch.compile, threads, determinism, second derivatives."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from pdegcnn_lib.ops import compiled, reference
+from pdegcnn_lib.ops.compiled import host, library
+from pdegcnn_lib.ops.compiled.sources import Unit
+
+BACKEND = "cpu"
+
+pytestmark = pytest.mark.skipif(
+    compiled.availability()[BACKEND] is not None, reason=str(compiled.availability()[BACKEND])
+)
+
+
+def tensors(dtype: torch.dtype = torch.float32, *, grad: bool = True) -> tuple[Tensor, Tensor, Tensor]:
+    f = torch.randn(2, 3, 4, 9, 17, dtype=dtype, requires_grad=grad)
+    k = torch.randn(3, 4, 3, 5, 5, dtype=dtype, requires_grad=grad)
+    by = torch.randn(3, 4, 3, dtype=dtype, requires_grad=grad)
+    return f, k, by
+
+
+def dense_permuted(x: Tensor) -> Tensor:
+    """The same values in another dense order of memory."""
+    return x.detach().transpose(-1, -2).contiguous().transpose(-1, -2).requires_grad_(x.requires_grad)
+
+
+@pytest.mark.parametrize("layout", ["contiguous", "permuted"])
+def test_opcheck(layout: str) -> None:
+    f, k, by = tensors()
+    if layout == "permuted":
+        f, k, by = dense_permuted(f), dense_permuted(k), dense_permuted(by)
+    out = library.semiring_convolution(f, k, "log").detach()
+    g, taps = torch.randn_like(f), library.tropical_convolution(f, k, "max_plus")[1]
+    for operator, arguments in [
+        (library.semiring_convolution, (f, k, "linear")),
+        (library.semiring_convolution, (f, k, "log")),
+        (library.tropical_convolution, (f, k, "max_plus")),
+        (library.tropical_convolution, (f, k, "min_plus")),
+        (library.tropical_convolution_backward, (g, taps, k.detach(), "max_plus")),
+        (library.smooth_gradient_input, (g, f.detach(), k.detach(), out, "log")),
+        (library.smooth_gradient_kernel, (g, f.detach(), k.detach(), out, "linear")),
+        (library.shift, (f, by)),
+        (library.shift_gradient_input, (g, by.detach())),
+        (library.shift_gradient_displacement, (g, f.detach(), by.detach())),
+    ]:
+        torch.library.opcheck(operator, arguments)
+
+
+@pytest.mark.parametrize("semiring", reference.SEMIRINGS)
+def test_torch_compile_takes_the_operators_whole(semiring: str) -> None:
+    def layer(f: Tensor, k: Tensor, by: Tensor) -> Tensor:
+        moved = compiled.shift(f, by, BACKEND)
+        return compiled.semiring_convolution(moved, k, semiring, BACKEND) * 2
+
+    torch._dynamo.reset()
+    whole = torch.compile(layer, fullgraph=True, backend="aot_eager")
+    for width in (17, 12, 19):
+        f, k, by = tensors(torch.float64)
+        f = (
+            f.detach()[..., :width].requires_grad_()
+            if width <= 17
+            else torch.randn(2, 3, 4, 9, width).double()
+        )
+        f.requires_grad_()
+        g = torch.randn_like(f)
+        expected, out = layer(f, k, by), whole(f, k, by)
+        assert torch.equal(out, expected)
+        for result, law in zip(
+            torch.autograd.grad(out, (f, k, by), g), torch.autograd.grad(expected, (f, k, by), g), strict=True
+        ):
+            assert torch.equal(result, law)
+
+
+@pytest.mark.parametrize("semiring", reference.SEMIRINGS)
+def test_a_second_derivative_raises(semiring: str) -> None:
+    f, k, _ = tensors()
+    out = compiled.semiring_convolution(f, k, semiring, BACKEND)
+    g = torch.ones_like(out, requires_grad=True)
+    (grad_f,) = torch.autograd.grad(out, f, g, create_graph=True)
+    with pytest.raises(RuntimeError, match="no autograd formula"):
+        grad_f.sum().backward()
+
+
+def test_a_second_derivative_of_the_shift_raises() -> None:
+    f, _, by = tensors()
+    (grad_by,) = torch.autograd.grad(compiled.shift(f, by, BACKEND).sum(), by, create_graph=True)
+    with pytest.raises(RuntimeError, match="no autograd formula"):
+        grad_by.sum().backward()
+
+
+@pytest.mark.parametrize("semiring", reference.SEMIRINGS)
+def test_results_do_not_depend_on_the_number_of_threads(semiring: str) -> None:
+    f, k, by = tensors()
+    g = torch.randn_like(f)
+
+    def everything() -> list[Tensor]:
+        out = compiled.semiring_convolution(compiled.shift(f, by, BACKEND), k, semiring, BACKEND)
+        return [out, *torch.autograd.grad(out, (f, k, by), g)]
+
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        expected = everything()
+        torch.set_num_threads(5)
+        for _ in range(3):
+            for result, law in zip(everything(), expected, strict=True):
+                assert torch.equal(result, law)
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_the_gather_of_the_deterministic_mode_is_the_scatter() -> None:
+    """The host always scatters in one order; the gather kernels that a GPU takes instead are called directly."""
+    f, k, _ = tensors(torch.float64, grad=False)
+    for semiring, sign in (("max_plus", 1), ("min_plus", -1)):
+        taps = library.tropical_convolution(f, k, semiring)[1]
+        g = torch.randn_like(f)
+        grad_f, grad_k = library.tropical_convolution_backward(g, taps, k, semiring)
+        unit = Unit("tropical_backward", (("SCALAR", "double"), ("CODE", "Code8")))
+        by_gather, partial = torch.empty_like(f), f.new_empty(f.shape[0], *k.shape)
+        planes = f.shape[0] * f.shape[1] * f.shape[2]
+        host.launch(
+            unit,
+            "tropical_gather_input",
+            [g, taps, by_gather, *f.shape[2:], *k.shape[2:]],
+            blocks=planes,
+            shared_bytes=0,
+        )
+        host.launch(
+            unit,
+            "tropical_gather_kernel",
+            [g, taps, partial, sign, *f.shape[3:], k[0, 0].numel()],
+            blocks=planes,
+            shared_bytes=0,
+        )
+        torch.testing.assert_close(by_gather, grad_f, rtol=1e-12, atol=1e-12)
+        torch.testing.assert_close(partial.sum(0), grad_k, rtol=1e-12, atol=1e-12)
+
+
+def test_what_the_forward_keeps_is_one_byte_for_each_output() -> None:
+    f, k, _ = tensors()
+    saved: list[Tensor] = []
+    with torch.autograd.graph.saved_tensors_hooks(lambda x: saved.append(x) or x, lambda x: x):
+        compiled.semiring_convolution(f, k, "max_plus", BACKEND)
+    assert sum(x.nbytes for x in saved if x.data_ptr() != k.data_ptr()) == f.numel()
+
+
+def test_importing_the_library_compiles_nothing_and_leaves_cupy_alone() -> None:
+    code = "import sys, pdegcnn_lib.ops.compiled as c; c.availability(); assert 'cupy' not in sys.modules"
+    subprocess.run([sys.executable, "-W", "error", "-c", code], check=True, cwd=Path(__file__).parents[2])
+
+
+USE_A_FRESH_CACHE = """
+import torch
+from pdegcnn_lib.ops import compiled
+f, k = torch.arange(16.0).view(1, 1, 1, 4, 4), torch.zeros(1, 1, 1, 3, 3)
+print(compiled.semiring_convolution(f, k, "max_plus", "cpu").sum().item())
+"""
+
+
+def test_two_processes_may_compile_the_same_unit_at_once(tmp_path: Path) -> None:
+    running = [
+        subprocess.Popen(
+            [sys.executable, "-c", USE_A_FRESH_CACHE],
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=Path(__file__).parents[2],
+            env={**os.environ, "PDEGCNN_CACHE": str(tmp_path)},
+        )
+        for _ in range(2)
+    ]
+    f, k = torch.arange(16.0).view(1, 1, 1, 4, 4), torch.zeros(1, 1, 1, 3, 3)
+    expected = reference.semiring_convolution(f, k, "max_plus").sum().item()
+    assert [float(p.communicate()[0]) for p in running] == [expected] * 2
+    assert all(p.returncode == 0 for p in running)
+    assert [path.suffix for path in tmp_path.iterdir()] == [".so"], "no partial file is left"
+
+
+def test_without_a_compiler_the_reason_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(host, "compiler", lambda: None)
+    assert "install g++" in str(compiled.availability()["cpu"])
+
+
+def test_a_compiler_that_fails_is_quoted(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError, match="no_such_semiring"):
+        host.build(
+            Unit("group_convolution"),
+            tmp_path / "never.so",
+            [
+                *host.FLAGS,
+                "-DSCALAR=float",
+                "-DSEMIRING=no_such_semiring",
+                "-DWINDOW_ROWS=0",
+                "-DWINDOW_COLUMNS=0",
+            ],
+        )
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,377 @@
+"""Dilation, erosion, linear and logarithmic convolution: oracles, algebraic laws, gradients, equivariance.
+
+Values that are small multiples of 1/8 add without rounding, so the tropical laws are tested as equalities of floats.
+"""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+import scipy.ndimage
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from pdegcnn_lib import ops
+from pdegcnn_lib.geometry import FullMetric
+from pdegcnn_lib.kernels import morphological_kernel
+from pdegcnn_lib.ops import reference
+from pdegcnn_lib.testing import assert_equivariant, equivariance_error
+
+TROPICAL = {"dilation": ops.dilation, "erosion": ops.erosion}
+EVERY = {**TROPICAL, "linear": ops.linear_convolution, "log": ops.log_convolution}
+
+
+def eighths(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
+    return torch.randint(-64, 65, shape).to(dtype) / 8
+
+
+def random_kernel(
+    channels: int, window: tuple[int, int, int], orientations: int, dtype: torch.dtype
+) -> Tensor:
+    """The morphological kernel of random full metrics: no symmetry but the one under inversion."""
+    factor = torch.diag(torch.tensor([0.4, 0.9, 0.6])).to(dtype) + 0.2 * torch.randn(
+        channels, 3, 3, dtype=dtype
+    )
+    return morphological_kernel(FullMetric(factor), alpha=0.65, window=window, orientations=orientations)
+
+
+def by_loops(f: Tensor, k: Tensor, name: str) -> Tensor:
+    """The definition in the interface, one tap at a time."""
+    batch, channels, orientations, height, width = f.shape
+    k_or, k_h, k_w = k.shape[2:]
+    out = torch.empty_like(f)
+    for b, c, o, y, x in itertools.product(*map(range, (batch, channels, orientations, height, width))):
+        terms = []
+        for i, j, m in itertools.product(range(k_or), range(k_h), range(k_w)):
+            v, u = y + j - k_h // 2, x + m - k_w // 2
+            if 0 <= v < height and 0 <= u < width:
+                value = f[b, c, (o + i - k_or // 2) % orientations, v, u].item()
+                weight = k[c, o, i, j, m].item()
+                terms.append(
+                    {"dilation": value - weight, "erosion": value + weight, "linear": value * weight}.get(
+                        name, math.exp(value - weight)
+                    )
+                )
+        reduce = {"dilation": max, "erosion": min, "linear": sum, "log": lambda t: math.log(sum(t))}[name]
+        out[b, c, o, y, x] = reduce(terms)
+    return out
+
+
+@st.composite
+def shapes(draw: st.DrawFn) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Shapes of f and a window, which may be larger than the image and as wide as the circle."""
+    f = tuple(draw(st.integers(1, n)) for n in (2, 2, 5, 5, 5))
+    k_or = draw(st.sampled_from([n for n in (1, 3, 5) if n <= f[2]]))
+    return f, (k_or, draw(st.sampled_from([1, 3, 5])), draw(st.sampled_from([1, 3, 7])))
+
+
+@pytest.mark.parametrize("name", EVERY)
+@given(shape=shapes(), seed=st.integers(0, 2**31))
+def test_definition(name, backend, shape, seed):
+    torch.manual_seed(seed)
+    f, k = eighths(*shape[0], dtype=torch.float64), eighths(*shape[0][1:3], *shape[1], dtype=torch.float64)
+    found, expected = EVERY[name](f, k, backend=backend), by_loops(f, k, name)
+    if name == "log":
+        torch.testing.assert_close(found, expected, rtol=1e-13, atol=1e-12)
+    else:
+        assert torch.equal(found, expected)
+
+
+@pytest.mark.parametrize(
+    ("window", "size"), [((3, 5), (9, 12)), ((5, 5), (6, 6)), ((7, 3), (4, 11)), ((1, 1), (3, 3))]
+)
+def test_scipy_on_the_plane(window, size, backend, dtype):
+    """scipy mirrors the structure of a dilation and adds it; the structuring functions here have no symmetry."""
+    f, k = eighths(2, 3, *size, dtype=dtype), eighths(3, *window, dtype=dtype)
+    dilated, eroded = (op(f, k, backend=backend).numpy() for op in (ops.dilation_r2, ops.erosion_r2))
+    for b, c in itertools.product(range(2), range(3)):
+        image, structure = f[b, c].numpy(), -k[c].numpy()
+        options = {"mode": "constant"}
+        np.testing.assert_array_equal(
+            dilated[b, c],
+            scipy.ndimage.grey_dilation(image, structure=structure[::-1, ::-1], cval=-np.inf, **options),
+        )
+        np.testing.assert_array_equal(
+            eroded[b, c], scipy.ndimage.grey_erosion(image, structure=structure, cval=np.inf, **options)
+        )
+
+
+@pytest.mark.parametrize("op", [ops.dilation, ops.erosion, ops.linear_convolution])
+def test_plane_is_one_orientation(op, backend):
+    f, k = torch.randn(2, 3, 6, 7), torch.randn(3, 3, 5)
+    plane = {
+        ops.dilation: ops.dilation_r2,
+        ops.erosion: ops.erosion_r2,
+        ops.linear_convolution: ops.linear_convolution_r2,
+    }[op]
+    assert torch.equal(
+        plane(f, k, backend=backend), op(f[:, :, None], k[:, None, None], backend=backend)[:, :, 0]
+    )
+
+
+def test_linear_convolution_is_conv3d(backend, dtype):
+    """For each output orientation an ordinary correlation with its own kernel, circular in the orientations."""
+    f, k = torch.randn(2, 3, 8, 6, 9, dtype=dtype), torch.randn(3, 8, 5, 3, 5, dtype=dtype)
+    wrapped = torch.cat([f[:, :, -2:], f, f[:, :, :2]], dim=2)
+    expected = torch.stack(
+        [
+            torch.nn.functional.conv3d(wrapped, k[:, o, None], padding=(0, 1, 2), groups=3)[:, :, o]
+            for o in range(8)
+        ],
+        dim=2,
+    )
+    # 75 products of size 1 summed in another order.
+    tolerance = 75 * torch.finfo(dtype).eps * 4
+    torch.testing.assert_close(
+        ops.linear_convolution(f, k, backend=backend), expected, rtol=tolerance, atol=tolerance
+    )
+
+
+def test_duality(backend, dtype):
+    f, k = torch.randn(2, 3, 4, 6, 7, dtype=dtype), torch.rand(3, 4, 3, 5, 3, dtype=dtype)
+    assert torch.equal(ops.dilation(f, k, backend=backend), -ops.erosion(-f, k, backend=backend))
+
+
+@pytest.mark.parametrize("op", TROPICAL.values(), ids=TROPICAL)
+def test_monotone(op, backend):
+    f, k = torch.randn(2, 3, 4, 6, 7), torch.rand(3, 4, 3, 5, 3)
+    g = f + torch.rand_like(f)
+    assert (op(f, k, backend=backend) <= op(g, k, backend=backend)).all()
+
+
+@pytest.mark.parametrize("op", TROPICAL.values(), ids=TROPICAL)
+def test_semiring_linear(op, backend):
+    """Dilation is (max, +) linear, erosion (min, +) linear."""
+    f, g, k = eighths(2, 3, 4, 6, 7), eighths(2, 3, 4, 6, 7), eighths(3, 4, 3, 5, 3)
+    join = torch.maximum if op is ops.dilation else torch.minimum
+    together = op(join(f, g), k, backend=backend)
+    assert torch.equal(together, join(op(f, k, backend=backend), op(g, k, backend=backend)))
+    assert torch.equal(op(f + 2.5, k, backend=backend), op(f, k, backend=backend) + 2.5)
+
+
+@pytest.mark.parametrize("op", TROPICAL.values(), ids=TROPICAL)
+def test_non_expansive(op, backend):
+    f, g, k = eighths(2, 3, 4, 6, 7), eighths(2, 3, 4, 6, 7), eighths(3, 4, 3, 5, 3)
+    apart = (op(f, k, backend=backend) - op(g, k, backend=backend)).abs().max()
+    assert 0 < apart <= (f - g).abs().max()
+
+
+@pytest.mark.parametrize("op", [*EVERY.values()], ids=EVERY)
+def test_commutes_with_translations(op, backend):
+    f, k = torch.randn(1, 2, 4, 12, 14, dtype=torch.float64), torch.randn(2, 4, 3, 3, 5, dtype=torch.float64)
+    moved = torch.roll(f, (2, -3), dims=(-2, -1))
+    inside = (..., slice(3, -3), slice(5, -5))
+    expected = torch.roll(op(f, k, backend=backend), (2, -3), dims=(-2, -1))
+    torch.testing.assert_close(
+        op(moved, k, backend=backend)[inside], expected[inside], rtol=1e-14, atol=1e-14
+    )
+
+
+def test_order_around_the_identity(backend):
+    """A kernel >= 0 that vanishes at its centre: erosion <= f <= dilation; opening <= f <= closing."""
+    f, k = eighths(2, 3, 4, 6, 7), eighths(3, 4, 3, 5, 3).abs()
+    k[:, :, 1, 2, 1] = 0
+    dilated, eroded = ops.dilation(f, k, backend=backend), ops.erosion(f, k, backend=backend)
+    assert (eroded <= f).all() and (f <= dilated).all()
+    assert (eroded < f).any() and (f < dilated).any()
+
+
+def test_opening_and_closing_on_the_plane(backend):
+    """Erosion followed by dilation with the mirrored kernel stays below f, and touches it where f is reached again."""
+    f, k = eighths(2, 3, 9, 8), eighths(3, 3, 5)
+    mirrored = k.flip(-1, -2)
+    opened = ops.dilation_r2(ops.erosion_r2(f, k, backend=backend), mirrored, backend=backend)
+    closed = ops.erosion_r2(ops.dilation_r2(f, k, backend=backend), mirrored, backend=backend)
+    assert (opened <= f).all() and (f <= closed).all()
+    again = ops.dilation_r2(ops.erosion_r2(opened, k, backend=backend), mirrored, backend=backend)
+    assert torch.equal(again, opened)
+
+
+def test_delta_kernels_are_the_identity(backend, dtype):
+    f = torch.randn(2, 3, 4, 6, 7, dtype=dtype)
+    k = torch.full((3, 4, 3, 5, 3), torch.inf, dtype=dtype)
+    k[:, :, 1, 2, 1] = 0
+    assert torch.equal(ops.dilation(f, k, backend=backend), f)
+    assert torch.equal(ops.erosion(f, k, backend=backend), f)
+    assert torch.equal(ops.linear_convolution(f, (k == 0).to(dtype), backend=backend), f)
+    torch.testing.assert_close(ops.log_convolution(f, k, backend=backend), f)
+
+
+def test_flat_dilation_is_max_pooling(backend, dtype):
+    """Corollary 6.2 of the main paper."""
+    f = torch.randn(2, 3, 8, 9, dtype=dtype)
+    pooled = torch.nn.functional.max_pool2d(f, (3, 5), stride=1, padding=(1, 2))
+    assert torch.equal(ops.dilation_r2(f, torch.zeros(3, 3, 5, dtype=dtype), backend=backend), pooled)
+
+
+def test_relu_is_a_dilation(backend):
+    """Proposition 6.3 of the main paper: k = 0 at the centre, sup f elsewhere, where another point attains sup f."""
+    f = eighths(1, 1, 5, 6)
+    f[0, 0, 0, 0] = f[0, 0, 4, 5] = 9.0
+    k = torch.full((1, 9, 11), 9.0)
+    k[0, 4, 5] = 0
+    assert (f < 0).any()
+    assert torch.equal(ops.dilation_r2(f, k, backend=backend), f.relu())
+
+
+@pytest.mark.parametrize("mu", [0.5, 4.0, 64.0])
+def test_logarithmic_convolution_tends_to_dilation(mu, backend):
+    """0 <= log_convolution - dilation <= log(taps)/mu."""
+    f, k = torch.randn(2, 3, 4, 6, 7, dtype=torch.float64), torch.rand(3, 4, 3, 5, 3, dtype=torch.float64)
+    excess = ops.log_convolution(f, k, mu=mu, backend=backend) - ops.dilation(f, k, backend=backend)
+    assert excess.min() > -1e-13
+    assert 0.01 / mu < excess.max() <= math.log(45) / mu
+
+
+@pytest.mark.parametrize("name", TROPICAL)
+def test_first_tap_takes_the_gradient_of_a_tie(name, backend):
+    """All taps equal: the winner is the first inside the image in the order (i, j, l)."""
+    f = torch.zeros(1, 1, 3, 3, 4, requires_grad=True)
+    k = torch.zeros(1, 3, 3, 3, 3, requires_grad=True)
+    TROPICAL[name](f, k, backend=backend).sum().backward()
+    expected_f, expected_k = torch.zeros_like(f), torch.zeros_like(k)
+    sign = -1 if name == "dilation" else 1
+    for o, y, x in itertools.product(range(3), range(3), range(4)):
+        j, m = max(0, 1 - y), max(0, 1 - x)
+        expected_f[0, 0, (o - 1) % 3, y + j - 1, x + m - 1] += 1
+        expected_k[0, o, 0, j, m] += sign
+    assert torch.equal(f.grad, expected_f)
+    assert torch.equal(k.grad, expected_k)
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_gradcheck(name, backend):
+    """Random values have unique winners with gaps far above the step of the finite difference."""
+    f = torch.randn(2, 2, 3, 2, 3, dtype=torch.float64, requires_grad=True)
+    k = torch.randn(2, 3, 3, 1, 3, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda f, k: EVERY[name](f, k, backend=backend), (f, k))
+
+
+@pytest.mark.parametrize("op", [ops.dilation_r2, ops.erosion_r2, ops.linear_convolution_r2])
+def test_gradcheck_on_the_plane(op, backend):
+    f = torch.randn(2, 2, 4, 2, dtype=torch.float64, requires_grad=True)
+    k = torch.randn(2, 3, 3, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda f, k: op(f, k, backend=backend), (f, k))
+
+
+@pytest.mark.parametrize("name", TROPICAL)
+def test_gradients_pass_infinite_taps_by(name, backend):
+    """Saturated kernel values (+inf) never win and receive no gradient."""
+    f = torch.randn(1, 2, 4, 5, 5, requires_grad=True)
+    k = torch.rand(2, 4, 3, 3, 3)
+    k[..., ::2, :, 0] = torch.inf
+    k.requires_grad_()
+    out = TROPICAL[name](f, k, backend=backend)
+    out.square().sum().backward()
+    assert torch.isfinite(out).all() and torch.isfinite(f.grad).all() and torch.isfinite(k.grad).all()
+    assert (k.grad[k.isinf()] == 0).all()
+
+
+@pytest.mark.parametrize("name", ["dilation", "erosion", "linear"])
+def test_nan_spreads_to_the_points_that_see_it_and_no_further(name, backend):
+    f, k = torch.randn(1, 1, 4, 7, 8), torch.rand(1, 4, 3, 3, 5)
+    f[0, 0, 0, 3, 4] = torch.nan
+    out = EVERY[name](f, k, backend=backend)
+    expected = torch.zeros(4, 7, 8, dtype=torch.bool)
+    expected[[3, 0, 1], 2:5, 2:7] = True
+    assert torch.equal(out[0, 0].isnan(), expected)
+
+
+def test_infinite_values_are_ordinary_values(backend):
+    f, k = torch.randn(1, 1, 1, 5, 6), torch.rand(1, 1, 1, 3, 3)
+    f[..., 2, 3] = torch.inf
+    dilated = ops.dilation(f, k, backend=backend)
+    expected = torch.zeros(5, 6, dtype=torch.bool)
+    expected[1:4, 2:5] = True
+    assert torch.equal(dilated[0, 0, 0] == torch.inf, expected) and not dilated.isnan().any()
+    assert torch.isfinite(ops.erosion(f, k, backend=backend)).all()
+    empty = torch.full_like(f, -torch.inf)
+    assert (ops.dilation(empty, k, backend=backend) == -torch.inf).all()
+
+
+@pytest.mark.parametrize("name", EVERY)
+@pytest.mark.parametrize("orientations", [4, 8])
+def test_equivariant_under_quarter_turns(name, orientations, backend, dtype):
+    """Random full metrics on an image that is not square."""
+    k = random_kernel(3, (3, 5, 5), orientations, dtype)
+    if name == "linear":
+        k = torch.exp(-k)
+    f = torch.randn(2, 3, orientations, 9, 12, dtype=dtype)
+    assert_equivariant(lambda f: EVERY[name](f, k, backend=backend), f)
+
+
+def test_a_kernel_that_does_not_turn_is_not_equivariant(backend):
+    """The control of the test above: the kernel of one orientation used at all of them."""
+    k = random_kernel(3, (3, 5, 5), 8, torch.float32)[:, :1].expand(-1, 8, -1, -1, -1).contiguous()
+    errors = equivariance_error(lambda f: ops.dilation(f, k, backend=backend), torch.randn(1, 3, 8, 9, 9))
+    assert errors[1] > 0.05 and errors[3] > 0.05
+
+
+@pytest.mark.parametrize(("index", "degrees"), [(0, 0), (1, 45), (2, 90), (3, 135)])
+def test_main_axis_of_a_dilated_point(index, degrees, backend):
+    """The dilated point reaches furthest along its orientation: +x at index 0, toward +y from there."""
+    f = torch.zeros(1, 1, 8, 15, 15)
+    f[..., 7, 7] = 1.0
+    k = morphological_kernel(torch.tensor([[0.3, 2.0, 5.0]]), alpha=1.0, window=(1, 13, 13), orientations=8)
+    out = ops.dilation(f, k, backend=backend)[0, 0, index]
+    y, x = torch.meshgrid(torch.arange(15.0) - 7, torch.arange(15.0) - 7, indexing="ij")
+    # Twice the angle of the principal axis of the second moments.
+    twice = torch.atan2(2 * (out * x * y).sum(), (out * (x**2 - y**2)).sum())
+    error = (math.degrees(twice) - 2 * degrees + 180) % 360 - 180
+    assert abs(error) < 0.01
+
+
+def test_reference_names_its_semirings():
+    with pytest.raises(
+        ValueError, match="semiring must be one of max_plus, min_plus, linear, log, got 'mean'"
+    ):
+        reference.semiring_convolution(torch.zeros(1, 1, 1, 1, 1), torch.zeros(1, 1, 1, 1, 1), "mean")
+
+
+F, K = torch.zeros(2, 3, 8, 6, 7), torch.zeros(3, 8, 5, 3, 3)
+
+
+@pytest.mark.parametrize("op", EVERY.values(), ids=EVERY)
+@pytest.mark.parametrize(
+    ("f", "k", "kind", "says"),
+    [
+        (F[0], K, ValueError, r"f must have shape \[B, C, Or, H, W\], got \[3, 8, 6, 7\]"),
+        (F, K[0], ValueError, r"k must have shape \[C, Or, KOr, KH, KW\], got \[8, 5, 3, 3\]"),
+        (F.long(), K, TypeError, "f must be a floating point tensor, got dtype torch.int64"),
+        (F.numpy(), K, TypeError, "f must be a torch.Tensor, got ndarray"),
+        (F, K.double(), TypeError, "k must have the dtype of f, torch.float32, got torch.float64"),
+        (F, K.to("meta"), ValueError, "k must be on the device of f, cpu, got meta"),
+        (F, K[:2], ValueError, r"k must start with \[C, Or\] = \[3, 8\] as f does, got \[2, 8, 5, 3, 3\]"),
+        (F, K[:, :4], ValueError, r"k must start with \[C, Or\] = \[3, 8\]"),
+        (F, K[..., :2], ValueError, r"the window of k must be odd in every axis, got \[5, 3, 2\]"),
+        (F, torch.zeros(3, 8, 9, 3, 3), ValueError, "at most Or = 8 orientations, got KOr = 9"),
+    ],
+)
+def test_bad_arguments_are_named(op, f, k, kind, says):
+    with pytest.raises(kind, match=says):
+        op(f, k)
+
+
+@pytest.mark.parametrize("op", [ops.dilation_r2, ops.erosion_r2, ops.linear_convolution_r2])
+@pytest.mark.parametrize(
+    ("f", "k", "kind", "says"),
+    [
+        (F, K[0, 0], ValueError, r"f must have shape \[B, C, H, W\], got \[2, 3, 8, 6, 7\]"),
+        (F[:, :, 0], K[0], ValueError, r"k must have shape \[C, KH, KW\], got"),
+        (F[:, :, 0], torch.zeros(2, 3, 3), ValueError, r"k must start with C = 3 as f does, got \[2, 3, 3\]"),
+        (F[:, :, 0], torch.zeros(3, 3, 4), ValueError, r"odd in every axis, got \[3, 4\]"),
+        (F[:, :, 0], torch.zeros(3, 3, 3).double(), TypeError, "k must have the dtype of f"),
+    ],
+)
+def test_bad_arguments_on_the_plane_are_named(op, f, k, kind, says):
+    with pytest.raises(kind, match=says):
+        op(f, k)
+
+
+@pytest.mark.parametrize("mu", [0.0, -1.0, math.nan])
+def test_mu_must_be_positive(mu):
+    with pytest.raises(ValueError, match=f"mu must be positive, got {mu}"):
+        ops.log_convolution(F, K, mu=mu)

@@ -69,9 +69,16 @@ def to_rst(lines: list[str]) -> list[str]:
     return out
 
 
+def process_docstring(app, what, name, obj, options, lines: list[str]) -> None:
+    lines[:] = to_rst(lines)
+
+
+def process_signature(app, what, name, obj, options, signature, returns):
+    """Autodoc leaves its own mark for a short name, a tilde, in the types of a dataclass's fields."""
+    return tuple(re.sub(r"~(?:\w+\.)*(\w+)", r"\1", text) if text else text for text in (signature, returns))
+
+
 def setup(app):
-    app.connect(
-        "autodoc-process-docstring",
-        lambda _app, _what, _name, _obj, _options, lines: lines.__setitem__(slice(None), to_rst(lines)),
-    )
+    app.connect("autodoc-process-docstring", process_docstring)
+    app.connect("autodoc-process-signature", process_signature)
     return {"parallel_read_safe": True}

@@ -55,6 +55,7 @@ def tree(tmp_path, monkeypatch):
         "pdegcnn_lib/ops/__init__.py": "",
         "pdegcnn_lib/ops/compiled/__init__.py": "",
         "kernels_cu/k.cu": "// kernel\n",
+        "tools/notebooks.py": "",
     }
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
@@ -101,6 +102,13 @@ def test_profile_and_environment_enter_the_hash_but_time_does_not(tree, monkeypa
     assert fingerprint(tree, monkeypatch) == before
     assert (tree / "key/one").stat().st_mtime_ns == written
     assert fingerprint(tree, monkeypatch, salt="full") != before
+
+
+def test_links_lead_to_the_same_page_in_the_repository_and_in_the_book():
+    as_page = load("notebooks").as_page
+    assert as_page("see [two](02_two.md#part)") == "see [two](02_two.ipynb#part)"
+    assert as_page("the [notation](../book/notation.md)") == "the [notation](../notation.md)"
+    assert as_page("[elsewhere](https://a.example/b.md)") == "[elsewhere](https://a.example/b.md)"
 
 
 def tool(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:

@@ -85,7 +85,12 @@ def notebook_inputs(notebook: Path) -> list[Path]:
         modules |= {f"{PACKAGE}.cli"}
     needed = closure(modules)
     extra = [p for module, folder in NEEDS.items() if module in needed for p in files(folder)]
-    return [notebook, *sorted(p for m in needed if (p := module_file(m))), *extra]
+    return [
+        notebook,
+        ROOT / "tools/notebooks.py",
+        *sorted(p for m in needed if (p := module_file(m))),
+        *extra,
+    ]
 
 
 def write(path: Path, salt: str, inputs: list[Path]) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -40,6 +41,12 @@ def contents(notebook: NotebookNode) -> list[tuple[str, str, list[str]]]:
     return [(c.cell_type, c.source, c.metadata.get("tags", [])) for c in notebook.cells]
 
 
+def as_page(text: str) -> str:
+    """The links of a Markdown cell as they are inside the book: between notebooks, and to the pages around them."""
+    text = re.sub(r"\]\(([\w-]+)\.md(#[^)]*)?\)", r"](\1.ipynb\2)", text)
+    return text.replace("](../book/", "](../")
+
+
 def run(source: Path, out: Path, profile: str) -> None:
     import papermill
 
@@ -60,6 +67,8 @@ def run(source: Path, out: Path, profile: str) -> None:
     for cell in notebook.cells:
         if "injected-parameters" in cell.metadata.get("tags", []):
             cell.metadata.tags.append("remove-cell")  # the page shows the parameters once
+        if cell.cell_type == "markdown":
+            cell.source = as_page(cell.source)
     write(notebook, out)
 
 

@@ -1,0 +1,192 @@
+"""The networks: exact sizes, state, speed of building, equivariance of the whole."""
+
+import time
+
+import pytest
+import torch
+from torch import nn as torch_nn
+
+from pdegcnn_lib import models, ops
+from pdegcnn_lib.models import registry
+from pdegcnn_lib.nn import Projection
+from pdegcnn_lib.testing import assert_equivariant, equivariance_error
+
+# (gray, RGB); the digit networks are given for gray images only.
+COUNTS = {
+    "digits-lenet5": (44426, None),
+    "digits-gcnn": (12700, None),
+    "digits-pdegcnn": (2542, None),
+    "vessels-cnn6": (45000, 47352),
+    "vessels-gcnn6": (97216, 98784),
+    "vessels-pdegcnn6": (2560, 4128),
+    "vessels-cnn12": (127080, 129432),
+    "vessels-gcnn12": (113398, 114378),
+    "vessels-pdegcnn12": (2698, 3678),
+    "vessels-cnn3-narrow": (2814, None),
+    "vessels-gcnn3-narrow": (2058, None),
+    "vessels-pdegcnn3": (1264, None),
+    "vessels-cnn6-narrow": (25662, None),
+    "vessels-gcnn6-narrow": (24632, None),
+    "vessels-cnn12-narrow": (73614, None),
+    "vessels-gcnn12-narrow": (72728, None),
+    "vessels-pdegcnn6-full": (None, 4896),
+}
+EQUIVARIANT = [name for name in models.names() if name.startswith("vessels") and "-cnn" not in name]
+SIZES = {"digits": (28, 28), "vessels": (11, 13)}
+
+
+# The compiled operators where a compiler is, else the reference, without the warning that None gives.
+FASTEST = "cpu" if ops.availability()["cpu"] is None else "reference"
+
+
+def options_of(name: str, **more: object) -> dict[str, object]:
+    return {"backend": FASTEST, **more} if "backend" in models.entry(name).options else {}
+
+
+def randomised(name: str, **options: object) -> torch_nn.Module:
+    """The network in evaluation mode with random convection vectors, perturbed metrics and the statistics of a batch.
+
+    With its initial statistics a deep network maps everything to nearly the same number, and a relative error is noise.
+    """
+    model = models.build(name, **options_of(name, **options))
+    for key, parameter in model.named_parameters():
+        if key.endswith("g0"):
+            parameter.data.normal_()
+        elif key.endswith(("metric.v", "metric.factor")):
+            parameter.data += 0.2 * torch.randn_like(parameter)
+    for module in model.modules():
+        if isinstance(module, torch_nn.modules.batchnorm._BatchNorm):
+            module.momentum = 1.0
+    with torch.no_grad():
+        model.train()(torch.rand(4, 1, *SIZES[models.entry(name).task]))
+    return model.eval()
+
+
+@pytest.mark.parametrize("name", COUNTS)
+def test_exact_parameter_counts(name):
+    for channels, expected in zip((1, 3), COUNTS[name], strict=True):
+        if expected is not None:
+            assert models.parameter_count(models.build(name, channels)) == expected
+
+
+def test_every_network_is_in_the_list():
+    assert set(COUNTS) <= set(models.names())
+    assert set(models.names()) - set(COUNTS) == {"digits-gcnn-invariant", "digits-pdegcnn-invariant"}
+
+
+@pytest.mark.parametrize("name", models.names())
+def test_builds_quickly_and_computes(name):
+    """A second is generous: building takes milliseconds, as no kernel is computed for it."""
+    begin = time.perf_counter()
+    model = models.build(name, 3, **options_of(name))
+    assert time.perf_counter() - begin < 1
+    task = models.entry(name).task
+    out = model(torch.rand(2, 3, *SIZES[task]))
+    assert out.shape == ((2, 10) if task == "digits" else (2, 1, 11, 13))
+    assert torch.isfinite(out).all()
+    out.square().mean().backward()
+    for key, parameter in model.named_parameters():
+        assert parameter.grad is not None and torch.isfinite(parameter.grad).all(), key
+
+
+@pytest.mark.parametrize("name", models.names())
+def test_state_is_the_same_in_training_and_evaluation(name):
+    model = models.build(name, **options_of(name)).train()
+    keys = list(model.state_dict())
+    x = torch.rand(2, 1, *SIZES[models.entry(name).task])
+    with torch.no_grad():
+        model(x)
+    assert list(model.state_dict()) == keys
+    model.eval()
+    assert list(model.state_dict()) == keys
+    copy = models.build(name, **options_of(name)).eval()
+    assert not torch.equal(copy(x), model(x))
+    copy.load_state_dict(model.state_dict(), strict=True)
+    assert torch.equal(copy(x), model(x))
+
+
+@pytest.mark.parametrize("name", EQUIVARIANT)
+def test_whole_segmentation_nets_are_equivariant(name):
+    """With random vectors and metrics, in float64, where no rounding hides a wrong sign."""
+    model = randomised(name).double()
+    assert_equivariant(model, torch.rand(1, 1, 11, 13, dtype=torch.float64), tolerance=1e-11)
+
+
+@pytest.mark.parametrize("estimate", ["rho_b", "rho_b_com"])
+def test_equivariant_with_full_metrics_and_other_estimates(estimate):
+    image = torch.rand(1, 1, 11, 13)
+    # Float32 rounding through four layers, each of which normalises by a random deviation.
+    if estimate == "rho_b":
+        assert_equivariant(
+            randomised("vessels-pdegcnn6", metric="full", estimate=estimate), image, tolerance=2e-5
+        )
+    assert_equivariant(randomised("vessels-pdegcnn6", estimate=estimate), image, tolerance=2e-5)
+
+
+@pytest.mark.parametrize("name", ["digits-gcnn", "digits-pdegcnn"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+def test_digit_nets_are_equivariant_up_to_the_flat_head(name, dtype):
+    model = randomised(name, metric="full") if name == "digits-pdegcnn" else randomised(name)
+    last = next(i for i, layer in enumerate(model) if isinstance(layer, Projection))
+    image = torch.rand(2, 1, 28, 28, dtype=dtype)
+    assert_equivariant(model[: last + 1].to(dtype), image, 2e-5 if dtype == torch.float32 else 1e-11)
+
+
+@pytest.mark.parametrize("name", ["digits-gcnn-invariant", "digits-pdegcnn-invariant"])
+def test_digit_nets_with_the_pooled_head_are_invariant(name):
+    options = {"metric": "full"} if "pde" in name else {}
+    assert_equivariant(
+        randomised(name, **options).double(), torch.rand(3, 1, 28, 28, dtype=torch.float64), 1e-11
+    )
+
+
+@pytest.mark.parametrize("name", ["digits-lenet5", "digits-gcnn", "digits-pdegcnn", "vessels-cnn6"])
+def test_controls_are_not(name):
+    """LeNet-5 and the flat heads are not invariant, the ordinary segmentation network is not equivariant."""
+    size = SIZES[models.entry(name).task]
+    assert min(equivariance_error(randomised(name), torch.rand(4, 1, *size)).values()) > 0.05
+
+
+def test_the_same_seed_builds_the_same_network():
+    first, second, other = [], [], []
+    for seed, into in ((1, first), (1, second), (2, other)):
+        torch.manual_seed(seed)
+        into.extend(models.build("digits-pdegcnn").parameters())
+    assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
+    assert not all(torch.equal(a, b) for a, b in zip(first, other, strict=True))
+
+
+def test_options_reach_the_layers():
+    model = models.build(
+        "digits-pdegcnn", orientations=12, alpha=0.8, estimate="rho_b", metric="full", steps=2
+    )
+    layer = model[3]
+    assert layer.steps == 2 and layer.evolution["dilation"].alpha == 0.8
+    assert layer.evolution["erosion"].estimate == "rho_b" and layer.evolution["erosion"].orientations == 12
+    assert models.build("vessels-gcnn6", orientations=4)(torch.rand(1, 1, 9, 9)).shape == (1, 1, 9, 9)
+    assert "orientations" in models.entry("digits-gcnn").options
+    assert models.entry("digits-lenet5").options == []
+    assert "metric" not in models.entry("vessels-pdegcnn6-full").options
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "says"),
+    [
+        ("resnet", {}, "model must be one of digits-lenet5, .*got 'resnet'"),
+        ("digits-lenet5", {"alpha": 1.0}, r"digits-lenet5 takes the options \(none\), got \['alpha'\]"),
+        ("digits-pdegcnn", {"beta": 1}, r"takes the options orientations, .*alpha.*, got \['beta'\]"),
+        ("digits-pdegcnn", {"in_channels": 0}, "in_channels must be a positive integer, got 0"),
+        ("digits-pdegcnn", {"in_channels": 1.0}, r"in_channels must be a positive integer, got 1\.0"),
+        ("digits-pdegcnn", {"alpha": 2.0}, r"alpha must lie in \[1/2, 1\], got 2\.0"),
+    ],
+)
+def test_bad_names_and_options_are_quoted(name, options, says):
+    with pytest.raises(ValueError, match=says):
+        models.build(name, **options)
+
+
+def test_entries_are_described():
+    for name in models.names():
+        entry = models.entry(name)
+        assert entry.name == name and entry.task in ("digits", "vessels") and entry.summary
+    assert registry.names() == models.names()

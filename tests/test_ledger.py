@@ -1,0 +1,126 @@
+"""The ledger: what passes, what is written, what turns the page red."""
+
+from __future__ import annotations
+
+import json
+import math
+from contextlib import nullcontext
+
+import pytest
+import torch
+
+from pdegcnn_lib import ledger
+
+
+@pytest.fixture(autouse=True)
+def empty(tmp_path, monkeypatch):
+    monkeypatch.setenv("PDEGCNN_ROOT", str(tmp_path))
+    monkeypatch.setattr(ledger, "_open", {})
+    return tmp_path
+
+
+def put(**changes: object) -> None:
+    row = {
+        "statement": "T5",
+        "claim": "constant",
+        "expected": 0.3333,
+        "measured": 0.3334,
+        "where": "10_theory",
+    }
+    ledger.record(**{**row, "tolerance": 0.02, "relative": True, **changes})
+
+
+def test_a_row_is_checked_written_and_printed(empty, capsys) -> None:
+    put(measured=torch.tensor(0.33341234, dtype=torch.float64))
+    assert capsys.readouterr().out == "T5  constant: measured 0.333, expected 0.333 within 0.00667: holds\n"
+    (row,) = json.loads((empty / "results/ledger/10_theory.json").read_text())
+    assert row["measured"] == 0.333 and row["expected"] == 0.3333
+    put(measured=0.3301)
+    assert len(ledger.entries()) == 1  # a cell that is run twice keeps one row
+    put(claim="another", measured=1e-12, expected=0, tolerance=1e-9, relative=False)
+    assert capsys.readouterr().out.endswith("T5  another: 0 within 1e-09: holds\n")
+    assert len(ledger.entries()) == 2
+
+
+@pytest.mark.parametrize(
+    ("relation", "measured", "passes"),
+    [
+        ("equals", 1.05, True),
+        ("equals", 1.2, False),
+        ("at most", 1.05, True),
+        ("at most", -5, True),
+        ("at most", 1.2, False),
+        ("at least", 0.95, True),
+        ("at least", 5, True),
+        ("at least", 0.8, False),
+        ("at least", math.inf, False),
+        ("equals", math.nan, False),
+    ],
+)
+def test_relations(relation: str, measured: float, passes: bool) -> None:
+    arguments = {
+        "relation": relation,
+        "measured": measured,
+        "expected": 1.0,
+        "tolerance": 0.1,
+        "relative": False,
+    }
+    if passes:
+        put(**arguments)
+    else:
+        with pytest.raises(AssertionError, match="FAILS"):
+            put(**arguments)
+        assert not ledger.entries()[0].green  # the page shows the row that stopped the notebook
+    with pytest.raises(AssertionError) if passes else nullcontext():
+        put(**arguments, dropped="symmetry")
+
+
+def test_a_dropped_assumption_has_to_matter(capsys) -> None:
+    put(measured=0.9, dropped="a small radius")
+    assert "fails without a small radius, as it must" in capsys.readouterr().out
+    with pytest.raises(AssertionError, match="HOLDS WITHOUT"):
+        put(dropped="nothing that matters")
+
+
+def test_exact_equality(capsys) -> None:
+    put(expected=2542, measured=2542, tolerance=0)
+    assert capsys.readouterr().out == "T5  constant: 2542, exactly: holds\n"
+
+
+def test_a_new_process_replaces_the_file_of_its_notebook(empty, monkeypatch) -> None:
+    put(claim="old")
+    monkeypatch.setattr(ledger, "_open", {})
+    put(claim="new")
+    put(claim="elsewhere", where="11_more")
+    assert [row.claim for row in ledger.entries()] == ["new", "elsewhere"]
+
+
+def test_the_page_is_red_until_every_statement_has_a_row(empty, capsys) -> None:
+    out = empty / "page.md"
+    put()
+    assert ledger.main(["--out", str(out)]) == 1
+    assert "MISSING" in out.read_text() and "T1 has no row" in capsys.readouterr().err
+    for name in ledger.STATEMENTS:
+        if name != "T5":
+            ledger.cannot_check(statement=name, claim="a | b", reason="for the test", where="10_theory")
+    assert ledger.missing() == []
+    assert ledger.main(["--out", str(out)]) == 0
+    page = out.read_text()
+    assert "MISSING" not in page and "a \\| b" in page and "{doc}`notebooks/10_theory`" in page
+    with pytest.raises(AssertionError):
+        put(measured=7.0)
+    assert ledger.main(["--out", str(out)]) == 1
+    assert "**FAILS**" in out.read_text()
+
+
+def test_errors() -> None:
+    for changes, message in (
+        ({"statement": "T99"}, "T99"),
+        ({"relation": "near"}, "near"),
+        ({"tolerance": -1.0}, "negative"),
+        ({"where": "../x"}, "notebook"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            put(**changes)
+    with pytest.raises(ValueError, match="reason"):
+        ledger.cannot_check(statement="T1", claim="x", reason="", where="a")

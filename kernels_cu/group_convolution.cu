@@ -41,15 +41,15 @@ constexpr int Strip = 8;
 // Takes the whole window of each output in the strip whose first output stands at row `tile_row`, column `x` of the tile.
 __device__ inline void walk(Accumulator* strip, const Tile<A>& tile, int slot, int y, int x, const A* k, Window w) {
     for (int i = 0; i < w.planes; i++) {
-        const A* rows = tile.values + (slot * tile.rows + y) * tile.pitch;
+        const A* row = tile.values + (slot * tile.rows + y) * tile.pitch + x;
         const A* k_rows = k + i * w.rows * w.columns;
         const int code = i * w.rows * w.columns;
 #if WINDOW_ROWS
         UNROLL
-        for (int r = 0; r < Strip + WINDOW_ROWS - 1; r++) {
+        for (int r = 0; r < Strip + WINDOW_ROWS - 1; r++, row += tile.pitch) {
             Lanes<A> f[WINDOW_COLUMNS];
             UNROLL
-            for (int l = 0; l < WINDOW_COLUMNS; l++) f[l] = load(rows + r * tile.pitch, x + l);
+            for (int l = 0; l < WINDOW_COLUMNS; l++) f[l] = load(row, l);
             UNROLL
             for (int s = 0; s < Strip; s++) {
                 const int j = r - s;
@@ -63,7 +63,7 @@ __device__ inline void walk(Accumulator* strip, const Tile<A>& tile, int slot, i
                 const int tap = j * w.columns + l;
                 UNROLL
                 for (int s = 0; s < Strip; s++) {
-                    const Lanes<A> f = load(rows + (s + j) * tile.pitch, x + l);
+                    const Lanes<A> f = load(row + (s + j) * tile.pitch, l);
                     strip[s].take(&f, k_rows + tap, code + tap);
                 }
             }

@@ -21,6 +21,10 @@ __device__ inline unsigned char* shared_memory() { return dynamic_shared_memory;
 __device__ inline bool any_in_block(bool flag) { return __syncthreads_or(flag); }
 
 template <class T>
+__device__ inline T infinity() {
+    return T(__int_as_float(0x7f800000));
+}
+template <class T>
 __device__ inline T splat(T value) {
     return value;
 }
@@ -30,11 +34,11 @@ __device__ inline int position() {
 }
 template <class T>
 __device__ inline T load(const T* row, int x) {
-    return row[x + threadIdx.x % 32];
+    return (row + threadIdx.x % 32)[x];
 }
 template <class T>
 __device__ inline void store(T* row, int x, T values) {
-    row[x + threadIdx.x % 32] = values;
+    (row + threadIdx.x % 32)[x] = values;
 }
 template <class T>
 __device__ inline T choose(bool mask, T yes, T no) {

@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
+#include <limits>
 #include <memory>
 #include <mutex>
 #include <thread>
@@ -206,6 +207,10 @@ void launch_unpacked(void (*kernel)(P...), const Launch& launch, void** argument
 // ---------------------------------------------------------------------------------------------------------------
 // The lanes: vectors.
 
+template <class T>
+inline T infinity() {
+    return std::numeric_limits<T>::infinity();
+}
 template <class T>
 inline Lanes<T> splat(T value) {
     return Lanes<T>{} + value;

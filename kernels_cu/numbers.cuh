@@ -28,11 +28,6 @@ template <class T>
 using Arithmetic = typename ArithmeticOf<T>::type;
 
 template <class T>
-__device__ inline T infinity() {
-    return T(__builtin_huge_valf());
-}
-
-template <class T>
 __device__ inline T lowest() {
     return sizeof(T) == 4 ? T(-3.402823466e38) : T(-1.7976931348623157e308);
 }

@@ -17,8 +17,9 @@
 //   Lanes<T>, width<T>          the values of one warp, and how many there are
 //   block(), warp(), warps()    where this code runs;  thread(), threads() the same lane by lane
 //   shared_memory()             the block's scratch memory;  __syncthreads(), any_in_block(flag)
-//   load, load_inside, store    neighbouring lanes read and write neighbouring elements of a row
-//   splat, position, choose, largest, all_lanes, sum_lanes, exponential, logarithm
+//   load, load_inside, load_clamped, store, store_inside, store_narrow
+//                               neighbouring lanes read and write neighbouring elements of a row
+//   infinity, splat, position, choose, largest, all_lanes, sum_lanes, exponential, logarithm
 //   add_in_block, add_in_grid  sums that several threads add to
 #pragma once
 

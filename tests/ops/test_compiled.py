@@ -121,7 +121,7 @@ def test_logarithmic_convolution_in_float32_errs_by_few_units(data: st.DataObjec
     problem = draw(data, torch.float32)
     expected = reference.semiring_convolution(problem.f.double(), problem.k.double(), "log")
     error = (fast(problem.f, problem.k, "log") - expected).abs()
-    # Each exponential errs by a few units and the sum by one for each term; the logarithm turns relative error into absolute.
+    # Each exponential errs by a few units, the sum by one for each term; the logarithm makes relative error absolute.
     allowed = (math.prod(problem.k.shape[2:]) + 16) * torch.finfo(torch.float32).eps
     assert (error <= allowed * (1 + expected.abs())).all()
 
@@ -227,10 +227,10 @@ def test_a_window_of_equal_infinities_gives_its_gradient_to_a_tap_inside_the_ima
 
 
 @pytest.mark.parametrize("semiring", reference.SEMIRINGS)
-@pytest.mark.parametrize("window", [(3, 3, 3), (3, 5, 5), (1, 3, 5)])
+@pytest.mark.parametrize("window", [(3, 3, 3), (1, 3, 5)])
 def test_gradcheck(semiring: str, window: tuple[int, int, int]) -> None:
-    f = torch.randn(2, 2, 4, 6, 5, dtype=torch.float64, requires_grad=True)
-    k = torch.randn(2, 4, *window, dtype=torch.float64, requires_grad=True)
+    f = torch.randn(2, 1, 3, 4, 5, dtype=torch.float64, requires_grad=True)
+    k = torch.randn(1, 3, *window, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(lambda f, k: fast(f, k, semiring), (f, k))
 
 
@@ -282,8 +282,8 @@ def test_shift_by_whole_steps_moves_values_unchanged() -> None:
 
 
 def test_shift_gradcheck() -> None:
-    f = torch.randn(2, 2, 3, 5, 4, dtype=torch.float64, requires_grad=True)
-    by = (torch.randn(2, 3, 3, dtype=torch.float64) * 2).requires_grad_()
+    f = torch.randn(2, 1, 3, 5, 4, dtype=torch.float64, requires_grad=True)
+    by = (torch.randn(1, 3, 3, dtype=torch.float64) * 2).requires_grad_()
     assert torch.autograd.gradcheck(lambda f, by: compiled.shift(f, by, BACKEND), (f, by))
 
 

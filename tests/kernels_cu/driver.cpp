@@ -1,0 +1,119 @@
+// Runs the kernels of one source file as a graphics processor would: blocks of several real threads, several blocks at
+// a time. Meant to be built with SPMD_TEAMS and a sanitizer; every array is as long as it must be and no longer.
+//
+// KERNELS names the source file, IS_... what it holds.
+#include <cmath>
+#include <cstdio>
+#include <functional>
+#include <random>
+
+#include "spmd.cuh"
+
+#include KERNELS
+
+constexpr int B = 1, C = 2, O = 4, H = 19, W = 21, KO = 3, KH = 5, KW = 5, taps_in_window = KO * KH * KW;
+constexpr size_t size = size_t(B) * C * O * H * W, table = size_t(C) * O * taps_in_window;
+
+template <class... P>
+void call(void (*launcher)(const Launch*, void**), int threads, long long blocks, long long shared_bytes, P... arguments) {
+    void* addresses[] = {&arguments...};
+    const Launch launch{blocks, shared_bytes, threads, threads > 1 ? 2 : 1, nullptr};
+    launcher(&launch, addresses);
+}
+
+template <class T>
+std::vector<T> numbers(size_t count, double low, double high) {
+    static std::mt19937 generator(1);
+    std::uniform_real_distribution<double> uniform(low, high);
+    std::vector<T> values(count);
+    for (T& value : values) value = T(uniform(generator));
+    return values;
+}
+
+// Runs once with blocks of one thread and once with teams; the results must agree.
+int compare(const std::function<std::vector<float>(int)>& run) {
+    const std::vector<float> alone = run(1), together = run(4);
+    double worst = 0;
+    for (size_t n = 0; n < alone.size(); n++) worst = std::fmax(worst, std::fabs(alone[n] - together[n]));
+    std::printf("%zu values, largest difference %g\n", alone.size(), worst);
+    return worst < 1e-4 ? 0 : 3;
+}
+
+[[maybe_unused]] int round_up(int n, int step) { return (n + step - 1) / step * step; }
+
+// Shared memory of a tile, for groups of 2 orientations on 8 x 32 pixels.
+[[maybe_unused]] long long tile_bytes() {
+    return ((2 + KO - 1) * (8 + KH - 1) * round_up(32 + KW - 1, width<float>) + 2 * taps_in_window) * sizeof(float);
+}
+[[maybe_unused]] constexpr int tile_blocks = B * C * 2 * 3;
+
+int main() {
+#if defined(IS_CONVOLUTION)
+    return compare([](int threads) {
+        static const auto f = numbers<float>(size, -1, 1), k = numbers<float>(table, 0, 1);
+        std::vector<float> out(size);
+        std::vector<Code8> taps(size);
+        auto careful = f;
+        careful[5] = std::nanf("");  // one block takes the careful path
+        call(launch_group_convolution, threads, tile_blocks, tile_bytes(), f.data(), k.data(), out.data(), taps.data(), 1,
+             C, O, H, W, KO, KH, KW, 2, 8, 32);
+        std::vector<float> result = out;
+        call(launch_group_convolution, threads, tile_blocks, tile_bytes(), careful.data(), k.data(), out.data(),
+             taps.data(), -1, C, O, H, W, KO, KH, KW, 2, 8, 32);
+        for (float value : out) result.push_back(value == value ? value : 77.f);
+        return result;
+    });
+#elif defined(IS_TROPICAL_BACKWARD)
+    return compare([](int threads) {
+        static const auto g = numbers<float>(size, -1, 1);
+        std::vector<Code8> taps(size);
+        for (int n = 0; n < int(size); n++) {
+            // Any tap that stays inside the image.
+            const int x = n % W, y = n / W % H, i = n % KO;
+            const int j = std::min(std::max(n % KH, KH / 2 - y), KH / 2 + H - 1 - y);
+            const int l = std::min(std::max(n % KW, KW / 2 - x), KW / 2 + W - 1 - x);
+            taps[n] = Code8((i * KH + j) * KW + l);
+        }
+        std::vector<float> grad_f(size), grad_k(B * table), result;
+        const int groups = threads > 1 ? O : 1;  // a team shares a channel with others, a thread alone owns it
+        const long long bytes = (long long)(O / groups) * taps_in_window * (8 + copies * sizeof(float));
+        call(launch_tropical_scatter, threads, B * C * groups, bytes, g.data(), taps.data(), grad_f.data(),
+             grad_k.data(), 1, O, H, W, KO, KH, KW, O / groups, int(threads == 1));
+        result = grad_f;
+        result.insert(result.end(), grad_k.begin(), grad_k.end());
+        call(launch_tropical_gather_input, threads, B * C * O, 0, g.data(), taps.data(), grad_f.data(), O, H, W, KO, KH, KW);
+        call(launch_tropical_gather_kernel, threads, B * C * O, 0, g.data(), taps.data(), grad_k.data(), 1, H, W,
+             taps_in_window);
+        result.insert(result.end(), grad_f.begin(), grad_f.end());
+        result.insert(result.end(), grad_k.begin(), grad_k.end());
+        return result;
+    });
+#elif defined(IS_SMOOTH_BACKWARD)
+    return compare([](int threads) {
+        static const auto f = numbers<float>(size, -1, 1), k = numbers<float>(table, 0, 1), g = numbers<float>(size, -1, 1);
+        static const auto out = numbers<float>(size, 4, 5);
+        std::vector<float> grad_f(size), grad_k(3 * B * table);
+        call(launch_smooth_gradient_kernel, threads, tile_blocks, tile_bytes(), g.data(), f.data(), k.data(), out.data(),
+             grad_k.data(), B * C, C, O, H, W, KO, KH, KW, 2, 8, 32);
+        call(launch_logarithmic_gradient_input, threads, B * C * O, 0, g.data(), f.data(), k.data(), out.data(),
+             grad_f.data(), C, O, H, W, KO, KH, KW);
+        std::vector<float> result = grad_f;
+        result.insert(result.end(), grad_k.begin(), grad_k.end());
+        return result;
+    });
+#elif defined(IS_SHIFT)
+    return compare([](int threads) {
+        static const auto f = numbers<float>(size, -1, 1), g = numbers<float>(size, -1, 1), by = numbers<float>(C * O * 3, -30, 30);
+        std::vector<float> out(size), grad_f(size), grad_by(B * C * O * 3);
+        const long long row = threads * round_up(W, width<float>) * sizeof(float);
+        call(launch_shift, threads, B * C * O, row, f.data(), by.data(), out.data(), C, O, H, W);
+        call(launch_shift_gradient_input, threads, B * C * O, 2 * row, g.data(), by.data(), grad_f.data(), C, O, H, W);
+        call(launch_shift_gradient_displacement, threads, B * C * O, 3 * row, g.data(), f.data(), by.data(),
+             grad_by.data(), C, O, H, W);
+        std::vector<float> result = out;
+        result.insert(result.end(), grad_f.begin(), grad_f.end());
+        for (float value : grad_by) result.push_back(value / float(H * W));  // sums in another order
+        return result;
+    });
+#endif
+}

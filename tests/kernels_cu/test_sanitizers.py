@@ -1,0 +1,106 @@
+"""The kernels under race and memory checkers, in blocks of several real threads with a real barrier.
+
+What a block does on a graphics processor depends on its barriers and on the bounds of its shared memory. The host's
+ordinary build has blocks of one thread, in which a missing barrier is never felt; this build has teams.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from pdegcnn_lib.ops.compiled import host, sources
+
+pytestmark = pytest.mark.skipif(host.unavailable() is not None, reason=str(host.unavailable()))
+
+HERE = Path(__file__).parent
+SANITIZERS = {"thread": "-fsanitize=thread", "address": "-fsanitize=address,undefined"}
+
+CONVOLUTION = ["-DIS_CONVOLUTION", '-DKERNELS="group_convolution.cu"']
+SMOOTH = ["-DIS_SMOOTH_BACKWARD", '-DKERNELS="smooth_backward.cu"']
+KERNELS = {
+    "dilation": [*CONVOLUTION, "-DSEMIRING=Tropical", "-DWINDOW_ROWS=5", "-DWINDOW_COLUMNS=5"],
+    "dilation-taps": [
+        *[*CONVOLUTION, "-DSEMIRING=Tropical", "-DWINDOW_ROWS=5", "-DWINDOW_COLUMNS=5", "-DCODE=Code8"]
+    ],
+    "any-window": [
+        *[*CONVOLUTION, "-DSEMIRING=Tropical", "-DWINDOW_ROWS=0", "-DWINDOW_COLUMNS=0", "-DCODE=Code8"]
+    ],
+    "linear": [*CONVOLUTION, "-DSEMIRING=Linear", "-DWINDOW_ROWS=5", "-DWINDOW_COLUMNS=5"],
+    "tropical-backward": ["-DIS_TROPICAL_BACKWARD", '-DKERNELS="tropical_backward.cu"', "-DCODE=Code8"],
+    "logarithmic-backward": [*SMOOTH, "-DSEMIRING=Logarithmic", "-DWINDOW_COLUMNS=5"],
+    "shift": ["-DIS_SHIFT", '-DKERNELS="shift.cu"'],
+}
+
+
+def run(
+    tmp_path: Path, sanitizer: str, macros: list[str], source: Path | None = None
+) -> subprocess.CompletedProcess[str]:
+    program = tmp_path / "driver"
+    command = [
+        *[str(host.compiler()), "-std=c++17", "-O1", "-g", "-march=native", "-fno-sanitize-recover=all"],
+        *[
+            SANITIZERS[sanitizer],
+            "-DSPMD_TEAMS",
+            "-DSCALAR=float",
+            f"-I{source or sources.directory()}",
+            *macros,
+        ],
+        *[str(HERE / "driver.cpp"), "-o", str(program), "-pthread"],
+    ]
+    subprocess.run(command, check=True, capture_output=True, text=True)
+    return subprocess.run([str(program)], capture_output=True, text=True, timeout=300)
+
+
+@pytest.mark.parametrize("sanitizer", SANITIZERS)
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_kernels_are_free_of_races_and_overruns(tmp_path: Path, sanitizer: str, kernel: str) -> None:
+    done = run(tmp_path, sanitizer, KERNELS[kernel])
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+# A fault in a copy of the source: kernel, file, the sound text, the faulty text, who finds it and what it says.
+FAULTS = {
+    "no barrier after the tile": (
+        *("dilation", "group_convolution.cu", "careful = any_in_block(careful);", ""),
+        *("thread", "data race"),
+    ),
+    "no barrier before the sums are read": (
+        *(
+            "tropical-backward",
+            "tropical_backward.cu",
+            "__syncthreads();\n\n    const long long first_sum",
+            "const long long first_sum",
+        ),
+        *("thread", "data race"),
+    ),
+    "one table of kernel values too many": (
+        *(
+            "dilation",
+            "group_convolution.cu",
+            "n < present * window.taps();",
+            "n < (group + 1) * window.taps();",
+        ),
+        *("address", "heap-buffer-overflow"),
+    ),
+    "one row too many in the output": (
+        *("shift", "shift.cu", "y < height; y += warps()", "y <= height; y += warps()"),
+        *("address", "heap-buffer-overflow"),
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_planted_fault_is_found(tmp_path: Path, fault: str) -> None:
+    kernel, file, sound, faulty, sanitizer, words = FAULTS[fault]
+    source = tmp_path / "kernels_cu"
+    shutil.copytree(sources.directory(), source)
+    text = (source / file).read_text()
+    assert sound in text
+    (source / file).write_text(text.replace(sound, faulty))
+    done = run(tmp_path, sanitizer, KERNELS[kernel], source)
+    assert done.returncode != 0
+    assert words in done.stderr

@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def root() -> Path:
-    """The checkout: `PDEGCNN_ROOT`, or the folder above the working directory that holds `pdegcnn_lib` and `pyproject.toml`.
+    """The checkout: `PDEGCNN_ROOT`, or the nearest folder above the working directory that holds the library.
 
     A reader without a checkout works in the current directory.
     """

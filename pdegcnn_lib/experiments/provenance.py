@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import platform
 import subprocess
+from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
 import torch
 
@@ -25,6 +28,21 @@ def revision() -> str | None:
         )
     except (OSError, subprocess.CalledProcessError):
         return None
+
+
+@lru_cache(maxsize=1)
+def code_fingerprint() -> str:
+    """A short hash of the sources of the library and its kernels: results of other code are not taken for its own."""
+    digest = hashlib.sha256()
+    package = Path(__file__).resolve().parents[1]
+    for folder, pattern in (
+        (package, "**/*.py"),
+        (package, "kernels_cu/*"),
+        (package.parent, "kernels_cu/*"),
+    ):
+        for path in sorted(folder.glob(pattern)):
+            digest.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()[:12]
 
 
 def processor() -> str:
@@ -59,4 +77,9 @@ def versions() -> dict[str, str]:
 
 def provenance(device: torch.device) -> dict[str, object]:
     """Versions, device and revision, as plain values for a result file."""
-    return {"versions": versions(), "device": device_name(device), "revision": revision()}
+    return {
+        "versions": versions(),
+        "device": device_name(device),
+        "revision": revision(),
+        "code": code_fingerprint(),
+    }

@@ -59,7 +59,7 @@ def _digits(name: str, summary: str, *, rotated: bool) -> Experiment:
         task=lambda profile: RotatedDigits(profile, rotated=rotated),
         models=DIGIT_MODELS,
         seeds={"fast": (0,), "full": (0, 1, 2, 3, 4)},
-        training={"fast": Training(steps=240, batch_size=32), "full": Training(steps=4000, batch_size=64)},
+        training={"fast": Training(steps=400, batch_size=32), "full": Training(steps=4000, batch_size=64)},
         learning_rate={"pdegcnn": 2e-2, "gcnn": 1e-2, "lenet": 2e-3},
     )
 

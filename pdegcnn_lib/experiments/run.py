@@ -12,7 +12,7 @@ from torch import nn
 
 from pdegcnn_lib import models, paths
 from pdegcnn_lib.experiments.config import Unit
-from pdegcnn_lib.experiments.provenance import provenance
+from pdegcnn_lib.experiments.provenance import code_fingerprint, provenance
 from pdegcnn_lib.experiments.registry import experiment
 from pdegcnn_lib.experiments.training import train
 from pdegcnn_lib.nn import Convection, TrainableDiagonalMetric
@@ -51,7 +51,7 @@ def build_model(unit: Unit, in_channels: int) -> nn.Module:
 
 
 def run(unit: Unit, *, out: Path | None = None, device: torch.device | None = None) -> dict[str, object]:
-    """Train and evaluate one unit and return its result, or the result that is there already.
+    """Train and evaluate one unit and return its result, or the result that the same code left there.
 
     The result is one JSON file, written atomically after the weights; a run that was interrupted goes on from its
     checkpoint. Raises: DataError without the data, ValueError for an unknown experiment or model.
@@ -59,7 +59,7 @@ def run(unit: Unit, *, out: Path | None = None, device: torch.device | None = No
     out = out or result_path(unit)
     if out.is_file():
         known = json.loads(out.read_text())
-        if known.get("digest") == unit.digest:
+        if known.get("digest") == unit.digest and known.get("code") == code_fingerprint():
             return known
     from safetensors.torch import save
 

@@ -35,7 +35,7 @@ def _save(path: Path, state: dict) -> None:
     paths.write_atomically(path, buffer.getvalue())
 
 
-def _progress(steps: int, start: int, label: str):  # noqa: ANN202 - tqdm's type is not ours to name
+def _progress(steps: int, start: int, label: str):
     from tqdm import tqdm
 
     quiet = any(name in os.environ for name in ("CI", "PAPERMILL", "PDEGCNN_QUIET"))
@@ -80,7 +80,7 @@ def train(
             group["lr"] = learning_rate(training, step)
         with torch.autocast(device.type, dtype=torch.bfloat16, enabled=mixed):
             loss = task.loss(model(inputs), targets)
-        value = float(loss)
+        value = loss.item()
         if not math.isfinite(value):
             raise FloatingPointError(f"the loss of {label or 'this run'} is {value} at step {step}")
         optimizer.zero_grad(set_to_none=True)

@@ -1,4 +1,4 @@
-"""Argument checks shared by the geometry and kernel layers: each raises with the name, the value and what is allowed."""
+"""Argument checks of the geometry and kernel layers: each raises with the name, the value and what is allowed."""
 
 from __future__ import annotations
 

@@ -90,11 +90,12 @@ def squared_estimate(name: str) -> Callable[[Tensor, Metric], Tensor]:
 
 
 def rho_c(p: Tensor, w: Tensor | Metric) -> Tensor:
-    r"""The logarithmic estimate $\rho_c(p) = \|\log p\|_{\mathcal{G}} = \|(w_i c^i)_i\|$, an upper bound of the distance.
+    r"""The logarithmic estimate $\rho_c(p) = \|\log p\|_{\mathcal{G}}$, an upper bound of the distance.
 
     Shapes: `p [..., 3]`, `w [..., 3]` or a metric, broadcast, -> `[...]`. Pixels and radians.
     Gradients are finite everywhere; at p0 the subgradient 0 is taken.
-    Raises: ValueError for a wrong shape or a non-positive w. Source: main paper, section 5.2 (logarithmic metric estimate).
+    Raises: ValueError for a wrong shape or a non-positive w.
+    Source: main paper, section 5.2 (logarithmic metric estimate).
     """
     return safe_sqrt(squared_rho_c(p, as_metric(w)))
 

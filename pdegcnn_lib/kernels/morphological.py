@@ -1,4 +1,7 @@
-r"""The morphological kernels that solve dilation and erosion, $k_t^\alpha = \nu_\alpha t^{-1/(2\alpha-1)} \rho^{2\alpha/(2\alpha-1)}$."""
+r"""The kernels that solve dilation and erosion.
+
+$$k_t^\alpha = \nu_\alpha\, t^{-1/(2\alpha-1)}\, \rho^{2\alpha/(2\alpha-1)}$$
+"""
 
 from __future__ import annotations
 

@@ -74,13 +74,15 @@ def gcnn(
 def pdegcnn(
     in_channels: int, *, head: str, channels: tuple[int, ...], orientations: int = 8, **pde: object
 ) -> nn.Module:
-    """Lift, PDE layers with a resampling after the first, head: 2 542 parameters for one channel with the flat head.
+    """Lift, PDE layers, half the resolution after the first, head: 2 542 parameters for one channel with the flat head.
 
     Equivariant under roto-translations up to the head, exactly so under quarter turns; with the invariant head the
     whole network is invariant. Options beyond `orientations` are those of `PDELayer`.
     """
     body = _lift(in_channels, 6, orientations)
-    body += [PDELayer(6, channels[0], orientations=orientations, **pde), Resample(14), nn.Dropout3d(0.1)]
+    # Nearest-neighbour resampling aliases, which a quarter turn does not see but other angles do; means do not.
+    smaller = Resample(14) if head == "flat" else nn.AvgPool3d((1, 2, 2))
+    body += [PDELayer(6, channels[0], orientations=orientations, **pde), smaller, nn.Dropout3d(0.1)]
     for c_in, c_out in pairwise(channels):
         body.append(PDELayer(c_in, c_out, orientations=orientations, **pde))
     return nn.Sequential(*body, *_head(head, channels[-1]))

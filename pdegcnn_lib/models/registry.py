@@ -38,7 +38,7 @@ _ENTRIES: dict[str, Entry] = {}
 
 
 def register(name: str, task: str, summary: str, **fixed: object) -> Callable[[Callable], Callable]:
-    """Decorate a builder to enter it under `name`, with some of its arguments `fixed`; one builder may have many names."""
+    """Decorate a builder to enter it under `name`, with some arguments `fixed`; a builder may have many names."""
 
     def enter(builder: Callable[..., nn.Module]) -> Callable[..., nn.Module]:
         _ENTRIES[name] = Entry(name, task, summary, builder, fixed)
@@ -62,7 +62,8 @@ def entry(name: str) -> Entry:
 def build(name: str, in_channels: int = 1, **options: object) -> nn.Module:
     """Build the named network for images of `in_channels` channels.
 
-    Options depend on the network: `orientations`, `window`, `alpha`, `estimate`, `metric`, ... (see `entry(name).options`).
+    Options depend on the network: `orientations`, `window`, `alpha`, `estimate`, `metric`, ...
+    (see `entry(name).options`).
     Raises: ValueError for an unknown name, option or number of channels.
     """
     chosen = entry(name)

@@ -18,7 +18,7 @@ from pdegcnn_lib.nn.metric import trainable_metric
 class Lift(nn.Module):
     r"""The trainable lift $f \mapsto \sum_y \psi(R_\theta^{-1}(y - x)) f(y)$, which commutes with roto-translations.
 
-    psi is a quadratic B-spline on a size x size grid of coefficients, evaluated on the turned grid of every orientation.
+    psi is a quadratic B-spline on a size x size grid of coefficients, evaluated on the grid turned by every angle.
     Shapes: `[B, Cin, H, W]` -> `[B, Cout, Or, H, W]`; padding as in `ops.lift`. Source: main paper, section 4.1.
     """
 
@@ -243,7 +243,10 @@ class Linear(nn.Module):
 
 
 class Projection(nn.Module):
-    r"""The projection $f \mapsto \max_\theta f(\cdot, \theta)$ to the plane. Shapes: `[B, C, Or, H, W]` -> `[B, C, H, W]`."""
+    r"""The projection $f \mapsto \max_\theta f(\cdot, \theta)$ to the plane.
+
+    Shapes: `[B, C, Or, H, W]` -> `[B, C, H, W]`.
+    """
 
     def forward(self, f: Tensor) -> Tensor:
         return ops.projection(f)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from functools import lru_cache
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -23,7 +23,7 @@ def _usable(backend: str) -> bool:
     return _reason(backend) is None
 
 
-@lru_cache(maxsize=None)
+@cache
 def _reason(backend: str) -> str | None:
     reason = availability()[backend]
     if reason is not None:

@@ -60,7 +60,8 @@ def group_convolution(f: Tensor, k: Tensor, *, padding: str = "reflect") -> Tens
 
     With the kernel of `kernels.group_kernel` it commutes with roto-translations.
 
-    Shapes: `f [B, Cin, Or, H, W]`, `k [Cout, Cin, Or, KOr, KH, KW]` -> `[B, Cout, Or, H, W]`. Padding and errors as in `lift`.
+    Shapes: `f [B, Cin, Or, H, W]`, `k [Cout, Cin, Or, KOr, KH, KW]` -> `[B, Cout, Or, H, W]`.
+    Padding and errors as in `lift`.
     """
     _check.floating("f", f, 5, "[B, Cin, Or, H, W]")
     _check.floating("k", k, 6, "[Cout, Cin, Or, KOr, KH, KW]")

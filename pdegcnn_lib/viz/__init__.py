@@ -1,8 +1,8 @@
 """Figures: one function per kind of picture, so that the book speaks one visual language. Needs matplotlib."""
 
-from pdegcnn_lib.viz.fields import orientation_montage, score_in_space
+from pdegcnn_lib.viz.fields import image_rows, orientation_montage, score_in_space
 from pdegcnn_lib.viz.kernels import kernel_montage, learned_metrics
-from pdegcnn_lib.viz.results import accuracy_by_angle, accuracy_by_parameters, result_table
+from pdegcnn_lib.viz.results import accuracy_by_angle, accuracy_by_parameters, committed_table, result_table
 from pdegcnn_lib.viz.style import MODEL_COLORS, MODEL_LABELS, use_style
 
 __all__ = [
@@ -10,6 +10,8 @@ __all__ = [
     "MODEL_LABELS",
     "accuracy_by_angle",
     "accuracy_by_parameters",
+    "committed_table",
+    "image_rows",
     "kernel_montage",
     "learned_metrics",
     "orientation_montage",

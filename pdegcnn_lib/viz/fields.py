@@ -38,6 +38,18 @@ def orientation_montage(image: Tensor, score: Tensor, *, signed: bool = True) ->
     return figure
 
 
+def image_rows(rows: list[Tensor]) -> Figure:
+    """Rows of grey images, each row a tensor `[N, H, W]`."""
+    figure, axes = plt.subplots(
+        len(rows), len(rows[0]), figsize=(0.75 * len(rows[0]), 0.8 * len(rows)), squeeze=False
+    )
+    for row, images in zip(axes, rows, strict=True):
+        for ax, image in zip(row, images, strict=True):
+            ax.imshow(image, cmap="gray")
+            ax.set_axis_off()
+    return figure
+
+
 def score_in_space(image: Tensor, score: Tensor, *, threshold: float = 0.3, start: float = -60.0) -> Figure:
     """The strong responses of an orientation score as points of M2, above the image they come from.
 

@@ -45,6 +45,17 @@ def result_table(records: Records, metrics: dict[str, str]) -> str:
     return "\n".join(lines)
 
 
+def committed_table(experiment: str, records: Records) -> str:
+    """The committed results of an experiment as a Markdown table under a heading; or a line that there are none."""
+    records = list(records)
+    if not records:
+        return f"*{experiment}, profile full: no run is committed yet; `make grid PROFILE=full` makes them.*"
+    devices = ", ".join(sorted({r["device"] for r in records}))
+    table = result_table(records, {"accuracy": "turned digits, %", "accuracy_upright": "upright digits, %"})
+    steps = sorted({r["training"]["steps"] for r in records})
+    return f"**{experiment}**, MNIST, {' or '.join(map(str, steps))} steps, on {devices}\n\n{table}"
+
+
 def accuracy_by_parameters(records: Records, metric: str, *, title: str = "") -> Figure:
     """Accuracy against the number of parameters: a dot per run, the mean marked."""
     figure, ax = plt.subplots(figsize=(6.2, 3.4))

@@ -7,6 +7,7 @@ import math
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
+from mpl_toolkits.mplot3d import Axes3D
 from torch import Tensor
 
 from pdegcnn_lib.viz.style import ORIENTATION_MAP, SIGNED_MAP, VALUE_MAP
@@ -50,18 +51,13 @@ def image_rows(rows: list[Tensor]) -> Figure:
     return figure
 
 
-def score_in_space(image: Tensor, score: Tensor, *, threshold: float = 0.3, start: float = -60.0) -> Figure:
-    """The strong responses of an orientation score as points of M2, above the image they come from.
-
-    `score [Or, H, W]` on the full circle. Points above `threshold` times the maximum are drawn for the half circle
-    of angles from `start` degrees; a line has two of opposite direction, the other half shows the same.
-    """
+def draw_score(ax: Axes3D, image: Tensor, score: Tensor, *, threshold: float, start: float) -> None:
+    """Draw what `score_in_space` shows into given three-dimensional axes."""
     orientations, height, width = score.shape
-    figure = plt.figure(figsize=(5.6, 4.6))
-    ax = figure.add_subplot(projection="3d", computed_zorder=False)
     x, y = np.meshgrid(np.arange(width + 1) - 0.5, np.arange(height + 1) - 0.5)
     grey = plt.cm.gray_r(np.asarray(image / image.max()) * 0.8)
     floor = np.full_like(x, start - 20)
+    ax.computed_zorder = False
     ax.plot_surface(x, y, floor, facecolors=grey, rstride=1, cstride=1, shade=False, zorder=0)
     o, row, column = np.nonzero(np.asarray(score > threshold * score.max()))
     theta = (360 * o / orientations - start) % 360 + start
@@ -81,5 +77,16 @@ def score_in_space(image: Tensor, score: Tensor, *, threshold: float = 0.3, star
     ax.set(zlim=(start - 20, start + 150), zticks=np.arange(start, start + 151, 30))
     ax.invert_yaxis()
     ax.view_init(elev=20, azim=-52)
-    ax.set_box_aspect((1, 1, 0.95), zoom=0.9)
+    ax.set_box_aspect((1, 1, 0.95), zoom=0.82)
+
+
+def score_in_space(image: Tensor, score: Tensor, *, threshold: float = 0.3, start: float = -60.0) -> Figure:
+    """The strong responses of an orientation score as points of M2, above the image they come from.
+
+    `score [Or, H, W]` on the full circle. Points above `threshold` times the maximum are drawn for the half circle
+    of angles from `start` degrees; a line has two of opposite direction, the other half shows the same.
+    """
+    figure = plt.figure(figsize=(5.6, 4.6))
+    ax = figure.add_subplot(projection="3d")
+    draw_score(ax, image, score, threshold=threshold, start=start)
     return figure

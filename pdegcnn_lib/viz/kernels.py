@@ -49,12 +49,12 @@ def learned_metrics(layers: dict[str, list[list[float]]]) -> Figure:
     every = np.concatenate([np.asarray(w) for w in layers.values()])
     top = float(every[:, :2].max()) * 1.08
     for ax, (name, w) in zip(axes.flat, layers.items(), strict=False):
-        w = np.asarray(w)
+        values = np.asarray(w)
         ax.plot([0, top], [0, top], color="0.75", lw=1, zorder=0)
         drawn = ax.scatter(
-            w[:, 0],
-            w[:, 1],
-            c=w[:, 2],
+            values[:, 0],
+            values[:, 1],
+            c=values[:, 2],
             cmap=VALUE_MAP,
             vmin=0,
             vmax=every[:, 2].max(),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 from statistics import mean, stdev
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -62,7 +63,7 @@ def accuracy_by_parameters(records: Records, metric: str, *, title: str = "") ->
     for model, group in by_model(records).items():
         values = [100 * r["metrics"][metric] for r in group]
         count = group[0]["parameters"]
-        style = {"color": MODEL_COLORS[model], "marker": MODEL_MARKERS[model]}
+        style: dict[str, Any] = {"color": MODEL_COLORS[model], "marker": MODEL_MARKERS[model]}
         ax.scatter([count] * len(values), values, s=14, alpha=0.5, **style)
         ax.scatter(
             [count], [mean(values)], s=70, edgecolor="black", lw=0.7, label=MODEL_LABELS[model], **style

@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 from pdegcnn_lib.data.errors import DataError
 
@@ -20,7 +21,7 @@ def _doctor(arguments: argparse.Namespace) -> None:
 def _models(arguments: argparse.Namespace) -> None:
     from pdegcnn_lib import models
 
-    rows = []
+    rows: list[dict[str, Any]] = []
     for name in models.names():
         entry = models.entry(name)
         counts = {str(c): models.parameter_count(models.build(name, c)) for c in (1, 3)}
@@ -37,7 +38,7 @@ def _models(arguments: argparse.Namespace) -> None:
 def _experiments(arguments: argparse.Namespace) -> None:
     from pdegcnn_lib.experiments import EXPERIMENTS, grid
 
-    rows = [
+    rows: list[dict[str, Any]] = [
         grid.status(experiment, profile)
         for experiment in EXPERIMENTS.values()
         for profile in ("fast", "full")
@@ -58,7 +59,7 @@ def _train(arguments: argparse.Namespace) -> None:
 
     unit = experiment(arguments.experiment).unit(arguments.model, arguments.seed, arguments.profile)
     out = arguments.out or result_path(unit)
-    result = run(unit, out=out)
+    result: dict[str, Any] = run(unit, out=out)
     numbers = {k: v for k, v in result["metrics"].items() if isinstance(v, float)}
     print(f"{unit.model}, seed {unit.seed}: " + ", ".join(f"{k} {v:.4f}" for k, v in numbers.items()))
     print(out)

@@ -6,7 +6,9 @@ import io
 import math
 import os
 import time
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -35,7 +37,7 @@ def _save(path: Path, state: dict) -> None:
     paths.write_atomically(path, buffer.getvalue())
 
 
-def _progress(steps: int, start: int, label: str):
+def _progress(steps: int, start: int, label: str) -> Iterable[int]:
     from tqdm import tqdm
 
     quiet = any(name in os.environ for name in ("CI", "PAPERMILL", "PDEGCNN_QUIET"))
@@ -62,7 +64,7 @@ def train(
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=training.learning_rate, weight_decay=training.weight_decay
     )
-    state = {"step": 0, "curve": [], "losses": [], "seconds": 0.0}
+    state: dict[str, Any] = {"step": 0, "curve": [], "losses": [], "seconds": 0.0}
     if checkpoint is not None and checkpoint.is_file():
         saved = torch.load(checkpoint, map_location=device, weights_only=True)
         model.load_state_dict(saved["model"])

@@ -29,7 +29,8 @@ def _diagonal(metric: Metric, estimate: str) -> tuple[Tensor, Tensor, Tensor]:
         raise ValueError(
             f"{estimate} is defined for diagonal metrics only, got a {type(metric).__name__}; use rho_c or rho_b"
         )
-    return last_axis("w", metric.w, 3).unbind(-1)
+    w_main, w_lateral, w_angular = last_axis("w", metric.w, 3).unbind(-1)
+    return w_main, w_lateral, w_angular
 
 
 def _on_se2(metric: Metric) -> Metric:

@@ -62,7 +62,7 @@ def cake_wavelets(
     )
     # On a circle shorter than the spline its translates by whole turns count too.
     turns = range(-2, 3) if orientations < 4 else (0,)
-    angular = sum(cubic_b_spline(distance + n * orientations) for n in turns)
+    angular = torch.stack([cubic_b_spline(distance + n * orientations) for n in turns]).sum(dim=0)
     angular[:, 0, 0] = 1 / orientations
     spectrum = angular * radial_window(torch.hypot(x, y), inflection, order)
     psi = torch.fft.fftshift(torch.fft.ifft2(spectrum).real, dim=(-2, -1))

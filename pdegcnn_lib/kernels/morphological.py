@@ -6,6 +6,7 @@ $$k_t^\alpha = \nu_\alpha\, t^{-1/(2\alpha-1)}\, \rho^{2\alpha/(2\alpha-1)}$$
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -109,7 +110,7 @@ def morphological_kernel_r2(
     metric, alpha, t = as_metric(w), check_alpha(alpha), check_time(t)
     k_h, k_w = check_window(window)
     reference = metric_tensor(metric, 2)
-    like = {"dtype": reference.dtype, "device": reference.device}
+    like: dict[str, Any] = {"dtype": reference.dtype, "device": reference.device}
     y, x = torch.meshgrid(offsets(k_h, **like), offsets(k_w, **like), indexing="ij")
     if isinstance(alpha, Tensor):
         alpha = alpha.reshape(-1, 1, 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Any
 
 from torch import nn
 
@@ -72,7 +73,7 @@ def gcnn(
     channels=(12, 16, 32),
 )
 def pdegcnn(
-    in_channels: int, *, head: str, channels: tuple[int, ...], orientations: int = 8, **pde: object
+    in_channels: int, *, head: str, channels: tuple[int, ...], orientations: int = 8, **pde: Any
 ) -> nn.Module:
     """Lift, PDE layers, half the resolution after the first, head: 2 542 parameters for one channel with the flat head.
 

@@ -6,6 +6,8 @@ The narrow family is that of the Analysis paper, the wide one that of the main p
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import Tensor, nn
 
 from pdegcnn_lib.models.registry import register
@@ -65,9 +67,7 @@ def gcnn(in_channels: int, *, layers: int, channels: int, orientations: int = 8)
     return nn.Sequential(*body, Projection(), Head(LAST))
 
 
-def pdegcnn(
-    in_channels: int, *, layers: int, channels: int, orientations: int = 8, **pde: object
-) -> nn.Module:
+def pdegcnn(in_channels: int, *, layers: int, channels: int, orientations: int = 8, **pde: Any) -> nn.Module:
     """Lift, PDE layers, projection: equivariant under roto-translations, exactly so under quarter turns.
 
     Options beyond `orientations` are those of `PDELayer`.

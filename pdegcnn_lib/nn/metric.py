@@ -37,7 +37,7 @@ class TrainableDiagonalMetric(nn.Module):
     def reset_parameters(self) -> None:
         """Draw new length scales."""
         with torch.no_grad():
-            w = initial_scales(*self.v.shape, self.window)
+            w = initial_scales(self.v.shape[0], self.v.shape[1], self.window)
             self.v.copy_(w + torch.log(-torch.expm1(-w)))  # the inverse of softplus
 
     @property
@@ -69,7 +69,7 @@ class TrainableFullMetric(nn.Module):
     def reset_parameters(self) -> None:
         """Draw a new diagonal and a perturbation of a tenth of its size."""
         with torch.no_grad():
-            w = initial_scales(*self.factor.shape[:2], self.window)
+            w = initial_scales(self.factor.shape[0], self.factor.shape[1], self.window)
             noise = torch.randn_like(self.factor) * (0.1 / math.sqrt(self.factor.shape[-1]))
             self.factor.copy_(torch.diag_embed(w) + w.mean(-1)[:, None, None] * noise)
 

@@ -139,7 +139,7 @@ class _Morphology(nn.Module):
     ) -> None:
         super().__init__()
         check_window(window, orientations)
-        self.window, self.orientations = tuple(window), orientations
+        self.window, self.orientations = (window[0], window[1], window[2]), orientations
         self.alpha, self.estimate, self.backend = check_alpha(alpha), estimate, backend
         self.metric = trainable_metric(metric, channels, 3, self.window)
 
@@ -194,7 +194,7 @@ class _MorphologyR2(nn.Module):
     ) -> None:
         super().__init__()
         check_window(window)
-        self.window, self.alpha, self.backend = tuple(window), check_alpha(alpha), backend
+        self.window, self.alpha, self.backend = (window[0], window[1]), check_alpha(alpha), backend
         self.metric = trainable_metric(metric, channels, 2, self.window)
 
     def kernel(self) -> Tensor:

@@ -7,7 +7,8 @@ that is the task of the public functions in `pdegcnn_lib.ops`.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,9 +16,7 @@ from torch import Tensor
 SEMIRINGS = ("max_plus", "min_plus", "linear", "log")
 
 
-def taps(
-    f: Tensor, window: tuple[int, int, int], fill: float
-) -> Iterator[tuple[tuple[int, int, int], Tensor]]:
+def taps(f: Tensor, window: Sequence[int], fill: float) -> Iterator[tuple[tuple[int, int, int], Tensor]]:
     """Every tap (i, j, l) of the window with the input seen through it, `[B, C, Or, H, W]`.
 
     The orientation axis is periodic; outside the image the input reads `fill`, the semiring's zero.
@@ -44,16 +43,17 @@ def semiring_convolution(f: Tensor, k: Tensor, semiring: str) -> Tensor:
         return _extremum(f if semiring == "max_plus" else -f, k) * (1 if semiring == "max_plus" else -1)
     weights = k.movedim((2, 3, 4), (0, 1, 2))[..., None, None]  # [KOr, KH, KW, C, Or, 1, 1]
     if semiring == "linear":
-        return sum(seen * weights[tap] for tap, seen in taps(f, k.shape[2:], 0.0))
+        terms = (seen * weights[tap] for tap, seen in taps(f, k.shape[2:], 0.0))
+        return sum(terms, start=torch.zeros_like(f))
     if semiring == "log":
-        terms = torch.stack([seen - weights[tap] for tap, seen in taps(f, k.shape[2:], -math.inf)])
-        return torch.logsumexp(terms, dim=0)
+        seen_by_tap = [seen - weights[tap] for tap, seen in taps(f, k.shape[2:], -math.inf)]
+        return torch.logsumexp(torch.stack(seen_by_tap), dim=0)
     raise ValueError(f"semiring must be one of {', '.join(SEMIRINGS)}, got {semiring!r}")
 
 
 def _extremum(f: Tensor, k: Tensor) -> Tensor:
     weights = k.movedim((2, 3, 4), (0, 1, 2))[..., None, None]
-    best = None
+    best: Tensor | None = None
     for tap, seen in taps(f, k.shape[2:], -math.inf):
         value = seen - weights[tap]
         # A strict comparison keeps the first of equal taps; a NaN wins and then stays.
@@ -62,6 +62,7 @@ def _extremum(f: Tensor, k: Tensor) -> Tensor:
             if best is None
             else torch.where((value > best) | (value.isnan() & ~best.isnan()), value, best)
         )
+    assert best is not None  # a window has at least one tap
     return best
 
 
@@ -75,13 +76,13 @@ def shift(f: Tensor, displacement: Tensor) -> Tensor:
     Shapes: `f [B, C, Or, H, W]`, `displacement [C, Or, 3]` in pixels, pixels and orientation steps -> as f.
     """
     _, channels, orientations, height, width = f.shape
-    like = {"dtype": f.dtype, "device": f.device}
+    like: dict[str, Any] = {"dtype": f.dtype, "device": f.device}
     dx, dy, ds = displacement.unbind(-1)
     grid_o = torch.arange(orientations, **like) - ds  # [C, Or]
     grid_y = (torch.arange(height, **like) - dy[..., None]).clamp(0, height - 1)  # [C, Or, H]
     grid_x = (torch.arange(width, **like) - dx[..., None]).clamp(0, width - 1)  # [C, Or, W]
     channel = torch.arange(channels, device=f.device)[:, None, None, None]
-    out = 0
+    out = torch.zeros_like(f)
     for o, weight_o in _corners(grid_o):
         for y, weight_y in _corners(grid_y, height):
             for x, weight_x in _corners(grid_x, width):

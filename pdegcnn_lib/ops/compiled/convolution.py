@@ -100,6 +100,10 @@ def _window_macros(rows: int, columns: int) -> tuple[tuple[str, str], ...]:
     )
 
 
+def _counts(problem: Problem) -> list[int]:
+    return [problem.volumes, problem.channels]
+
+
 def _sizes(problem: Problem) -> list[int]:
     return [problem.orientations, problem.height, problem.width, *problem.window]
 
@@ -206,10 +210,7 @@ def smooth_gradient_kernel(g: Tensor, f: Tensor, k: Tensor, out: Tensor, semirin
     machine.launch(
         _smooth_unit(f, semiring, problem),
         "smooth_gradient_kernel",
-        [
-            *[g, f, table, out, partial, problem.volumes, problem.channels],
-            *[*_sizes(problem), how.group, how.rows, how.columns],
-        ],
+        [g, f, table, out, partial, *_counts(problem), *_sizes(problem), how.group, how.rows, how.columns],
         blocks=how.blocks,
         shared_bytes=how.shared_bytes,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from dataclasses import dataclass
 
 import pytest
@@ -13,11 +14,12 @@ from torch import Tensor
 
 from pdegcnn_lib.ops import compiled, reference
 
-BACKEND = "cpu"
+# `make gpu` runs this file with the operators on the GPU; the reference stays on the CPU.
+DEVICE = os.environ.get("PDEGCNN_TEST_DEVICE", "cpu")
 TROPICAL = ("max_plus", "min_plus")
 
 pytestmark = pytest.mark.skipif(
-    compiled.availability()[BACKEND] is not None, reason=str(compiled.availability()[BACKEND])
+    compiled.availability()[DEVICE] is not None, reason=str(compiled.availability()[DEVICE])
 )
 
 # Both sides of a vector's width and of a tile's, odd sizes, H != W; the unrolled windows and others.
@@ -63,7 +65,11 @@ def gradients(operator: object, problem: Problem, semiring: str) -> tuple[Tensor
 
 
 def fast(f: Tensor, k: Tensor, semiring: str) -> Tensor:
-    return compiled.semiring_convolution(f, k, semiring, BACKEND)
+    return compiled.semiring_convolution(f.to(DEVICE), k.to(DEVICE), semiring, DEVICE).cpu()
+
+
+def fast_shift(f: Tensor, by: Tensor) -> Tensor:
+    return compiled.shift(f.to(DEVICE), by.to(DEVICE), DEVICE).cpu()
 
 
 @pytest.mark.parametrize("semiring", TROPICAL)
@@ -251,7 +257,7 @@ def test_shift_and_its_gradients_agree_with_the_reference(data: st.DataObject) -
     f = problem.f.detach().requires_grad_()
     reach = data.draw(st.sampled_from([0.3, 3.0, 200.0]))
     by = (torch.randn(*f.shape[1:3], 3, dtype=f.dtype) * reach).requires_grad_()
-    out, expected = compiled.shift(f, by, BACKEND), reference.shift(f, by)
+    out, expected = fast_shift(f, by), reference.shift(f, by)
     torch.testing.assert_close(out, expected, rtol=1e-11, atol=1e-11)
     for result, law in zip(
         torch.autograd.grad(out, (f, by), problem.g),
@@ -267,9 +273,7 @@ def test_shift_stores_16_bits_and_computes_in_32(storage: torch.dtype) -> None:
     f = torch.randn(2, 3, 4, 9, 33).to(storage)
     by = torch.randn(3, 4, 3).to(storage)
     expected = reference.shift(f.float(), by.float())
-    torch.testing.assert_close(
-        compiled.shift(f, by, BACKEND).float(), expected, rtol=torch.finfo(storage).eps, atol=1e-5
-    )
+    torch.testing.assert_close(fast_shift(f, by).float(), expected, rtol=torch.finfo(storage).eps, atol=1e-5)
 
 
 def test_shift_by_whole_steps_moves_values_unchanged() -> None:
@@ -278,20 +282,21 @@ def test_shift_by_whole_steps_moves_values_unchanged() -> None:
     expected = f.roll(1, 2)[..., (torch.arange(20) + 2).clamp(max=19), :][
         ..., (torch.arange(40) - 3).clamp(min=0)
     ]
-    assert torch.equal(compiled.shift(f, by, BACKEND), expected)
+    assert torch.equal(fast_shift(f, by), expected)
 
 
 def test_shift_gradcheck() -> None:
     f = torch.randn(2, 1, 3, 5, 4, dtype=torch.float64, requires_grad=True)
     by = (torch.randn(1, 3, 3, dtype=torch.float64) * 2).requires_grad_()
-    assert torch.autograd.gradcheck(lambda f, by: compiled.shift(f, by, BACKEND), (f, by))
+    assert torch.autograd.gradcheck(lambda f, by: fast_shift(f, by), (f, by))
 
 
 def test_wrong_calls_say_what_is_allowed() -> None:
     f, k = torch.randn(1, 1, 1, 4, 4), torch.randn(1, 1, 1, 3, 3)
     with pytest.raises(ValueError, match="max_plus.*got 'max'"):
-        compiled.semiring_convolution(f, k, "max", BACKEND)
-    with pytest.raises(ValueError, match="'cuda' needs tensors on that device"):
-        compiled.semiring_convolution(f, k, "max_plus", "cuda")
+        fast(f, k, "max")
+    other = "cpu" if DEVICE == "cuda" else "cuda"
+    with pytest.raises(ValueError, match=f"'{other}' needs tensors on that device"):
+        compiled.semiring_convolution(f.to(DEVICE), k.to(DEVICE), "max_plus", other)
     with pytest.raises(TypeError, match="float32.*got torch.int32"):
-        compiled.semiring_convolution(f.int(), k.int(), "max_plus", BACKEND)
+        fast(f.int(), k.int(), "max_plus")

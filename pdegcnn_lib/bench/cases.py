@@ -1,0 +1,135 @@
+"""What is timed: the operators with their rivals, a PDE layer, the training steps of the networks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from pdegcnn_lib import models, nn, ops
+from pdegcnn_lib.ops import reference
+from pdegcnn_lib.ops.transport import displacement
+
+Call = Callable[[], object]
+Size = tuple[int, int, int, int, int]
+Window = tuple[int, int, int]
+
+SMALL: Size = (4, 16, 8, 64, 64)
+LARGE: Size = (1, 32, 8, 256, 256)
+WINDOWS: tuple[Window, ...] = ((3, 3, 3), (5, 5, 5), (5, 7, 7), (7, 7, 7))
+
+
+def taps(size: Size, window: Window) -> int:
+    """How many (output, tap) pairs a convolution visits."""
+    return size[0] * size[1] * size[2] * size[3] * size[4] * window[0] * window[1] * window[2]
+
+
+def tensors(size: Size, window: Window, device: str, *, grad: bool) -> tuple[Tensor, Tensor, Tensor]:
+    """Random input, kernel and upstream gradient."""
+    f = torch.randn(size, device=device, requires_grad=grad)
+    k = torch.rand(*size[1:3], *window, device=device, requires_grad=grad)
+    return f, k, torch.randn(size, device=device)
+
+
+def depthwise(f: Tensor, k: Tensor) -> Tensor:
+    """Torch's own depthwise convolution with as large a window, the yardstick: one kernel for all orientations."""
+    planes, rows, columns = k.shape[2:]
+    wrapped = functional.pad(f, (0, 0, 0, 0, planes // 2, planes // 2), mode="circular")
+    return functional.conv3d(wrapped, k[:, :1], padding=(0, rows // 2, columns // 2), groups=f.shape[1])
+
+
+def convection_by_grid_sample(f: Tensor, g0: Tensor) -> Tensor:
+    """Convection as a composition of torch's operators around `grid_sample`."""
+    b, c, orientations, height, width = f.shape
+    by = displacement(g0, orientations)
+    wrapped = torch.cat([f[:, :, -1:], f, f[:, :, :1]], dim=2).flatten(0, 1)[:, None]
+    o = torch.arange(orientations, device=f.device, dtype=f.dtype)
+    y = torch.arange(height, device=f.device, dtype=f.dtype)
+    x = torch.arange(width, device=f.device, dtype=f.dtype)
+    shape = (c, orientations, height, width)
+    grid = torch.stack(
+        [
+            ((x - by[:, :, 0, None])[:, :, None, :] * (2 / (width - 1)) - 1).expand(shape),
+            ((y - by[:, :, 1, None])[:, :, :, None] * (2 / (height - 1)) - 1).expand(shape),
+            (((o - by[:, :, 2]) % orientations + 1)[:, :, None, None] * (2 / (orientations + 1)) - 1).expand(
+                shape
+            ),
+        ],
+        dim=-1,
+    )
+    grid = grid[None].expand(b, *grid.shape).flatten(0, 1)
+    out = functional.grid_sample(wrapped, grid, padding_mode="border", align_corners=True)
+    return out[:, 0].unflatten(0, (b, c))
+
+
+def both_ways(operator: Callable[..., Tensor], *inputs: Tensor, upstream: Tensor) -> Call:
+    """Forward and backward of `operator` to all its inputs."""
+
+    def call() -> object:
+        return torch.autograd.grad(operator(*inputs), inputs, upstream)
+
+    return call
+
+
+def without_gradient(operator: Callable[..., Tensor], *inputs: Tensor) -> Call:
+    """Forward of `operator` alone."""
+
+    def call() -> object:
+        with torch.no_grad():
+            return operator(*inputs)
+
+    return call
+
+
+def dilation(backend: str) -> Callable[[Tensor, Tensor], Tensor]:
+    """The dilation of one backend."""
+    if backend == "reference":
+        return lambda f, k: reference.semiring_convolution(f, k, "max_plus")
+    return lambda f, k: ops.dilation(f, k, backend=backend)
+
+
+def cde_layer(device: str, backend: str | None) -> Call:
+    """Forward and backward of a convection-dilation-erosion layer, 16 to 16 channels."""
+    layer = nn.PDELayer(16, 16, window=(5, 5, 5), orientations=8, backend=backend).to(device)
+    f, _, g = tensors(SMALL, (1, 1, 1), device, grad=True)
+    with torch.no_grad():
+        # A convection that starts at the identity would be measured at whole steps.
+        layer.evolution["convection"].get_parameter("g0").normal_()
+    inputs = (f, *layer.parameters())
+
+    def call() -> object:
+        return torch.autograd.grad(layer(f), inputs, g)
+
+    return call
+
+
+def training_step(name: str, device: str) -> Call:
+    """A step of Adam on the dice loss for images [4, 3, 64, 64]."""
+    model = models.build(name, 3).to(device)
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+    images = torch.rand(4, 3, 64, 64, device=device)
+    labels = (torch.rand(4, 1, 64, 64, device=device) > 0.9).float()
+
+    def call() -> object:
+        optimizer.zero_grad()
+        predicted = model(images).sigmoid()
+        loss = 1 - (2 * (predicted * labels).sum() + 1) / (predicted.sum() + labels.sum() + 1)
+        loss.backward()
+        return optimizer.step()
+
+    return call
+
+
+def memory_of_dilation(backend: str) -> tuple[Call, Call]:
+    """A small run that loads everything, and the forward and backward whose memory counts, gradient included."""
+    f, k, _ = tensors(SMALL, (5, 5, 5), "cpu", grad=True)
+    little = tensors((1, 1, 8, 8, 8), (5, 5, 5), "cpu", grad=True)
+    operator = dilation(backend)
+
+    def call() -> object:
+        out = operator(f, k)
+        return torch.autograd.grad(out, (f, k), torch.ones_like(out))
+
+    return both_ways(operator, little[0], little[1], upstream=little[2]), call

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import pytest
 import torch
@@ -85,15 +86,25 @@ def test_no_geodesic_is_missed(zeta: float) -> None:
     assert (d.diff(dim=0).abs() <= allowed * (1 + 1e-9)).all()
 
 
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Thousands of operations on small tensors: handing each to two threads costs more than it saves."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize("zeta", [2.0, 8.0])
 def test_no_path_is_shorter(zeta: float) -> None:
     """Discretised paths from random starts, shortened by L-BFGS with the angle free to wind, never win."""
-    p, n, tries = points(6, seed=4), 40, 12
+    p, n, tries = points(4, seed=4), 24, 16
     w, generator = scales(1, zeta, 1), torch.Generator().manual_seed(5)
-    turns = torch.randint(-1, 2, (tries, 6), generator=generator).double() * 2 * math.pi
-    end = torch.stack([p[:, 0].expand(tries, 6), p[:, 1].expand(tries, 6), p[:, 2] + turns], -1)
+    turns = torch.randint(-1, 2, (tries, 4), generator=generator).double() * 2 * math.pi
+    end = torch.stack([p[:, 0].expand(tries, 4), p[:, 1].expand(tries, 4), p[:, 2] + turns], -1)
     s = torch.linspace(0, 1, n + 1, dtype=torch.float64)[1:-1, None, None, None]
-    waves = torch.randn(3, tries, 6, 3, generator=generator, dtype=torch.float64)
+    waves = torch.randn(3, tries, 4, 3, generator=generator, dtype=torch.float64)
     inner = (s * end + sum(waves[k] * torch.sin((k + 1) * math.pi * s) for k in range(3))).requires_grad_(
         True
     )
@@ -105,7 +116,7 @@ def test_no_path_is_shorter(zeta: float) -> None:
         c, t = torch.cos(middle), torch.sin(middle)
         return (c * dx + t * dy) ** 2 + (zeta * (c * dy - t * dx)) ** 2 + dt**2
 
-    solver = torch.optim.LBFGS([inner], max_iter=600, history_size=30, line_search_fn="strong_wolfe")
+    solver = torch.optim.LBFGS([inner], max_iter=300, history_size=30, line_search_fn="strong_wolfe")
 
     def closure() -> Tensor:
         solver.zero_grad()
@@ -116,8 +127,8 @@ def test_no_path_is_shorter(zeta: float) -> None:
     solver.step(closure)
     best = squared_steps().detach().clamp(min=0).sqrt().sum(0).amin(0)
     d = distance(p, w)
-    # The midpoint rule on 40 steps is accurate to about (length/40)^2. The search must come close, or it is no test.
-    assert (best >= d * (1 - 5e-3)).all()
+    # The midpoint rule on 24 steps is accurate to about (length/24)^2. The search must come close, or it is no test.
+    assert (best >= d * (1 - 1e-2)).all()
     assert (best <= d * 1.02).all()
 
 

@@ -87,16 +87,16 @@ def test_positive_and_normalised(alpha: float, dtype: torch.dtype) -> None:
 
 def test_alpha_as_a_tensor_agrees_and_both_arguments_have_gradients() -> None:
     w, alpha = scales().requires_grad_(), torch.tensor([0.65, 0.9], dtype=torch.float64, requires_grad=True)
-    window = (3, 3, 3)
-    k = diffusion_kernel(w, alpha=alpha, window=window, orientations=4)
+    window = (1, 3, 3)
+    k = diffusion_kernel(w, alpha=alpha, window=window, orientations=2)
     for c in range(2):
-        one = diffusion_kernel(w[c : c + 1], alpha=alpha[c].item(), window=window, orientations=4)
+        one = diffusion_kernel(w[c : c + 1], alpha=alpha[c].item(), window=window, orientations=2)
         torch.testing.assert_close(k[c : c + 1], one)
     assert torch.autograd.gradcheck(
-        lambda w, a: diffusion_kernel(w, alpha=a, window=window, orientations=4)[:, 1], (w, alpha)
+        lambda w, a: diffusion_kernel(w, alpha=a, window=window, orientations=2)[:, 1], (w, alpha)
     )
     for fixed in (0.5, 1.0):
-        call = partial(diffusion_kernel, alpha=fixed, window=window, orientations=4)
+        call = partial(diffusion_kernel, alpha=fixed, window=window, orientations=2)
         assert torch.autograd.gradcheck(call, w)
 
 

@@ -29,7 +29,7 @@ def quarter_turn(f: Tensor, turns: int = 1) -> Tensor:
 
 
 def relative_error(a: Tensor, b: Tensor) -> float:
-    """The relative distance ||a - b|| / ||b - mean(b)||, 0 for equal tensors, 1 for unrelated ones of a like size."""
+    """The relative distance ||a - b|| / ||b - mean(b)||, 0 for equal tensors, sqrt(2) for unrelated alike ones."""
     scale = (b - b.mean()).norm()
     return float((a - b).norm() / scale) if scale > 0 else float((a - b).norm())
 

@@ -80,7 +80,7 @@ def accuracy_by_angle(records: Records, *, title: str = "") -> Figure:
         angles = group[0]["metrics"]["angles"]
         curves = 100 * np.array([r["metrics"]["accuracy_by_angle"] for r in group])
         ax.plot(angles, curves.mean(0), color=MODEL_COLORS[model], label=MODEL_LABELS[model])
-        ax.plot(angles[::6], curves.mean(0)[::6], MODEL_MARKERS[model], color=MODEL_COLORS[model], ms=5)
+        ax.plot(angles[::3], curves.mean(0)[::3], MODEL_MARKERS[model], color=MODEL_COLORS[model], ms=5)
         ax.fill_between(angles, curves.min(0), curves.max(0), color=MODEL_COLORS[model], alpha=0.15, lw=0)
     ax.set(xlabel="angle of the test digits in degrees", ylabel="accuracy in percent", title=title)
     ax.set_xticks(range(0, 361, 45))

@@ -7,6 +7,9 @@ from torch import Tensor
 from pdegcnn_lib.ops.compiled.machines import arithmetic, machine_of, scalar
 from pdegcnn_lib.ops.compiled.sources import Unit
 
+# No less than the size of struct Stencil in shift.cu.
+STENCIL_BYTES = 64
+
 
 def _launch(
     kernel: str, f: Tensor, tensors: list[Tensor], displacement: Tensor, out: Tensor, rows: int
@@ -21,7 +24,8 @@ def _launch(
         kernel,
         [*tensors, displacement, out, channels, orientations, height, width],
         blocks=f.shape[0] * channels * orientations,
-        shared_bytes=machine.warps * rows * padded * displacement.element_size(),
+        shared_bytes=machine.warps * rows * padded * displacement.element_size()
+        + orientations * STENCIL_BYTES,
     )
 
 

@@ -42,9 +42,9 @@ def cake_wavelets(
 
     In the Fourier domain,
     $\hat\psi_\theta(\omega) = B\big((\angle\omega - \theta - \pi/2)\,Or/2\pi\big)\, M_N(|\omega|)$ with the cubic
-    B-spline B; in space the real part is taken and faded out toward the rim of the window. The fading blurs the spectrum, so
-    that near the origin, where the direction is undefined, every orientation has its equal share 1/Or of the mean.
-    The slices sum to the radial window: the lift of an image summed over theta is the image,
+    B-spline B; in space the real part is taken and faded out toward the rim of the window. The fading blurs the
+    spectrum, so that near the origin, where the direction is undefined, every orientation has its equal share 1/Or
+    of the mean. The slices sum to the radial window: the lift of an image summed over theta is the image,
     up to the frequencies that the window removes.
 
     Shapes: -> `[Or, size, size]`; use as `ops.lift(f, psi[None, None])`. theta turns +x toward +y.

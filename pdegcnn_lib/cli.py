@@ -65,6 +65,14 @@ def _train(arguments: argparse.Namespace) -> None:
     print(out)
 
 
+def _grid(arguments: argparse.Namespace) -> None:
+    from pdegcnn_lib.experiments import EXPERIMENTS, experiment, grid
+
+    names = [arguments.experiment] if arguments.experiment else list(EXPERIMENTS)
+    for chosen in [experiment(name) for name in names]:
+        grid.work_off(chosen, arguments.profile)
+
+
 def _bench(arguments: argparse.Namespace) -> None:
     from pdegcnn_lib import bench
 
@@ -93,6 +101,9 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--seed", required=True, type=int, metavar="N")
     train.add_argument("--profile", default="fast", metavar="fast|full", help="default: fast")
     train.add_argument("--out", type=Path, metavar="FILE", help="the result; default: below runs/")
+    grid = add("grid", _grid, "do every missing run of the grid, into results/", has_json=False)
+    grid.add_argument("experiment", metavar="EXPERIMENT", nargs="?", help="default: all of them")
+    grid.add_argument("--profile", default="full", metavar="fast|full", help="default: full")
     return parser
 
 

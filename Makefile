@@ -28,6 +28,8 @@ export TQDM_DISABLE := 1
 export NO_COLOR := 1
 # Two processes share the cores; more threads than cores only make them wait for one another.
 export OMP_NUM_THREADS ?= $(shell echo $$(( ($(cores) + $(JOBS) - 1) / $(JOBS) )))
+# Waiting threads that spin make small operators tens of times slower as soon as another process wants the core.
+export OMP_WAIT_POLICY ?= PASSIVE
 
 .PHONY: help setup test reproduce notebooks nbval book serve check-book lint bench gpu grid refresh clean FORCE
 

@@ -1,8 +1,11 @@
-"""What every test shares: two threads, a fixed seed, the dtypes, reproducible hypothesis examples."""
+"""What every test shares: at most two threads, a fixed seed, the dtypes, reproducible hypothesis examples."""
 
 import os
 
-os.environ.setdefault("OMP_NUM_THREADS", "2")  # before torch reads it
+# Before torch reads them. Threads that spin while they wait make small operators tens of times slower as soon as other
+# processes want the cores, parallel tests for one.
+os.environ.setdefault("OMP_NUM_THREADS", "2")
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import pytest
 import torch
@@ -21,8 +24,6 @@ settings.register_profile(
 )
 settings.register_profile("explore", deadline=None, max_examples=300)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
-
-torch.set_num_threads(2)
 
 
 @pytest.fixture(autouse=True)

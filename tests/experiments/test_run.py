@@ -1,0 +1,205 @@
+"""A run from its unit to its file: provenance, repetition, weights, and what a kill leaves."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from pdegcnn_lib import __version__, experiments, models
+from pdegcnn_lib.experiments import grid, run
+from pdegcnn_lib.experiments import run as run_function
+from pdegcnn_lib.experiments.training import train
+
+CPU = torch.device("cpu")
+
+
+def test_a_run_leaves_one_json_file_with_its_provenance(tiny):
+    result = run(tiny.UNIT, device=CPU)
+    path = experiments.result_path(tiny.UNIT)
+    assert json.loads(path.read_text()) == result
+    assert sorted(p.suffix for p in path.parent.iterdir()) == [".json", ".safetensors"]
+    assert result["digest"] == tiny.UNIT.digest and result["digest"] in path.name
+    for key, value in (("experiment", "tiny"), ("model", "digits-pdegcnn"), ("seed", 3), ("profile", "fast")):
+        assert result[key] == value
+    assert result["training"]["steps"] == tiny.STEPS and result["training"]["learning_rate"] == 1e-2
+    assert result["options"] == tiny.OPTIONS
+    assert result["parameters"] == 2542 and result["in_channels"] == 1
+    assert 0 <= result["metrics"]["accuracy"] <= 1
+    assert [point["step"] for point in result["curve"]] == list(range(1, tiny.STEPS + 1))
+    assert result["wall_seconds"] >= result["training_seconds"] >= 0
+    assert result["versions"]["pdegcnn"] == __version__ and result["versions"]["torch"] == torch.__version__
+    assert {"python", "numpy"} <= set(result["versions"])
+    assert "threads" in result["device"] and "revision" in result and "finished" in result
+    assert len(result["learned"]["w"]) == 4 and len(result["learned"]["g0"]) == 2
+
+
+def test_the_second_call_returns_the_file(tiny, monkeypatch):
+    first = run(tiny.UNIT, device=CPU)
+    module = sys.modules[run_function.__module__]
+    monkeypatch.setattr(module, "train", lambda *a, **k: pytest.fail("trained again"))
+    assert run(tiny.UNIT, device=CPU) == first
+
+
+def test_another_configuration_does_not_take_the_file_for_its_own(tiny, tmp_path):
+    out = tmp_path / "result.json"
+    run(tiny.UNIT, out=out, device=CPU)
+    other = replace(tiny.UNIT, seed=4)
+    result = run(other, out=out, device=CPU)
+    assert result["seed"] == 4 and json.loads(out.read_text())["seed"] == 4
+
+
+def test_a_checkpoint_of_another_configuration_is_not_taken_up(tiny, tmp_path, monkeypatch):
+    """Two runs sent to the same file: the second starts from its own seed."""
+    out, undisturbed = tmp_path / "result.json", tmp_path / "alone.json"
+    batch, seen = tiny.Stripes.batch, []
+
+    def interrupted(self, size, generator):
+        seen.append(None)
+        if len(seen) == 4:
+            raise KeyboardInterrupt
+        return batch(self, size, generator)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(tiny.Stripes, "batch", interrupted)
+        run(tiny.UNIT, out=out, device=CPU)
+    assert len(list(tmp_path.glob("*checkpoint*"))) == 1
+    other = replace(tiny.UNIT, seed=4)
+    run(other, out=out, device=CPU)
+    run(other, out=undisturbed, device=CPU)
+    assert_same_weights(out, undisturbed)
+
+
+def assert_same_weights(first: Path, second: Path) -> None:
+    ours, theirs = (load_file(experiments.weights_path(path)) for path in (first, second))
+    assert ours.keys() == theirs.keys()
+    for name in ours:
+        assert torch.equal(ours[name], theirs[name]), name
+
+
+def program(tiny, *arguments: str) -> int:
+    command = [sys.executable, tiny.__file__, *arguments]
+    environment = {**os.environ, "PDEGCNN_QUIET": "1"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+    if done.returncode not in (0, -signal.SIGKILL):
+        pytest.fail(done.stderr)
+    return done.returncode
+
+
+def test_a_run_killed_again_and_again_ends_where_an_undisturbed_one_does(tiny, tmp_path):
+    """kill -9 in a step, in the writing of a checkpoint, and between weights and result: the same bits in the end."""
+    out, undisturbed = tmp_path / "killed" / "result.json", tmp_path / "undisturbed" / "result.json"
+    assert program(tiny, str(out), "step", "4") == -signal.SIGKILL
+    checkpoints = list(out.parent.glob("result.*.checkpoint.pt"))
+    assert len(checkpoints) == 1
+    assert torch.load(checkpoints[0], weights_only=True)["state"]["step"] == 3
+    assert program(tiny, str(out), "replace", ".checkpoint.pt", "3") == -signal.SIGKILL
+    assert torch.load(checkpoints[0], weights_only=True)["state"]["step"] == 5
+    assert program(tiny, str(out), "replace", ".json", "1") == -signal.SIGKILL
+    assert not out.exists()
+    assert program(tiny, str(out)) == 0
+    assert program(tiny, str(undisturbed)) == 0
+    assert_same_weights(out, undisturbed)
+    ours, theirs = (json.loads(path.read_text()) for path in (out, undisturbed))
+    assert [(p["step"], p["loss"]) for p in ours["curve"]] == [
+        (p["step"], p["loss"]) for p in theirs["curve"]
+    ]
+    assert ours["metrics"] == theirs["metrics"] and ours["learned"] == theirs["learned"]
+    assert not checkpoints[0].exists()
+
+
+@pytest.mark.parametrize(
+    "model", ["digits-lenet5", "digits-gcnn-invariant", "digits-pdegcnn", "vessels-cnn6"]
+)
+def test_trained_networks_load(tiny, tmp_path, model):
+    """Whatever the order of the stored tensors: some nets begin with a bias, some with a counter."""
+    from safetensors.torch import save_file
+
+    options = {"backend": "reference", "window": [3, 3, 3], "orientations": 4} if "pde" in model else {}
+    original = models.build(model, 1, **options).eval()
+    path = tmp_path / "result.json"
+    path.write_text(json.dumps({"model": model, "in_channels": 1, "options": options}))
+    save_file(original.state_dict(), experiments.weights_path(path))
+    loaded = experiments.load_model(path)
+    x = torch.rand(2, 1, 28, 28)
+    assert not loaded.training and torch.equal(loaded(x), original(x))
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(tiny, monkeypatch):
+    monkeypatch.setattr(tiny.Stripes, "loss", lambda self, output, target: output.sum() * torch.nan)
+    with pytest.raises(FloatingPointError, match="the loss of tiny digits-pdegcnn seed 3 is nan at step 0"):
+        run(tiny.UNIT, device=CPU)
+    assert not experiments.result_path(tiny.UNIT).exists()
+
+
+def test_training_learns(tiny):
+    """Horizontal against vertical, by its two directional differences: the loss falls from log 2 to nearly 0."""
+    training = replace(tiny.UNIT.training, steps=60, batch_size=16, learning_rate=0.1, checkpoint_seconds=1e9)
+
+    class Differences(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.stack(
+                [x.diff(dim=-1).abs().mean((1, 2, 3)), x.diff(dim=-2).abs().mean((1, 2, 3))], dim=1
+            )
+
+    model = torch.nn.Sequential(Differences(), torch.nn.Linear(2, 2))
+    curve = train(model, tiny.Stripes(), training, seed=0, device=CPU)
+    assert curve[-1]["loss"] < 0.2 < 0.5 < curve[0]["loss"]
+
+
+def test_batches_depend_on_seed_and_step_alone(tiny, monkeypatch):
+    """Every model sees the same data in the same order."""
+    seen, batch = [], tiny.Stripes.batch
+
+    def watched(self, size, generator):
+        inputs, targets = batch(self, size, generator)
+        seen.append(inputs)
+        return inputs, targets
+
+    monkeypatch.setattr(tiny.Stripes, "batch", watched)
+    flat = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(144, 2))
+    wide = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(144, 9), torch.nn.Dropout(0.5))
+    training = replace(tiny.UNIT.training, steps=3)
+    for model, seed in ((flat, 1), (wide, 1), (flat, 2)):
+        train(model, tiny.Stripes(), training, seed=seed, device=CPU)
+    assert all(torch.equal(seen[n], seen[n + 3]) for n in range(3))
+    assert not torch.equal(seen[0], seen[6]) and not torch.equal(seen[0], seen[1])
+
+
+def test_grid_status(tiny):
+    units = tiny.TINY.units("fast")
+    assert [(u.seed, u.model) for u in units] == [(s, m) for s in (0, 1) for m in tiny.TINY.models]
+    before = grid.status(tiny.TINY, "fast")
+    assert (before["runs"], before["done"]) == (4, 0)
+    assert before["missing"][0] == {"model": "digits-pdegcnn", "seed": 0}
+    path = experiments.result_path(units[0])
+    path.parent.mkdir(parents=True)
+    path.write_text("{}")
+    after = grid.status(tiny.TINY, "fast")
+    assert after["done"] == 1 and len(after["missing"]) == 3
+    assert grid.find(units[0]) == path and grid.find(units[1]) is None
+
+
+def test_the_grid_works_off_what_is_missing(tiny, monkeypatch):
+    done = []
+    monkeypatch.setattr(grid, "run", lambda unit, out: done.append((unit.model, unit.seed, out.name)))
+    grid.work_off(tiny.TINY, "full")
+    assert [d[:2] for d in done] == [(m, 0) for m in tiny.TINY.models]
+
+
+def test_committed_results_are_sorted(tiny):
+    from pdegcnn_lib import paths
+
+    for seed in (2, 0):
+        for model in ("b", "a"):
+            content = json.dumps({"model": model, "seed": seed})
+            paths.write_atomically(paths.results() / "tiny" / "full" / f"{model}{seed}.json", content)
+    found = experiments.committed_results("tiny")
+    assert [(r["model"], r["seed"]) for r in found] == [("a", 0), ("a", 2), ("b", 0), ("b", 2)]
+    assert experiments.committed_results("nothing") == []

@@ -14,8 +14,8 @@
 // Border    orientations are periodic; pixels beyond the image read its border.
 // A warp    computes one row at a time, width<A> neighbouring x together, by way of a row in shared memory.
 // Cost      per output 10 operations, one element read (four times, from the cache) and one written.
-// Launch    blocks = B C Or. Shared memory: two rows of W for each warp (three for the displacement), rounded up to
-//           width<A>, and one stencil for each orientation. Every sum has one order.
+// Launch    blocks = B C Or. Shared memory for each warp: one row of W, rounded up to width<A>, three for the gradient of
+//           the displacement, two for that of f, which also keeps a stencil for each orientation. Every sum has one order.
 #include "spmd.cuh"
 
 using Scalar = SCALAR;
@@ -35,12 +35,14 @@ __device__ inline Fraction split(A d, int limit) {
 
 struct Stencil {
     Fraction x, y, s;  // s.whole is the plane that the first taps read
+    int next_plane;    // and this the second
 
     __device__ Stencil(const A* d, int o, int orientations, int height, int image_width) {
         x = split(d[0], image_width + 1);
         y = split(d[1], height + 1);
         s = split(d[2] - orientations * floor(d[2] / orientations), orientations + 1);
         s.whole = ((o + s.whole) % orientations + orientations) % orientations;
+        next_plane = (s.whole + 1) % orientations;
     }
 };
 
@@ -50,10 +52,10 @@ __device__ inline int clamp(int n, int end) { return n < 0 ? 0 : n < end ? n : e
 struct Rows {
     const Scalar* at[2][2];
 
-    __device__ Rows(const Scalar* volume, Stencil stencil, int y, int orientations, int height, int image_width) {
+    __device__ Rows(const Scalar* volume, Stencil stencil, int y, int height, int image_width) {
         for (int p = 0; p < 2; p++)
             for (int q = 0; q < 2; q++) {
-                const int plane = (stencil.s.whole + p) % orientations, row = clamp(y + stencil.y.whole + q, height);
+                const int plane = p ? stencil.next_plane : stencil.s.whole, row = clamp(y + stencil.y.whole + q, height);
                 at[p][q] = volume + ((long long)plane * height + row) * image_width;
             }
     }
@@ -72,7 +74,7 @@ extern "C" __global__ void shift(const Scalar* f, const A* displacement, Scalar*
     A* const blend = reinterpret_cast<A*>(shared_memory()) + warp() * padded(image_width);
     const A ws = stencil.s.part, wy = stencil.y.part, wx = stencil.x.part;
     for (int y = warp(); y < height; y += warps()) {
-        const Rows rows(from, stencil, y, orientations, height, image_width);
+        const Rows rows(from, stencil, y, height, image_width);
         for (int x = 0; x < image_width; x += width<A>)
             store(blend, x, (rows.load(0, 0, x, image_width) * (1 - wy) + rows.load(0, 1, x, image_width) * wy) * (1 - ws) +
                                 (rows.load(1, 0, x, image_width) * (1 - wy) + rows.load(1, 1, x, image_width) * wy) * ws);
@@ -101,7 +103,7 @@ extern "C" __global__ void shift_gradient_displacement(const Scalar* g, const Sc
     const A ws = stencil.s.part, wy = stencil.y.part, wx = stencil.x.part;
     Lanes<A> sum_x = splat<A>(A(0)), sum_y = sum_x, sum_s = sum_x;
     for (int y = warp(); y < height; y += warps()) {
-        const Rows rows(from, stencil, y, orientations, height, image_width);
+        const Rows rows(from, stencil, y, height, image_width);
         for (int x = 0; x < image_width; x += width<A>) {
             const Lanes<A> f00 = rows.load(0, 0, x, image_width), f01 = rows.load(0, 1, x, image_width);
             const Lanes<A> f10 = rows.load(1, 0, x, image_width), f11 = rows.load(1, 1, x, image_width);
@@ -152,13 +154,17 @@ extern "C" __global__ void shift_gradient_input(const Scalar* g, const A* displa
     const Scalar* const from = g + (long long)volume * orientations * height * image_width;
     A* const blend = reinterpret_cast<A*>(shared_memory()) + warp() * 2 * padded(image_width);
     A* const result = blend + padded(image_width);
+    Stencil* const stencils = reinterpret_cast<Stencil*>(shared_memory() + warps() * 2 * padded(image_width) * sizeof(A));
+    for (int o = thread(); o < orientations; o += threads())
+        stencils[o] = Stencil(displacement + (volume % channels * orientations + o) * 3, o, orientations, height, image_width);
+    __syncthreads();
     for (int row = warp(); row < height; row += warps()) {
         for (int x = 0; x < image_width; x += width<A>) store(result, x, splat<A>(A(0)));
         for (int o = 0; o < orientations; o++) {
-            const Stencil stencil(displacement + (volume % channels * orientations + o) * 3, o, orientations, height, image_width);
+            const Stencil stencil = stencils[o];
+            if (stencil.s.whole != plane && stencil.next_plane != plane) continue;
             const A ws = (stencil.s.whole == plane ? 1 - stencil.s.part : A(0)) +
-                         ((stencil.s.whole + 1) % orientations == plane ? stencil.s.part : A(0));
-            if (stencil.s.whole != plane && (stencil.s.whole + 1) % orientations != plane) continue;
+                         (stencil.next_plane == plane ? stencil.s.part : A(0));
             for (int x = 0; x < image_width; x += width<A>) store(blend, x, splat<A>(A(0)));
             for (int q = 0; q < 2; q++) {
                 const A weight = ws * (q ? stencil.y.part : 1 - stencil.y.part);

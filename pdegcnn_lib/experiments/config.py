@@ -37,6 +37,13 @@ class Training:
             raise ValueError(f"schedule must be cosine, exponential or constant, got {self.schedule!r}")
 
 
+def check_profile(profile: str) -> str:
+    """Return the profile if it is one; raise otherwise."""
+    if profile not in PROFILES:
+        raise ValueError(f"profile must be one of {', '.join(PROFILES)}, got {profile!r}")
+    return profile
+
+
 @dataclass(frozen=True)
 class Unit:
     """One run: everything that its result depends on besides the code."""
@@ -49,8 +56,7 @@ class Unit:
     options: dict[str, object] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.profile not in PROFILES:
-            raise ValueError(f"profile must be one of {', '.join(PROFILES)}, got {self.profile!r}")
+        check_profile(self.profile)
         if not isinstance(self.seed, int) or isinstance(self.seed, bool) or self.seed < 0:
             raise ValueError(f"seed must be an integer >= 0, got {self.seed!r}")
 

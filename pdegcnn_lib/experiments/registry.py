@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from pdegcnn_lib import models
-from pdegcnn_lib.experiments.config import PROFILES, Training, Unit
+from pdegcnn_lib.experiments.config import Training, Unit, check_profile
 from pdegcnn_lib.experiments.digits import RotatedDigits
 from pdegcnn_lib.experiments.task import Task
 
@@ -33,8 +33,7 @@ class Experiment:
 
     def unit(self, model: str, seed: int, profile: str, **options: object) -> Unit:
         """The run of one model with one seed; ValueError for a model that the experiment does not list."""
-        if profile not in PROFILES:
-            raise ValueError(f"profile must be one of {', '.join(PROFILES)}, got {profile!r}")
+        check_profile(profile)
         if model not in self.models:
             raise ValueError(f"model must be one of {', '.join(self.models)} in {self.name}, got {model!r}")
         rate = self.learning_rate[family(model)]
@@ -43,7 +42,8 @@ class Experiment:
 
     def units(self, profile: str) -> list[Unit]:
         """Every run that the profile asks for, first seeds first."""
-        return [self.unit(model, seed, profile) for seed in self.seeds[profile] for model in self.models]
+        seeds = self.seeds[check_profile(profile)]
+        return [self.unit(model, seed, profile) for seed in seeds for model in self.models]
 
 
 def family(model: str) -> str:

@@ -63,6 +63,7 @@ def run(unit: Unit, *, out: Path | None = None, device: torch.device | None = No
             return known
     from safetensors.torch import save
 
+    out.parent.mkdir(parents=True, exist_ok=True)  # found out now, not after the training
     device = device or default_device()
     task = experiment(unit.experiment).task(unit.profile)
     model = build_model(unit, task.in_channels)

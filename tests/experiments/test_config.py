@@ -62,6 +62,7 @@ def test_schedules():
             "model must be one of .*got 'resnet'",
         ),
         (lambda: experiment("digits-rotated").unit("digits-gcnn", 0, "slow"), "profile must be .*got 'slow'"),
+        (lambda: experiment("digits-rotated").units("slow"), "profile must be one of fast, full, got 'slow'"),
     ],
 )
 def test_bad_values_are_quoted(make, says):

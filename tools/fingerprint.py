@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Hashes of everything an output depends on, one small file each, rewritten only when the hash changes.
 
-`setup` covers the lock and pyproject.toml. `book` covers the pages, the whole library (its docstrings are pages) and
-the tools. `notebooks` writes one hash for each notebook: its text, the modules of the library that it imports
-directly or through others, the kernel sources where one of those modules loads them, and the results where one reads
-them. A change elsewhere in the library does not make a notebook stale. Needs nothing but Python's own library.
+`setup` covers the lock and pyproject.toml. `book` covers the pages, the whole library (its docstrings are pages), the
+tools and the ledger. `notebooks` writes one hash for each notebook: its text, the modules of the library that it
+imports directly or through others, the kernel sources where one of those modules loads them, and the results where
+one reads them. A change elsewhere in the library does not make a notebook stale. Needs nothing but Python's own library.
 """
 
 from __future__ import annotations
@@ -23,6 +23,9 @@ SOURCES = {".bib", ".css", ".cu", ".cuh", ".h", ".js", ".json", ".md", ".png", "
 # A notebook that calls the command line, or a module that loads kernels or results, depends on files it never imports.
 USES_CLI = re.compile(rf"\bpdegcnn \w|-m {PACKAGE}")
 NEEDS = {f"{PACKAGE}.ops.compiled": "kernels_cu", f"{PACKAGE}.experiments": "results"}
+
+# Notebooks write the ledger and only the book reads it.
+LEDGER = "results/ledger"
 
 
 def files(folder: str) -> list[Path]:
@@ -85,6 +88,7 @@ def notebook_inputs(notebook: Path) -> list[Path]:
         modules |= {f"{PACKAGE}.cli"}
     needed = closure(modules)
     extra = [p for module, folder in NEEDS.items() if module in needed for p in files(folder)]
+    extra = [p for p in extra if not p.is_relative_to(ROOT / LEDGER)]
     return [
         notebook,
         ROOT / "tools/notebooks.py",
@@ -115,7 +119,7 @@ def main() -> None:
         for notebook in sorted(ROOT.glob("notebooks/*.md")):
             write(options.out / notebook.stem, options.salt, notebook_inputs(notebook))
     if "book" in options.what:
-        pages = [p for folder in ("book", PACKAGE, "tools") for p in files(folder)]
+        pages = [p for folder in ("book", PACKAGE, "tools", LEDGER) for p in files(folder)]
         write(options.out / "book", options.salt, pages)
 
 

@@ -1,4 +1,4 @@
-"""Write the parts of the book that describe this build: its versions, the time of each notebook, the command line."""
+"""Write the pages that nobody edits: versions and times of this build, the command line, the ledger."""
 
 from __future__ import annotations
 
@@ -71,6 +71,20 @@ def command_line() -> str:
     return "\n\n".join(parts)
 
 
+def ledger_page() -> str:
+    """What the notebooks measured; a row that is not as it should be stops the build."""
+    from pdegcnn_lib import ledger
+
+    wrong = [
+        f"{row.statement} {row.claim} ({row.where}): {row.verdict}"
+        for row in ledger.entries()
+        if not row.green
+    ]
+    if wrong:
+        raise SystemExit("\n".join(wrong))
+    return ledger.table()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--executed", type=Path, required=True, help="the notebooks that were run")
@@ -79,6 +93,7 @@ def main() -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     (options.out / "status.md").write_text(status(options.executed) + "\n")
     (options.out / "cli.md").write_text(command_line() + "\n")
+    (options.out / "ledger.md").write_text(ledger_page() + "\n")
 
 
 if __name__ == "__main__":

@@ -4,7 +4,8 @@
 `setup` covers the lock and pyproject.toml. `book` covers the pages, the whole library (its docstrings are pages), the
 tools and the ledger. `notebooks` writes one hash for each notebook: its text, the modules of the library that it
 imports directly or through others, the kernel sources where one of those modules loads them, and the results where
-one reads them. A change elsewhere in the library does not make a notebook stale. Needs nothing but Python's own library.
+one reads them. A change elsewhere in the library does not make a notebook stale.
+Needs nothing but Python's own library.
 """
 
 from __future__ import annotations

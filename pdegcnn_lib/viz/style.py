@@ -20,6 +20,22 @@ ORIENTATION_MAP = "plasma"  # angles of a half circle, beside an axis that shows
 VALUE_MAP = "cividis"
 SIGNED_MAP = "PuOr"
 
+# The distance and its estimates: told apart by the line style where colour is lost.
+ESTIMATE_LABELS = {
+    "d": "$d$",
+    "rho_c": r"$\rho_c$",
+    "rho_b": r"$\rho_b$",
+    "rho_b_sr": r"$\rho_{b,sr}$",
+    "rho_b_com": r"$\rho_{b,com}$",
+}
+ESTIMATE_STYLES = {
+    "d": {"colors": COLORS["black"], "linestyles": "solid", "linewidths": 2.4},
+    "rho_c": {"colors": COLORS["orange"], "linestyles": "dashed", "linewidths": 1.8},
+    "rho_b": {"colors": COLORS["sky"], "linestyles": "dashdot", "linewidths": 1.8},
+    "rho_b_sr": {"colors": COLORS["purple"], "linestyles": "dotted", "linewidths": 2.2},
+    "rho_b_com": {"colors": COLORS["green"], "linestyles": "solid", "linewidths": 1.8},
+}
+
 MODEL_COLORS = {
     "digits-lenet5": COLORS["orange"],
     "digits-gcnn": COLORS["sky"],

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import subprocess
 from importlib.metadata import PackageNotFoundError, version
 
@@ -11,6 +9,7 @@ import torch
 
 from pdegcnn_lib import data, ops
 from pdegcnn_lib.experiments.provenance import processor, versions
+from pdegcnn_lib.ops.compiled import host
 
 OPTIONAL = (
     "cupy-cuda12x",
@@ -25,14 +24,7 @@ OPTIONAL = (
 
 def compiler() -> dict[str, str | None]:
     """The C++ compiler that the cpu backend would use: its path and what it calls itself."""
-    path = next(
-        (
-            found
-            for name in (os.environ.get("CXX"), "c++", "g++", "clang++")
-            if name and (found := shutil.which(name))
-        ),
-        None,
-    )
+    path = host.compiler()
     if path is None:
         return {"path": None, "version": None}
     said = subprocess.run(

@@ -67,8 +67,8 @@ def run(unit: Unit, *, out: Path | None = None, device: torch.device | None = No
     device = device or default_device()
     task = experiment(unit.experiment).task(unit.profile)
     model = build_model(unit, task.in_channels)
-    # Two runs may be sent to the same file: the digest keeps one from going on with the checkpoint of the other.
-    checkpoint = out.with_suffix(f".{unit.digest}.checkpoint.pt")
+    # Two runs may be sent to the same file, and the code may change: neither goes on with the checkpoint of the other.
+    checkpoint = out.with_suffix(f".{unit.digest}-{code_fingerprint()}.checkpoint.pt")
     started = time.monotonic()
     curve = train(
         model,

@@ -83,11 +83,11 @@ def estimate_handles(names: list[str]) -> list[plt.Line2D]:
 
 
 def geodesic_fan(ax: Axes, fan: Geodesic) -> None:
-    """The spatial curves of a family of geodesics `[n, samples, 3]` from p0; an arrow marks p0, a dot a reversal (see `cusps`)."""
+    """The spatial curves of a family of geodesics `[n, samples, 3]` from p0; a dot marks a reversal."""
     for points, reverses in zip(fan.points, fan.cusps(), strict=True):
         ax.plot(points[:, 0], points[:, 1], color="0.35", lw=0.9, zorder=1)
         at = points[1:][reverses]
-        ax.plot(at[:, 0], at[:, 1], "o", color=ANGULAR, ms=4, zorder=2)
+        ax.plot(at[:, 0], at[:, 1], "o", color=ANGULAR, ms=3.2, zorder=2)
     ax.annotate(
         "", xy=(0.45, 0), xytext=(0, 0), arrowprops={"arrowstyle": "->", "lw": 2, "color": MAIN}, zorder=3
     )

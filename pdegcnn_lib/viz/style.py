@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import matplotlib as mpl
 
 # Okabe and Ito's palette: told apart by the colour-blind; the order of lightness survives in grey.
@@ -28,7 +30,7 @@ ESTIMATE_LABELS = {
     "rho_b_sr": r"$\rho_{b,sr}$",
     "rho_b_com": r"$\rho_{b,com}$",
 }
-ESTIMATE_STYLES = {
+ESTIMATE_STYLES: dict[str, dict[str, Any]] = {
     "d": {"colors": COLORS["black"], "linestyles": "solid", "linewidths": 2.4},
     "rho_c": {"colors": COLORS["orange"], "linestyles": "dashed", "linewidths": 1.8},
     "rho_b": {"colors": COLORS["sky"], "linestyles": "dashdot", "linewidths": 1.8},

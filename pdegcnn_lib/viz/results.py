@@ -10,6 +10,7 @@ from typing import Any
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullLocator
 
 from pdegcnn_lib.viz.style import MODEL_COLORS, MODEL_LABELS, MODEL_MARKERS
 
@@ -69,6 +70,9 @@ def accuracy_by_parameters(records: Records, metric: str, *, title: str = "") ->
             [count], [mean(values)], s=70, edgecolor="black", lw=0.7, label=MODEL_LABELS[model], **style
         )
     ax.set(xscale="log", xlabel="parameters", ylabel="accuracy in percent", title=title)
+    ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    ax.xaxis.set_major_formatter("{x:,.0f}")
+    ax.xaxis.set_minor_locator(NullLocator())
     ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
     return figure
 

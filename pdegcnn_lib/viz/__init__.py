@@ -4,7 +4,7 @@ from pdegcnn_lib.viz.distances import error_maps, estimate_handles, geodesic_fan
 from pdegcnn_lib.viz.fields import image_rows, orientation_montage, score_in_space
 from pdegcnn_lib.viz.kernels import kernel_montage, learned_metrics
 from pdegcnn_lib.viz.results import accuracy_by_angle, accuracy_by_parameters, committed_table, result_table
-from pdegcnn_lib.viz.statements import convergence, titled_images
+from pdegcnn_lib.viz.statements import convergence, labelled_curves, titled_images
 from pdegcnn_lib.viz.style import MODEL_COLORS, MODEL_LABELS, use_style
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "convergence",
     "image_rows",
     "kernel_montage",
+    "labelled_curves",
     "learned_metrics",
     "orientation_montage",
     "result_table",

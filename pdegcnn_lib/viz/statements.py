@@ -47,3 +47,13 @@ def convergence(
         ax.annotate(
             f"slope {order:g}", (ends[1], 1.6 * top), color="0.35", fontsize=9, ha="right", va="bottom"
         )
+
+
+def labelled_curves(ax: Axes, x: Tensor, curves: Mapping[str, Tensor]) -> None:
+    """Curves over a common axis, told apart by colour and by line style; the first is thick and grey."""
+    for i, (name, y) in enumerate(curves.items()):
+        if i == 0:
+            ax.plot(x, y, color="0.6", lw=3, label=name)
+        else:
+            style = ("-", "--", "-.", ":")[(i - 1) % 4]
+            ax.plot(x, y, ls=style, color=SERIES[(i - 1) % len(SERIES)], label=name)

@@ -21,7 +21,7 @@ def folders(tmp_path, monkeypatch):
     for name in ("ROOT", "RUNS", "DATA"):
         (tmp_path / name).mkdir()
         monkeypatch.setenv(f"PDEGCNN_{name}", str(tmp_path / name))
-    monkeypatch.setenv("PDEGCNN_QUIET", "1")
+    monkeypatch.setenv("TQDM_DISABLE", "1")
 
 
 def printed(capsys, *arguments: str) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import math
-import os
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -40,8 +39,8 @@ def _save(path: Path, state: dict) -> None:
 def _progress(steps: int, start: int, label: str) -> Iterable[int]:
     from tqdm import tqdm
 
-    quiet = any(name in os.environ for name in ("CI", "PAPERMILL", "PDEGCNN_QUIET"))
-    return tqdm(range(start, steps), initial=start, total=steps, desc=label, disable=quiet, leave=False)
+    # TQDM_DISABLE=1 in the environment, which make sets, leaves the bar out of logs and pages.
+    return tqdm(range(start, steps), initial=start, total=steps, desc=label, leave=False)
 
 
 def train(

@@ -23,6 +23,6 @@ def tiny(tiny_module, monkeypatch, tmp_path) -> ModuleType:
     monkeypatch.setitem(EXPERIMENTS, "tiny", tiny_module.TINY)
     monkeypatch.setenv("PDEGCNN_ROOT", str(tmp_path / "root"))
     monkeypatch.setenv("PDEGCNN_RUNS", str(tmp_path / "runs"))
-    monkeypatch.setenv("PDEGCNN_QUIET", "1")
+    monkeypatch.setenv("TQDM_DISABLE", "1")
     (tmp_path / "root").mkdir()
     return tiny_module

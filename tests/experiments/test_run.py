@@ -85,7 +85,7 @@ def assert_same_weights(first: Path, second: Path) -> None:
 
 def program(tiny, *arguments: str) -> int:
     command = [sys.executable, tiny.__file__, *arguments]
-    environment = {**os.environ, "PDEGCNN_QUIET": "1"}
+    environment = {**os.environ, "TQDM_DISABLE": "1"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
     if done.returncode not in (0, -signal.SIGKILL):
         pytest.fail(done.stderr)

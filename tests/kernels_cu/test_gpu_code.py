@@ -42,6 +42,8 @@ IN_SINGLE = [
     unit("smooth_backward", SCALAR="float", SEMIRING="Linear", WINDOW_COLUMNS="5"),
     unit("smooth_backward", SCALAR="float", SEMIRING="Logarithmic", WINDOW_COLUMNS="0"),
     unit("shift", SCALAR="float"),
+    unit("tables", SCALAR="float", ESTIMATE="Combined"),
+    unit("limits"),
 ]
 # What else occurs, on one architecture: the largest windows and the other storage types.
 OTHERS = [

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pdegcnn_lib.ops.compiled import convolution, transport
+from pdegcnn_lib.ops.compiled import convolution, tables, transport
 
 
 @torch.library.custom_op("pdegcnn::semiring_convolution", mutates_args=())
@@ -150,3 +150,43 @@ def _shift_gradient(ctx: Any, g: Tensor) -> tuple[Tensor | None, Tensor | None]:
 
 
 shift.register_autograd(_shift_gradient, setup_context=_keep_shift)
+
+
+@torch.library.custom_op("pdegcnn::morphological_table", mutates_args=())
+def morphological_table(
+    w: Tensor, window: list[int], orientations: int, alpha: float, t: float, estimate: str
+) -> Tensor:
+    """The kernel `[C, Or, KOr, KH, KW]` of the diagonal metrics `w [C, 3]`."""
+    planes, rows, columns = window
+    return tables.forward(w, (planes, rows, columns), orientations, alpha, t, estimate)
+
+
+@morphological_table.register_fake
+def _(w: Tensor, window: list[int], orientations: int, alpha: float, t: float, estimate: str) -> Tensor:
+    return w.new_empty((w.shape[0], orientations, *window))
+
+
+@torch.library.custom_op("pdegcnn::morphological_table_backward", mutates_args=())
+def morphological_table_backward(
+    g: Tensor, k: Tensor, w: Tensor, alpha: float, t: float, estimate: str
+) -> Tensor:
+    """The gradient of the table to w."""
+    return tables.backward(g, k, w, alpha, t, estimate)
+
+
+@morphological_table_backward.register_fake
+def _(g: Tensor, k: Tensor, w: Tensor, alpha: float, t: float, estimate: str) -> Tensor:
+    return w.new_empty(w.shape)
+
+
+def _keep_table(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    w, _, _, *ctx.law = inputs
+    ctx.save_for_backward(output, w)
+
+
+def _table_gradient(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
+    k, w = ctx.saved_tensors
+    return morphological_table_backward(g, k, w, *ctx.law), None, None, None, None, None
+
+
+morphological_table.register_autograd(_table_gradient, setup_context=_keep_table)

@@ -26,9 +26,9 @@ export JUPYTER_PREFER_ENV_PATH := 1
 export PYDEVD_DISABLE_FILE_VALIDATION := 1
 export TQDM_DISABLE := 1
 export NO_COLOR := 1
-# Two processes share the cores; more threads than cores only make them wait for one another.
-export OMP_NUM_THREADS ?= $(shell echo $$(( ($(cores) + $(JOBS) - 1) / $(JOBS) )))
-# Waiting threads that spin make small operators tens of times slower as soon as another process wants the core.
+# Every process may use all cores, so that the last and longest notebook is not left with half of them; while several
+# run, threads that wait must sleep rather than spin.
+export OMP_NUM_THREADS ?= $(cores)
 export OMP_WAIT_POLICY ?= PASSIVE
 
 .PHONY: help setup test reproduce notebooks nbval book serve check-book lint bench gpu grid refresh clean FORCE

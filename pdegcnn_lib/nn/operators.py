@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from pdegcnn_lib import ops
-from pdegcnn_lib.kernels import group_kernel, lift_kernel, morphological_kernel, morphological_kernel_r2
+from pdegcnn_lib.kernels import group_kernel, lift_kernel, morphological_kernel_r2
 from pdegcnn_lib.kernels.morphological import check_alpha
 from pdegcnn_lib.kernels.window import check_window
 from pdegcnn_lib.nn.metric import trainable_metric
@@ -145,12 +145,13 @@ class _Morphology(nn.Module):
 
     def kernel(self) -> Tensor:
         """The sampled kernel of the current metric, `[C, Or, KOr, KH, KW]`."""
-        return morphological_kernel(
+        return ops.morphological_table(
             self.metric(),
             alpha=self.alpha,
             window=self.window,
             orientations=self.orientations,
             estimate=self.estimate,
+            backend=self.backend,
         )
 
     def forward(self, f: Tensor) -> Tensor:

@@ -15,6 +15,7 @@ from pdegcnn_lib.ops.semiring import (
     linear_convolution_r2,
     log_convolution,
 )
+from pdegcnn_lib.ops.tables import morphological_table
 from pdegcnn_lib.ops.transport import convection, convection_r2
 
 __all__ = [
@@ -32,5 +33,6 @@ __all__ = [
     "linear_convolution",
     "linear_convolution_r2",
     "log_convolution",
+    "morphological_table",
     "projection",
 ]

@@ -13,7 +13,7 @@ from pdegcnn_lib.ops.backends import choose
 def morphological_table(
     metric: Metric,
     *,
-    alpha: float,
+    alpha: float | Tensor,
     window: Window,
     orientations: int,
     estimate: str = "rho_c",

@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from pdegcnn_lib import nn
 from pdegcnn_lib.ops import compiled, reference
 from pdegcnn_lib.ops.compiled import host, library
 from pdegcnn_lib.ops.compiled.sources import Unit
@@ -214,3 +215,16 @@ def test_a_compiler_that_fails_is_quoted(tmp_path: Path) -> None:
             ],
         )
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("storage", [torch.bfloat16, torch.float16])
+def test_a_layer_runs_under_autocast_with_the_scores_stored_in_16_bits(storage: torch.dtype) -> None:
+    layer = nn.PDELayer(3, 4, window=(3, 5, 5), orientations=4, backend=DEVICE).to(DEVICE)
+    f = tensors(grad=False)[0]
+    expected = layer(f)
+    with torch.autocast(DEVICE, storage):
+        out = layer(f.to(storage))
+    out.float().sum().backward()
+    assert all(p.grad is not None and p.grad.dtype == torch.float32 for p in layer.parameters())
+    # Three operators and a normalisation, each of which rounds values of a few units.
+    torch.testing.assert_close(out.float(), expected, rtol=0, atol=32 * torch.finfo(storage).eps)

@@ -36,7 +36,7 @@ def overview() -> Figure:
     middle.set_title("... and pass each other in M2")
     counts = {label: models.parameter_count(models.build(name)) for label, (name, _) in NETWORKS.items()}
     bars = right.bar(
-        counts.keys(), counts.values(), color=[colour for _, colour in NETWORKS.values()], width=0.6
+        list(counts), list(counts.values()), color=[colour for _, colour in NETWORKS.values()], width=0.6
     )
     right.bar_label(bars, labels=[f"{n:,}".replace(",", " ") for n in counts.values()], padding=3)
     right.set_title("parameters of a 6-layer network")

@@ -28,6 +28,11 @@ def as_text(result: dict[str, Any]) -> str:
             f"{ms['forward and backward']:>11.2f}{ms['depthwise convolution, forward']:>10.1f}"
             + (f"{reference:>10.1f}" if reference else f"{'-':>10}")
         )
+    if result["load"] and result["load"][0] > 0.5:
+        lines += [
+            "",
+            f"The machine was busy (load {result['load'][0]:.1f}): times are too long and ratios uncertain.",
+        ]
     lines += ["", f"{'figure':<70}{'value':>9}  {'target':<9}"]
     for row in [*result["table"], *result.get("kernels", [])]:
         verdict = "" if row["met"] else "  missed"

@@ -11,7 +11,7 @@ import argparse
 import json
 import math
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Literal, SupportsFloat
@@ -119,6 +119,14 @@ def folder() -> Path:
     return paths.results() / "ledger"
 
 
+def _as_filed(row: Entry) -> float | None:
+    """The measurement with as few digits as keep the verdict; more of them would differ between machines."""
+    if row.measured is None or not row.tolerance > 0 or not row.green:
+        return row.measured
+    rounded = (float(_short(row.measured, digits)) for digits in range(DIGITS, 17))
+    return next((m for m in rounded if replace(row, measured=m).green), row.measured)
+
+
 def _add(entry: Entry) -> None:
     if entry.statement not in STATEMENTS:
         raise ValueError(f"statement must be one of {', '.join(STATEMENTS)}, got {entry.statement!r}")
@@ -131,8 +139,7 @@ def _add(entry: Entry) -> None:
     for row in rows:
         fields = {name: value for name, value in asdict(row).items() if value not in ("", None)}
         if row.measured is not None:
-            rounded = row.tolerance > 0 and row.green
-            fields["measured"] = float(_short(row.measured)) if rounded else row.measured
+            fields["measured"] = _as_filed(row)
         content.append(fields)
     text = json.dumps(content, indent=2) + "\n"
     path = folder() / f"{entry.where}.json"

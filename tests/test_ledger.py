@@ -124,3 +124,11 @@ def test_errors() -> None:
             put(**changes)
     with pytest.raises(ValueError, match="reason"):
         ledger.cannot_check(statement="T1", claim="x", reason="", where="a")
+
+
+@pytest.mark.parametrize("tolerance", [1e-2, 1e-6, 1e-12, 1e-15])
+def test_a_row_that_holds_still_holds_when_it_is_read_back(tolerance: float, capsys) -> None:
+    put(expected=1 / 13, measured=1 / 13 + tolerance / 3, tolerance=tolerance, relative=False)
+    (row,) = ledger.entries()
+    assert row.green
+    assert len(str(row.measured)) <= max(6, 3 - math.log10(tolerance))  # and has no digit to spare

@@ -3,20 +3,23 @@
 //     out[b, c, o, y, x] = (+)  f[b, c, (o + i - co) mod Or, y + j - cy, x + l - cx] (x) k[c, o, i, j, l]
 //                         i,j,l
 //
-// with (co, cy, cx) = (KOr / 2, KH / 2, KW / 2), rounded down, the middle of an odd window. Dilation is the tropical semiring with sign = 1; erosion, min of f + k, is -max(-f - k): sign = -1. R^2 is Or = KOr = 1.
+// with (co, cy, cx) = (KOr / 2, KH / 2, KW / 2), rounded down, the middle of an odd window. Dilation is the tropical
+// semiring with sign = 1; erosion, min of f + k, is -max(-f - k): sign = -1. R^2 is the case Or = KOr = 1.
 //
 // Layout    f, out [B, C, Or, H, W] of Scalar; k [C, Or, KOr, KH, KW] of its arithmetic type; taps as out, of Code.
 //           All contiguous.
-// A warp    computes strips of `Strip` outputs along y, for width<A> neighbouring x, in registers. It walks the rows of the
-//           tile under the strip; the row's KW values serve every output of the strip that has the row in its window.
+// A warp    computes strips of `Strip` outputs along y, for width<A> neighbouring x, in registers. It walks the rows
+//           of the tile under the strip; the KW values of a row serve every output with the row in its window.
 // Border    orientations are periodic; taps outside the image are left out.
 // Ties      the winning tap is the first in the order (i, j, l); its code is (i KH + j) KW + l.
 // NaN       spreads; infinities stay. A block that holds a NaN, or infinities whose difference could be one, takes
 //           the careful path, which is slow and tests every tap; nothing on the usual path pays for it.
-// Cost      per output: 2 KOr KH KW operations (3.2 with taps and KW = 5), one element read about (1 + (KH - 1) / tile_rows)
-//           (1 + (KW - 1) / tile_columns) (1 + (KOr - 1) / group) times, one written, and one code.
-// Launch    tile_rows a multiple of 8, tile_columns of width<A>; blocks = B C ceil(Or / group) ceil(H / tile_rows) ceil(W / tile_columns), any number of warps in each;
-//           shared memory for the tile and for group x taps kernel values.
+// Cost      per output and tap 2 operations, 3.2 with taps and KW = 5, and 1 / Strip (1 + (Strip - 1) / KH) loads from
+//           shared memory. One element written, and a code; one read, (1 + (KH - 1) / tile_rows)
+//           (1 + (KW - 1) / tile_columns) (1 + (KOr - 1) / group) times.
+// Launch    tile_rows a multiple of 8, tile_columns of width<A>; any number of warps in a block; shared memory for the
+//           tile and for group x taps kernel values; blocks =
+//           B C ceil(Or / group) ceil(H / tile_rows) ceil(W / tile_columns).
 //
 // Compiled once for each Scalar, SEMIRING and window: WINDOW_ROWS x WINDOW_COLUMNS, or 0 x 0 for any; and with
 // CODE, the integer type of the taps, to keep the winners.
@@ -38,7 +41,7 @@ using Accumulator = Semiring::Accumulator<A, row_taps>;
 constexpr int Strip = 8;
 #endif
 
-// Takes the whole window of each output in the strip whose first output stands at row `tile_row`, column `x` of the tile.
+// Takes the whole window of each output of a strip; the first output stands at row y, column x of the tile.
 __device__ inline void walk(Accumulator* strip, const Tile<A>& tile, int slot, int y, int x, const A* k, Window w) {
     for (int i = 0; i < w.planes; i++) {
         const A* row = tile.values + (slot * tile.rows + y) * tile.pitch + x;
@@ -53,8 +56,7 @@ __device__ inline void walk(Accumulator* strip, const Tile<A>& tile, int slot, i
             UNROLL
             for (int s = 0; s < Strip; s++) {
                 const int j = r - s;
-                if (j >= 0 && j < WINDOW_ROWS)
-                    strip[s].take(f, k_rows + j * WINDOW_COLUMNS, code + j * WINDOW_COLUMNS);
+                if (j >= 0 && j < WINDOW_ROWS) strip[s].take(f, k_rows + j * WINDOW_COLUMNS, code + j * WINDOW_COLUMNS);
             }
         }
 #else
@@ -93,9 +95,10 @@ __device__ inline A by_definition(const Tile<A>& tile, int slot, int y, int x, i
     return sum;
 }
 
-extern "C" __global__ void group_convolution(const Scalar* f, const A* k, Scalar* out, [[maybe_unused]] Code* taps, int sign,
-                                             int channels, int orientations, int height, int image_width, int planes,
-                                             int rows, int columns, int group, int tile_rows, int tile_columns) {
+extern "C" __global__ void group_convolution(const Scalar* f, const A* k, Scalar* out, [[maybe_unused]] Code* taps,
+                                             int sign, int channels, int orientations, int height, int image_width,
+                                             int planes, int rows, int columns, int group, int tile_rows,
+                                             int tile_columns) {
     const Volume volume{orientations, height, image_width};
     const Window window{planes, rows, columns};
     const Plan plan{group, tile_rows, tile_columns};

@@ -1,7 +1,7 @@
 // What the machine can do at most, to hold the kernels against.
 //
-// arithmetic_limit  Subtract and max, the two operations of a dilation's tap, on nothing but registers: independent chains, one
-//           for each accumulator, as many as it takes to hide the latency of an operation.
+// arithmetic_limit  Subtract and max, the two operations of a dilation's tap, on nothing but registers: independent
+//           chains, one for each accumulator, as many as it takes to hide the latency of an operation.
 //           report = taps of one block; out keeps the result alive, one value for each block.
 //           Launch: any number of blocks.
 #include "spmd.cuh"

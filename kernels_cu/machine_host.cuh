@@ -194,9 +194,9 @@ void launch_kernel(void (*kernel)(P...), const Launch& launch, void** arguments,
 }
 
 // Makes launch_<kernel>(launch, arguments) with one pointer for each argument, as the CUDA driver takes them.
-#define EXPORT_KERNEL(kernel)                                                                 \
-    extern "C" void launch_##kernel(const Launch* launch, void** arguments) {                 \
-        launch_unpacked(kernel, *launch, arguments);                                          \
+#define EXPORT_KERNEL(kernel)                                                 \
+    extern "C" void launch_##kernel(const Launch* launch, void** arguments) { \
+        launch_unpacked(kernel, *launch, arguments);                          \
     }
 
 template <class... P>

@@ -42,7 +42,7 @@ struct Tropical {
     struct Accumulator {
         Lanes<A> best = splat<A>(zero<A>());
         __device__ void take(const Lanes<A>* f, const A* k, int) {
-UNROLL
+            UNROLL
             for (int l = 0; l < R; l++) best = largest(Lanes<A>(f[l] - k[l]), best);
         }
         __device__ Lanes<A> value() const { return best; }
@@ -59,26 +59,25 @@ UNROLL
 
         WinnerAccumulator() = default;
         __device__ explicit WinnerAccumulator(Lanes<Index<A>> first) : row(first) {
-UNROLL
+            UNROLL
             for (int l = 0; l < R - 1; l++) beginning[l] = best;
         }
         __device__ void take(const Lanes<A>* f, const A* k, int first) {
             Lanes<A> maximum[R];
             maximum[0] = f[0] - k[0];
-UNROLL
+            UNROLL
             for (int l = 1; l < R; l++) maximum[l] = largest(Lanes<A>(f[l] - k[l]), maximum[l - 1]);
             const auto wins = maximum[R - 1] > best;
             best = choose(wins, maximum[R - 1], best);
             row = choose(wins, splat<Index<A>>(first), row);
-UNROLL
+            UNROLL
             for (int l = 0; l < R - 1; l++) beginning[l] = choose(wins, maximum[l], beginning[l]);
         }
         __device__ Lanes<A> value() const { return best; }
         __device__ Lanes<Index<A>> tap() const {
             Lanes<Index<A>> code = row;
-UNROLL
-            for (int l = 0; l < R - 1; l++)
-                code = choose(beginning[l] < best, Lanes<Index<A>>(code + 1), code);
+            UNROLL
+            for (int l = 0; l < R - 1; l++) code = choose(beginning[l] < best, Lanes<Index<A>>(code + 1), code);
             return code;
         }
     };
@@ -112,7 +111,7 @@ struct Linear {
     struct Accumulator {
         Lanes<A> sum = splat<A>(A(0));
         __device__ void take(const Lanes<A>* f, const A* k, int) {
-UNROLL
+            UNROLL
             for (int l = 0; l < R; l++) sum += f[l] * k[l];
         }
         __device__ Lanes<A> value() const { return sum; }
@@ -138,7 +137,7 @@ struct Logarithmic : Tropical {
         Lanes<A> reference = splat<A>(zero<A>()), sum = splat<A>(A(0));
         __device__ void take(const Lanes<A>* f, const A* k, int) {
             Lanes<A> term[R], maximum = reference;
-UNROLL
+            UNROLL
             for (int l = 0; l < R; l++) {
                 term[l] = f[l] - k[l];
                 maximum = largest(term[l], maximum);
@@ -146,7 +145,7 @@ UNROLL
             // -inf - -inf would be a NaN: a finite stand-in leaves e^-inf = 0.
             const Lanes<A> shift = largest(maximum, splat<A>(lowest<A>()));
             sum = sum * exponential(reference - shift);
-UNROLL
+            UNROLL
             for (int l = 0; l < R; l++) sum += exponential(term[l] - shift);
             reference = maximum;
         }

@@ -5,17 +5,20 @@
 // interpolated trilinearly. With column = floor(-dx), fraction wx = -dx - column, and likewise for y and orientation,
 // this is one stencil of 2 x 2 x 2 taps for the whole plane (c, o):
 //
-//     out[o, y, x] = sum over p, q, r in {0, 1} of  w(p, ws) w(q, wy) w(r, wx) f[o + plane + p, y + row + q, x + column + r]
+//     out[o, y, x] = sum over p, q, r in {0, 1} of
+//                    w(p, ws) w(q, wy) w(r, wx) f[o + plane + p, y + row + q, x + column + r]
 //
-// where w(0, a) = 1 - a and w(1, a) = a. It is separable: the four rows of f are blended to one, the row is then interpolated along x.
+// where w(0, a) = 1 - a and w(1, a) = a. It is separable: four rows of f are blended to one, which is then interpolated
+// along x.
 //
 // Layout    f, g, out, grad_f [B, C, Or, H, W] of Scalar; displacement [C, Or, 3] and grad_displacement [B, C, Or, 3]
 //           of the arithmetic type, the sum over B left to the caller. Contiguous.
 // Border    orientations are periodic; pixels beyond the image read its border.
 // A warp    computes one row at a time, width<A> neighbouring x together, by way of a row in shared memory.
 // Cost      per output 10 operations, one element read (four times, from the cache) and one written.
-// Launch    blocks = B C Or. Shared memory for each warp: one row of W, rounded up to width<A>, three for the gradient of
-//           the displacement, two for that of f, which also keeps a stencil for each orientation. Every sum has one order.
+// Launch    blocks = B C Or. Shared memory for each warp: one row of W, rounded up to width<A>, three for the gradient
+//           of the displacement, two for that of f, which also keeps a stencil for each orientation. Every sum has one
+//           order.
 #include "spmd.cuh"
 
 using Scalar = SCALAR;
@@ -55,13 +58,12 @@ struct Rows {
     __device__ Rows(const Scalar* volume, Stencil stencil, int y, int height, int image_width) {
         for (int p = 0; p < 2; p++)
             for (int q = 0; q < 2; q++) {
-                const int plane = p ? stencil.next_plane : stencil.s.whole, row = clamp(y + stencil.y.whole + q, height);
+                const int plane = p ? stencil.next_plane : stencil.s.whole;
+                const int row = clamp(y + stencil.y.whole + q, height);
                 at[p][q] = volume + ((long long)plane * height + row) * image_width;
             }
     }
-    __device__ Lanes<A> load(int p, int q, int x, int length) const {
-        return load_inside(at[p][q], x, length, A(0));
-    }
+    __device__ Lanes<A> load(int p, int q, int x, int length) const { return load_inside(at[p][q], x, length, A(0)); }
 };
 
 __device__ inline int padded(int length) { return (length + width<A> - 1) / width<A> * width<A>; }
@@ -69,15 +71,17 @@ __device__ inline int padded(int length) { return (length + width<A> - 1) / widt
 extern "C" __global__ void shift(const Scalar* f, const A* displacement, Scalar* out, int channels, int orientations,
                                  int height, int image_width) {
     const int volume = block() / orientations, o = block() % orientations;
-    const Stencil stencil(displacement + (volume % channels * orientations + o) * 3, o, orientations, height, image_width);
+    const Stencil stencil(displacement + (volume % channels * orientations + o) * 3, o, orientations, height,
+                          image_width);
     const Scalar* const from = f + (long long)volume * orientations * height * image_width;
     A* const blend = reinterpret_cast<A*>(shared_memory()) + warp() * padded(image_width);
     const A ws = stencil.s.part, wy = stencil.y.part, wx = stencil.x.part;
     for (int y = warp(); y < height; y += warps()) {
         const Rows rows(from, stencil, y, height, image_width);
         for (int x = 0; x < image_width; x += width<A>)
-            store(blend, x, (rows.load(0, 0, x, image_width) * (1 - wy) + rows.load(0, 1, x, image_width) * wy) * (1 - ws) +
-                                (rows.load(1, 0, x, image_width) * (1 - wy) + rows.load(1, 1, x, image_width) * wy) * ws);
+            store(blend, x,
+                  (rows.load(0, 0, x, image_width) * (1 - wy) + rows.load(0, 1, x, image_width) * wy) * (1 - ws) +
+                      (rows.load(1, 0, x, image_width) * (1 - wy) + rows.load(1, 1, x, image_width) * wy) * ws);
         warp_barrier();
         Scalar* const to = out + ((long long)block() * height + y) * image_width;
         for (int x = 0; x < image_width; x += width<A>) {
@@ -92,10 +96,11 @@ EXPORT_KERNEL(shift)
 
 // d out / d displacement = -(d / dx, d / dy, d / ds) of the interpolated f.
 extern "C" __global__ void shift_gradient_displacement(const Scalar* g, const Scalar* f, const A* displacement,
-                                                       A* grad_displacement, int channels, int orientations,
-                                                       int height, int image_width) {
+                                                       A* grad_displacement, int channels, int orientations, int height,
+                                                       int image_width) {
     const int volume = block() / orientations, o = block() % orientations;
-    const Stencil stencil(displacement + (volume % channels * orientations + o) * 3, o, orientations, height, image_width);
+    const Stencil stencil(displacement + (volume % channels * orientations + o) * 3, o, orientations, height,
+                          image_width);
     const Scalar* const from = f + (long long)volume * orientations * height * image_width;
     A* const blend = reinterpret_cast<A*>(shared_memory()) + warp() * 3 * padded(image_width);
     A* const along_y = blend + padded(image_width);
@@ -118,8 +123,10 @@ extern "C" __global__ void shift_gradient_displacement(const Scalar* g, const Sc
             const Lanes<A> weight = load_inside(upstream, x, image_width, A(0));
             const int left = x + stencil.x.whole, right = left + 1;
             sum_x -= weight * (load_clamped(blend, right, image_width) - load_clamped(blend, left, image_width));
-            sum_y -= weight * (load_clamped(along_y, left, image_width) * (1 - wx) + load_clamped(along_y, right, image_width) * wx);
-            sum_s -= weight * (load_clamped(along_s, left, image_width) * (1 - wx) + load_clamped(along_s, right, image_width) * wx);
+            sum_y -= weight * (load_clamped(along_y, left, image_width) * (1 - wx) +
+                               load_clamped(along_y, right, image_width) * wx);
+            sum_s -= weight * (load_clamped(along_s, left, image_width) * (1 - wx) +
+                               load_clamped(along_s, right, image_width) * wx);
         }
         warp_barrier();
     }
@@ -146,7 +153,7 @@ __device__ inline A sum_row(const A* row, int from, int end) {
     return sum_lanes(sum);
 }
 
-// The transposed stencil, from the side of f: a block owns one plane of grad_f and gathers from the planes that read it.
+// The transposed stencil, from the side of f: a block owns a plane of grad_f and gathers from the planes that read it.
 // A pixel on the border was read in place of all beyond it.
 extern "C" __global__ void shift_gradient_input(const Scalar* g, const A* displacement, Scalar* grad_f, int channels,
                                                 int orientations, int height, int image_width) {
@@ -154,9 +161,11 @@ extern "C" __global__ void shift_gradient_input(const Scalar* g, const A* displa
     const Scalar* const from = g + (long long)volume * orientations * height * image_width;
     A* const blend = reinterpret_cast<A*>(shared_memory()) + warp() * 2 * padded(image_width);
     A* const result = blend + padded(image_width);
-    Stencil* const stencils = reinterpret_cast<Stencil*>(shared_memory() + warps() * 2 * padded(image_width) * sizeof(A));
+    Stencil* const stencils =
+        reinterpret_cast<Stencil*>(shared_memory() + warps() * 2 * padded(image_width) * sizeof(A));
     for (int o = thread(); o < orientations; o += threads())
-        stencils[o] = Stencil(displacement + (volume % channels * orientations + o) * 3, o, orientations, height, image_width);
+        stencils[o] =
+            Stencil(displacement + (volume % channels * orientations + o) * 3, o, orientations, height, image_width);
     __syncthreads();
     for (int row = warp(); row < height; row += warps()) {
         for (int x = 0; x < image_width; x += width<A>) store(result, x, splat<A>(A(0)));
@@ -181,8 +190,9 @@ extern "C" __global__ void shift_gradient_input(const Scalar* g, const A* displa
             const int column = stencil.x.whole;
             const A wx = stencil.x.part;
             for (int x = 0; x < image_width; x += width<A>)
-                store(result, x, load(result, x) + load_inside(blend, x - column, image_width, A(0)) * (1 - wx) +
-                                     load_inside(blend, x - column - 1, image_width, A(0)) * wx);
+                store(result, x,
+                      load(result, x) + load_inside(blend, x - column, image_width, A(0)) * (1 - wx) +
+                          load_inside(blend, x - column - 1, image_width, A(0)) * wx);
             const A left = sum_row(blend, 0, clamp(-column, image_width + 1)) * (1 - wx) +
                            sum_row(blend, 0, clamp(-column - 1, image_width + 1)) * wx;
             const A right = sum_row(blend, clamp(image_width - column, image_width + 1), image_width) * (1 - wx) +

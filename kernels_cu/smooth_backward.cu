@@ -11,7 +11,7 @@
 //           [tiles, B, C, Or, KOr, KH, KW] of the arithmetic type; the sum over tiles and B is left to the caller.
 //           The linear kernel reads neither k nor out. Contiguous. Every sum has one order.
 //
-// smooth_gradient_kernel  A warp takes rows of the window, one (o, i, j) at a time, and correlates g with the tile of f.
+// smooth_gradient_kernel  A warp takes rows of the window, one (o, i, j) at a time, and correlates g with the tile.
 //           Launch: as the forward kernel, with the same plan.
 // logarithmic_gradient_input  A warp takes width<A> neighbouring elements of f and sums over the outputs that saw them.
 //           Launch: blocks = B C Or.
@@ -83,9 +83,8 @@ extern "C" __global__ void smooth_gradient_kernel(const Scalar* g, const Scalar*
 EXPORT_KERNEL(smooth_gradient_kernel)
 
 extern "C" __global__ void logarithmic_gradient_input(const Scalar* g, const Scalar* f, const A* k_transposed,
-                                                      const Scalar* out, Scalar* grad_f, int channels,
-                                                      int orientations, int height, int image_width, int planes,
-                                                      int rows, int columns) {
+                                                      const Scalar* out, Scalar* grad_f, int channels, int orientations,
+                                                      int height, int image_width, int planes, int rows, int columns) {
     const int volume = block() / orientations, o = block() % orientations;
     const long long area = (long long)height * image_width, base = (long long)volume * orientations * area;
     const A* k = k_transposed + ((long long)(volume % channels) * orientations + o) * planes * rows * columns;

@@ -57,7 +57,8 @@ __device__ inline Lanes<Arithmetic<T>> load_clamped(const T* row, int x, int len
 #ifndef __CUDACC__
     if (x >= 0 && x + width<A> <= length) return load_lanes(row + x);
 #endif
-    const Lanes<Index<A>> column = position<A>() + Index<A>(x), zero = column - column, end = zero + Index<A>(length - 1);
+    const Lanes<Index<A>> column = position<A>() + Index<A>(x), zero = column - column,
+                          end = zero + Index<A>(length - 1);
     const Lanes<Index<A>> clamped = choose(column < 0, zero, choose(column > end, end, column));
 #ifdef __CUDACC__
     return to_arithmetic(row[clamped]);

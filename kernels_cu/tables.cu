@@ -64,7 +64,8 @@ struct Combined {
         const A of_lower = lower > upper ? A(1) : lower == upper ? A(0.5) : A(0);
         const A of_sub = (1 - of_lower) * (sub < diagonal ? A(1) : sub == diagonal ? A(0.5) : A(0));
         const A of_diagonal = 1 - of_lower - of_sub;
-        const A by_low = of_lower * 2 * low * (b1 * b1 + b2 * b2) + of_sub * sub_by_low + of_diagonal * 2 * low * b1 * b1;
+        const A by_low =
+            of_lower * 2 * low * (b1 * b1 + b2 * b2) + of_sub * sub_by_low + of_diagonal * 2 * low * b1 * b1;
         const A by_high = of_diagonal * 2 * high * b2 * b2;
         slope[0] = exchanged ? by_high : by_low;
         slope[1] = exchanged ? by_low : by_high;

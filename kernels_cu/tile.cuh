@@ -67,7 +67,8 @@ struct Tile {
                 for (int x = 0; x < pitch; x += width<A>) store(to, x, splat<A>(zero));
                 continue;
             }
-            const T* from = f + ((long long)place.volume * v.orientations + orientation) * area + (long long)y * v.width;
+            const T* from =
+                f + ((long long)place.volume * v.orientations + orientation) * area + (long long)y * v.width;
             for (int x = 0; x < pitch; x += width<A>) {
                 const int column = place.first_column - w.columns / 2 + x;
                 const Lanes<A> value = load_inside(from, column, v.width, sign * zero) * sign;

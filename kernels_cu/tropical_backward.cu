@@ -16,8 +16,8 @@
 // tropical_scatter  A thread takes outputs one after the other and adds where they point.
 //           Launch: blocks = B C ceil(Or / group). On the host group = Or: a block is one thread that owns a whole
 //           channel, so that sums need no atomics and have one order. On a graphics processor the order varies.
-// tropical_gather_input, tropical_gather_kernel  The same sums in a fixed order, each by the thread that owns it: for an element of
-//           f, over the taps by which an output may have chosen it; for a tap of k, over the outputs.
+// tropical_gather_input, tropical_gather_kernel  The same sums in a fixed order, each by the thread that owns it: for
+//           an element of f, over the taps by which an output may have chosen it; for a tap of k, over the outputs.
 //           Launch: blocks = B C Or.
 #include "tile.cuh"
 

@@ -15,7 +15,8 @@ constexpr int B = 1, C = 2, O = 4, H = 19, W = 21, KO = 3, KH = 5, KW = 5, taps_
 constexpr size_t size = size_t(B) * C * O * H * W, table = size_t(C) * O * taps_in_window;
 
 template <class... P>
-void call(void (*launcher)(const Launch*, void**), int threads, long long blocks, long long shared_bytes, P... arguments) {
+void call(void (*launcher)(const Launch*, void**), int threads, long long blocks, long long shared_bytes,
+          P... arguments) {
     void* addresses[] = {&arguments...};
     const Launch launch{blocks, shared_bytes, threads, threads > 1 ? 2 : 1, nullptr};
     launcher(&launch, addresses);
@@ -55,8 +56,8 @@ int main() {
         std::vector<Code8> taps(size);
         auto careful = f;
         careful[5] = std::nanf("");  // one block takes the careful path
-        call(launch_group_convolution, threads, tile_blocks, tile_bytes(), f.data(), k.data(), out.data(), taps.data(), 1,
-             C, O, H, W, KO, KH, KW, 2, 8, 32);
+        call(launch_group_convolution, threads, tile_blocks, tile_bytes(), f.data(), k.data(), out.data(), taps.data(),
+             1, C, O, H, W, KO, KH, KW, 2, 8, 32);
         std::vector<float> result = out;
         call(launch_group_convolution, threads, tile_blocks, tile_bytes(), careful.data(), k.data(), out.data(),
              taps.data(), -1, C, O, H, W, KO, KH, KW, 2, 8, 32);
@@ -81,7 +82,8 @@ int main() {
              grad_k.data(), 1, O, H, W, KO, KH, KW, O / groups, int(threads == 1));
         result = grad_f;
         result.insert(result.end(), grad_k.begin(), grad_k.end());
-        call(launch_tropical_gather_input, threads, B * C * O, 0, g.data(), taps.data(), grad_f.data(), O, H, W, KO, KH, KW);
+        call(launch_tropical_gather_input, threads, B * C * O, 0, g.data(), taps.data(), grad_f.data(), O, H, W, KO, KH,
+             KW);
         call(launch_tropical_gather_kernel, threads, B * C * O, 0, g.data(), taps.data(), grad_k.data(), 1, H, W,
              taps_in_window);
         result.insert(result.end(), grad_f.begin(), grad_f.end());
@@ -90,11 +92,12 @@ int main() {
     });
 #elif defined(IS_SMOOTH_BACKWARD)
     return compare([](int threads) {
-        static const auto f = numbers<float>(size, -1, 1), k = numbers<float>(table, 0, 1), g = numbers<float>(size, -1, 1);
+        static const auto f = numbers<float>(size, -1, 1), k = numbers<float>(table, 0, 1),
+                          g = numbers<float>(size, -1, 1);
         static const auto out = numbers<float>(size, 4, 5);
         std::vector<float> grad_f(size), grad_k(3 * B * table);
-        call(launch_smooth_gradient_kernel, threads, tile_blocks, tile_bytes(), g.data(), f.data(), k.data(), out.data(),
-             grad_k.data(), B * C, C, O, H, W, KO, KH, KW, 2, 8, 32);
+        call(launch_smooth_gradient_kernel, threads, tile_blocks, tile_bytes(), g.data(), f.data(), k.data(),
+             out.data(), grad_k.data(), B * C, C, O, H, W, KO, KH, KW, 2, 8, 32);
         call(launch_logarithmic_gradient_input, threads, B * C * O, 0, g.data(), f.data(), k.data(), out.data(),
              grad_f.data(), C, O, H, W, KO, KH, KW);
         std::vector<float> result = grad_f;
@@ -103,11 +106,13 @@ int main() {
     });
 #elif defined(IS_SHIFT)
     return compare([](int threads) {
-        static const auto f = numbers<float>(size, -1, 1), g = numbers<float>(size, -1, 1), by = numbers<float>(C * O * 3, -30, 30);
+        static const auto f = numbers<float>(size, -1, 1), g = numbers<float>(size, -1, 1),
+                          by = numbers<float>(C * O * 3, -30, 30);
         std::vector<float> out(size), grad_f(size), grad_by(B * C * O * 3);
         const long long row = threads * round_up(W, width<float>) * sizeof(float);
         call(launch_shift, threads, B * C * O, row, f.data(), by.data(), out.data(), C, O, H, W);
-        call(launch_shift_gradient_input, threads, B * C * O, 2 * row + O * (long long)sizeof(Stencil), g.data(), by.data(), grad_f.data(), C, O, H, W);
+        call(launch_shift_gradient_input, threads, B * C * O, 2 * row + O * (long long)sizeof(Stencil), g.data(),
+             by.data(), grad_f.data(), C, O, H, W);
         call(launch_shift_gradient_displacement, threads, B * C * O, 3 * row, g.data(), f.data(), by.data(),
              grad_by.data(), C, O, H, W);
         std::vector<float> result = out;

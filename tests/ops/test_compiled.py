@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 import torch
@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from pdegcnn_lib.ops import compiled, reference
+from pdegcnn_lib.ops.compiled import convolution
+from pdegcnn_lib.ops.compiled.machines import HOST
 
 # `make gpu` runs this file with the operators on the GPU; the reference stays on the CPU.
 DEVICE = os.environ.get("PDEGCNN_TEST_DEVICE", "cpu")
@@ -300,3 +302,18 @@ def test_wrong_calls_say_what_is_allowed() -> None:
         compiled.semiring_convolution(f.to(DEVICE), k.to(DEVICE), "max_plus", other)
     with pytest.raises(TypeError, match="float32.*got torch.int32"):
         fast(f.int(), k.int(), "max_plus")
+
+
+@pytest.mark.parametrize("fast_bytes", [512 * 1024, 64 * 1024, 16 * 1024, 1])
+def test_a_plan_fits_the_fast_memory_or_is_as_small_as_can_be(fast_bytes: int) -> None:
+    for orientations, height, width, window in (
+        (8, 64, 64, (5, 5, 5)),
+        (8, 300, 130, (7, 7, 7)),
+        (1, 5, 3, (1, 9, 9)),
+    ):
+        problem = convolution.Problem(6, 3, orientations, height, width, window)
+        how = convolution.plan(problem, replace(HOST, fast_bytes=fast_bytes), 4)
+        assert how.rows % 8 == 0 and how.columns % HOST.lanes == 0 and 1 <= how.group <= orientations
+        assert how.blocks * how.group * how.rows * how.columns >= 6 * orientations * height * width
+        smallest = (how.group, how.rows, how.columns) == (1, 8, HOST.lanes)
+        assert how.shared_bytes <= fast_bytes or smallest

@@ -61,20 +61,31 @@ class Plan:
 
 
 def plan(problem: Problem, machine: Machine, itemsize: int) -> Plan:
-    """The largest group of orientations that leaves enough blocks and whose tile fits the fast memory."""
-    planes, rows, columns = problem.window
-    tile_columns = min(machine.tile[1], _ceil(problem.width, machine.lanes) * machine.lanes)
-    tile_rows = min(machine.tile[0], _ceil(problem.height, 8) * 8)
-    tiles = _ceil(problem.height, tile_rows) * _ceil(problem.width, tile_columns)
-    pitch = _ceil(tile_columns + columns - 1, machine.lanes) * machine.lanes
+    """The largest group of orientations that leaves enough blocks and whose tile fits the fast memory.
+
+    Where even one orientation does not fit, the tile shrinks.
+    """
+    planes, window_rows, window_columns = problem.window
+    columns = min(machine.tile[1], _ceil(problem.width, machine.lanes) * machine.lanes)
+    rows = min(machine.tile[0], _ceil(problem.height, 8) * 8)
     group = problem.orientations
     while True:
         held = min(group + planes - 1, problem.orientations)
-        size = (held * (tile_rows + rows - 1) * pitch + group * problem.taps) * itemsize
+        pitch = _ceil(columns + window_columns - 1, machine.lanes) * machine.lanes
+        size = (held * (rows + window_rows - 1) * pitch + group * problem.taps) * itemsize
+        tiles = _ceil(problem.height, rows) * _ceil(problem.width, columns)
         blocks = problem.volumes * tiles * _ceil(problem.orientations, group)
-        if group == 1 or (size <= machine.fast_bytes and blocks >= machine.enough_blocks()):
-            return Plan(group, tile_rows, tile_columns, blocks, tiles, size)
-        group = (group + 1) // 2
+        fits = size <= machine.fast_bytes
+        if fits and (group == 1 or blocks >= machine.enough_blocks()):
+            return Plan(group, rows, columns, blocks, tiles, size)
+        if group > 1:
+            group = (group + 1) // 2
+        elif rows > 8:
+            rows = rows // 16 * 8
+        elif columns > machine.lanes:
+            columns -= machine.lanes
+        else:
+            return Plan(group, rows, columns, blocks, tiles, size)
 
 
 def _ceil(a: int, b: int) -> int:

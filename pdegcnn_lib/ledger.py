@@ -121,7 +121,7 @@ def folder() -> Path:
 
 def _as_filed(row: Entry) -> float | None:
     """The measurement with as few digits as keep the verdict; more of them would differ between machines."""
-    if row.measured is None or not row.tolerance > 0 or not row.green:
+    if row.measured is None or not row.green:
         return row.measured
     rounded = (float(_short(row.measured, digits)) for digits in range(DIGITS, 17))
     return next((m for m in rounded if replace(row, measured=m).green), row.measured)

@@ -34,12 +34,12 @@ def main() -> None:
     g = torch.randn_like(f)
     k = torch.rand(16, 5, 5, 5, requires_grad=True)
     layer = m2.CDEPdeLayerM2(16, 16, [5, 5, 5])
-    model = drive.CDEPdeNN6()
+    model = drive.CDEPdeNN6(3)
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
     images, labels = torch.rand(4, 3, 64, 64), (torch.rand(4, 1, 64, 64) > 0.9).float()
 
     def dilation() -> object:
-        out = lietorch.nn.functional.m2.morphological_convolution_m2(f, k)
+        out = m2.morphological_convolution_m2(f, k)
         return torch.autograd.grad(out, (f, k), g)
 
     def step() -> None:

@@ -28,7 +28,7 @@ def as_text(result: dict[str, Any]) -> str:
             f"{ms['forward and backward']:>11.2f}{ms['depthwise convolution, forward']:>10.1f}"
             + (f"{reference:>10.1f}" if reference else f"{'-':>10}")
         )
-    if result["load"] and result["load"][0] > 0.5:
+    if result["load"] and result["load"][0] > 1.5:
         lines += [
             "",
             f"The machine was busy (load {result['load'][0]:.1f}): times are too long and ratios uncertain.",
@@ -55,7 +55,7 @@ def plot(result: dict[str, Any], folder: Path, name: str) -> list[Path]:
         "torch depthwise convolution": "depthwise convolution, forward",
         "torch reference": "reference, forward",
     }
-    figure, axes = plt.subplots(figsize=(7, 3.6), layout="constrained")
+    figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")
     for n, (label, key) in enumerate(series.items()):
         speeds = []
         for row in rows:
@@ -69,7 +69,7 @@ def plot(result: dict[str, Any], folder: Path, name: str) -> list[Path]:
     axes.set_xticks(range(len(rows)), labels)
     axes.set_xlabel(f"window, on {list(rows[0]['size'])}")
     axes.set_ylabel("10$^9$ taps per second")
-    axes.legend(fontsize="small", ncols=2, loc="lower right")
+    figure.legend(fontsize="small", ncols=3, loc="outside lower center")
     axes.set_title(result["provenance"]["device"], fontsize="medium")
     written = [folder / f"{name}.{kind}" for kind in ("png", "svg")]
     folder.mkdir(parents=True, exist_ok=True)

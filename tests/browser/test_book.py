@@ -115,6 +115,8 @@ def look(page: Page, path: Path) -> list[str]:
     if formulas[1]:
         faults.append(f"{formulas[1]} of {formulas[0]} formulas are not typeset")
     faults += [f"formula with an error: {text}" for text in formulas[2]]
+    paragraphs = page.evaluate("() => [...document.querySelectorAll('article p')].map(p => p.textContent)")
+    faults += [f"table left as text: {text[:80]}" for text in paragraphs if text.startswith("| ")]
     return faults + broken_links(path, page.evaluate("() => [...document.links].map(a => a.href)"))
 
 
@@ -167,6 +169,7 @@ PLANTED = {
     "failed request": '<script src="nowhere.js"></script>',
     "asks the network": '<img src="https://planted.invalid/x.png" alt="x">',
     "formulas are not typeset": r'<span class="math notranslate nohighlight">\(\frac{1\)</span>',
+    "table left as text": "<p>| network | parameters |</p>",
     "formula with an error": r'<span class="math notranslate nohighlight">\(\planted{1}\)</span>',
 }
 

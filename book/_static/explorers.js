@@ -1,0 +1,302 @@
+"use strict";
+// The two explorers of explorers.html. Length scales are w = (1, zeta, 1) with zeta >= 1; x is the column, y the row.
+// Formulas are those of pdegcnn_lib.geometry and pdegcnn_lib.kernels: tests/browser/test_explorers.py compares them.
+// The page carries a block of data that the build writes: the exact distance, the colours and the line styles.
+(() => {
+  const EXTENT = 3; // pixels on either side of p0
+  const NU = 1.6; // the constant of rho_b_sr
+  const ORIENTATIONS = 8;
+  const TURN = (2 * Math.PI) / ORIENTATIONS;
+  const CLIP = 1; // kernel values above it have the last colour
+  const NAMES = { d: "d", rho_c: "ρc", rho_b: "ρb", rho_b_sr: "ρb,sr", rho_b_com: "ρb,com" };
+  const DASHES = { solid: [], dashed: [7, 4], dashdot: [8, 3, 2, 3], dotted: [2, 3] };
+  let data;
+
+  // ---- formulas ------------------------------------------------------------------------------------------------
+
+  function halfAngle(x, y, theta) {
+    const c = Math.cos(theta / 2), s = Math.sin(theta / 2);
+    return [c * x + s * y, c * y - s * x];
+  }
+
+  const SQUARED = {
+    rho_c(x, y, theta, zeta) {
+      const [b1, b2] = halfAngle(x, y, theta);
+      const ratio = theta === 0 ? 1 : theta / 2 / Math.sin(theta / 2);
+      return ratio ** 2 * (b1 ** 2 + (zeta * b2) ** 2) + theta ** 2;
+    },
+    rho_b(x, y, theta, zeta) {
+      const [b1, b2] = halfAngle(x, y, theta);
+      return b1 ** 2 + (zeta * b2) ** 2 + theta ** 2;
+    },
+    rho_b_sr(x, y, theta) {
+      const [b1, b2] = halfAngle(x, y, theta);
+      return Math.sqrt((2 * NU) ** 4 * b2 ** 2 + (b1 ** 2 + theta ** 2) ** 2);
+    },
+    rho_b_com(x, y, theta, zeta) {
+      const lower = x ** 2 + y ** 2 + theta ** 2;
+      return Math.max(lower, Math.min(SQUARED.rho_b_sr(x, y, theta), SQUARED.rho_b(x, y, theta, zeta)));
+    },
+  };
+
+  const rho = (name, x, y, theta, zeta) => Math.sqrt(SQUARED[name](x, y, theta, zeta));
+
+  // The kernel at the neighbour q = (x, y, theta_o + step) of p = (0, 0, theta_o): a function of q^-1 p.
+  function kernel(name, { zeta, alpha, t, o }, step, x, y) {
+    const angle = (o + step) * TURN, c = Math.cos(angle), s = Math.sin(angle);
+    const squared = SQUARED[name](-c * x - s * y, s * x - c * y, -step * TURN, zeta);
+    const nu = (2 * alpha - 1) * (2 * alpha) ** ((-2 * alpha) / (2 * alpha - 1));
+    // nu t^(-1/(2 alpha - 1)) rho^(2 alpha/(2 alpha - 1)), in the form that stays in range as alpha -> 1/2.
+    return nu * t * (squared / t ** 2) ** (alpha / (2 * alpha - 1));
+  }
+
+  // The exact distance, between the nodes of its table. It is even in every half-angle coordinate, so the table covers
+  // one octant; its nodes lie at reach * s^2, dense where the distance bends most. theta is a multiple of the step.
+  function distance(x, y, theta, zeta) {
+    if (zeta === 1) return rho("rho_b", x, y, theta, 1);
+    const { nodes, heights, reach, unit } = data.distance;
+    const height = Math.round((Math.abs(theta) / Math.PI) * (heights - 1));
+    const slice = (data.distance.zetas.indexOf(zeta) * heights + height) * nodes * nodes;
+    const [i, u, j, v] = halfAngle(x, y, theta).flatMap((b) => {
+      const position = Math.min(Math.sqrt(Math.abs(b) / reach) * (nodes - 1), nodes - 1);
+      const low = Math.min(Math.floor(position), nodes - 2);
+      const at = (k) => reach * (k / (nodes - 1)) ** 2;
+      return [low, Math.min((Math.abs(b) - at(low)) / (at(low + 1) - at(low)), 1)];
+    });
+    const at = (di, dj) => data.table[slice + (i + di) * nodes + j + dj];
+    return unit * ((1 - u) * ((1 - v) * at(0, 0) + v * at(0, 1)) + u * ((1 - v) * at(1, 0) + v * at(1, 1)));
+  }
+
+  const field = (name) => (name === "d" ? distance : (...point) => rho(name, ...point));
+
+  // ---- contour lines -------------------------------------------------------------------------------------------
+
+  // Marching squares on values[row * n + col]. An edge of the grid is 2 i (from i to the right) or 2 i + 1 (downward).
+  function contours(values, n, level) {
+    const links = new Map();
+    const inside = (i) => values[i] <= level;
+    const link = (a, b) => (links.has(a) ? links.get(a).push(b) : links.set(a, [b]));
+    for (let row = 0; row < n - 1; row++) {
+      for (let i = row * n; i < row * n + n - 1; i++) {
+        const [a, b, c, d] = [inside(i), inside(i + 1), inside(i + n + 1), inside(i + n)];
+        if (a === b && b === c && c === d) continue;
+        const cuts = [[a !== b, 2 * i], [b !== c, 2 * i + 3], [c !== d, 2 * (i + n)], [d !== a, 2 * i + 1]];
+        const cut = cuts.filter(([crossed]) => crossed).map(([, edge]) => edge);
+        for (let k = 0; k < cut.length; k += 2) {
+          link(cut[k], cut[k + 1]);
+          link(cut[k + 1], cut[k]);
+        }
+      }
+    }
+    const point = (edge) => {
+      const from = edge >> 1, down = edge & 1, to = from + (down ? n : 1);
+      const part = (level - values[from]) / (values[to] - values[from]);
+      return [(from % n) + (down ? 0 : part), Math.floor(from / n) + (down ? part : 0)];
+    };
+    const seen = new Set();
+    const follow = (start) => {
+      const line = [];
+      for (let edge = start; edge !== undefined; edge = links.get(edge).find((next) => !seen.has(next))) {
+        seen.add(edge);
+        line.push(point(edge));
+      }
+      return links.get(start).length === 2 ? [...line, line[0]] : line;
+    };
+    // Open lines first, from an end; what is left are loops.
+    const starts = [...links.keys()].sort((a, b) => links.get(a).length - links.get(b).length);
+    return starts.flatMap((start) => (seen.has(start) ? [] : [follow(start)]));
+  }
+
+  // ---- drawing -------------------------------------------------------------------------------------------------
+
+  // A canvas of the width of its column, sharp on every screen; everything below is in CSS pixels.
+  function prepare(canvas, height) {
+    const width = canvas.clientWidth, scale = window.devicePixelRatio || 1, context = canvas.getContext("2d");
+    canvas.width = Math.round(width * scale);
+    canvas.height = Math.round(height(width) * scale);
+    context.setTransform(scale, 0, 0, scale, 0, 0);
+    context.fillStyle = "#fff";
+    context.fillRect(0, 0, width, height(width));
+    context.fillStyle = context.strokeStyle = "#222";
+    context.font = "12px sans-serif";
+    return context;
+  }
+
+  function picture(width, height, colour) {
+    const image = document.createElement("canvas");
+    image.width = width;
+    image.height = height;
+    const context = image.getContext("2d"), pixels = context.createImageData(width, height);
+    for (let row = 0, k = 0; row < height; row++) {
+      for (let col = 0; col < width; col++, k += 4) pixels.data.set(colour(col, row), k);
+    }
+    context.putImageData(pixels, 0, 0);
+    return image;
+  }
+
+  const cividis = (value) => data.palette[Math.round(255 * Math.min(Math.max(value / CLIP, 0), 1))];
+
+  function arrow(context, x, y, angle, length) {
+    context.save();
+    context.translate(x, y);
+    context.rotate(angle); // rows grow downward, as the angle does
+    context.beginPath();
+    [[-length, 0, length, 0], [length, 0, length - 5, -4], [length, 0, length - 5, 4]].forEach(([a, b, c, d]) => {
+      context.moveTo(a, b);
+      context.lineTo(c, d);
+    });
+    context.strokeStyle = "#fff";
+    context.lineWidth = 2;
+    context.stroke();
+    context.restore();
+  }
+
+  // Five slices and the colour bar: one row of six, or two rows of three on a narrow screen.
+  function kernelLayout(width) {
+    const columns = width < 560 ? 3 : 6, cell = width / columns, side = cell - 8;
+    return { columns, cell, side, row: side + 26, height: (6 / columns) * (side + 26) };
+  }
+
+  function drawKernel(canvas, state) {
+    const samples = 81;
+    const context = prepare(canvas, (width) => kernelLayout(width).height);
+    const { columns, cell, side, row } = kernelLayout(canvas.clientWidth);
+    const coordinate = (k) => -EXTENT + (2 * EXTENT * (k + 0.5)) / samples;
+    for (let slice = 0; slice < 5; slice++) {
+      const step = slice - 2, left = (slice % columns) * cell + 4, top = Math.floor(slice / columns) * row + 20;
+      const shown = (col, line) => cividis(kernel(state.estimate, state, step, coordinate(col), coordinate(line)));
+      const degrees = (((state.o + step + ORIENTATIONS) % ORIENTATIONS) * 360) / ORIENTATIONS;
+      context.textAlign = "left";
+      context.fillText(`${step > 0 ? "+" : ""}${step} (${degrees}°)`, left, top - 6);
+      context.drawImage(picture(samples, samples, shown), left, top, side, side);
+      context.fillStyle = "#fff";
+      for (let tap = 0; tap < 25; tap++) {
+        const x = (tap % 5) - 2, y = Math.floor(tap / 5) - 2, place = (v) => ((v + EXTENT) / (2 * EXTENT)) * side;
+        context.fillRect(left + place(x) - 0.75, top + place(y) - 0.75, 1.5, 1.5);
+      }
+      context.fillStyle = "#222";
+      arrow(context, left + side / 2, top + side / 2, (state.o + step) * TURN, side / 9);
+    }
+    const left = 5 % columns * cell + 14, top = Math.floor(5 / columns) * row + 20;
+    context.fillText("k", left, top - 6);
+    context.drawImage(picture(1, 256, (_, line) => cividis((CLIP * (255 - line)) / 255)), left, top, 16, side);
+    [[`≥ ${CLIP}`, 0.06], [`${CLIP / 2}`, 0.5], ["0", 1]].forEach(([text, part]) => {
+      context.fillText(text, left + 22, top + part * side + (part === 0.5 ? 4 : 0));
+    });
+    canvas.setAttribute("aria-label", `The kernel with ${NAMES[state.estimate]} in five slices, orientation steps ` +
+      `-2 to 2, zeta ${state.zeta.toFixed(2)}, alpha ${state.alpha}, t ${state.t}, at ${state.o * 45} degrees`);
+  }
+
+  function readKernel(width, px, py, state) {
+    const { columns, cell, side, row } = kernelLayout(width);
+    const slice = Math.floor(px / cell) + columns * Math.floor(py / row);
+    const x = (((px % cell) - 4) / side) * 2 * EXTENT - EXTENT, y = (((py % row) - 20) / side) * 2 * EXTENT - EXTENT;
+    if (slice > 4 || Math.max(Math.abs(x), Math.abs(y)) > EXTENT) return "";
+    const value = kernel(state.estimate, state, slice - 2, x, y);
+    return `x = ${x.toFixed(2)}, y = ${y.toFixed(2)}, step ${slice - 2}: k = ${value.toPrecision(4)}`;
+  }
+
+  const MARGIN = 30; // room for the labels of the axes
+
+  function drawFronts(canvas, state) {
+    const n = 121, mask = 241;
+    const context = prepare(canvas, (width) => width), side = canvas.clientWidth - MARGIN - 8;
+    const at = (part) => -EXTENT + 2 * EXTENT * part;
+    const grid = (name) => {
+      const value = field(name);
+      const entry = (_, i) => value(at((i % n) / (n - 1)), at(Math.floor(i / n) / (n - 1)), state.theta, state.zeta);
+      return Float64Array.from({ length: n * n }, entry);
+    };
+    if (state.shown.includes("d")) {
+      const within = (col, row) => distance(at((col + 0.5) / mask), at((row + 0.5) / mask), state.theta, state.zeta);
+      const grey = (col, row) => (within(col, row) <= state.level ? [222, 222, 222, 255] : [255, 255, 255, 255]);
+      context.drawImage(picture(mask, mask, grey), MARGIN, 8, side, side);
+    }
+    for (const name of state.shown) {
+      const style = data.styles[name];
+      context.strokeStyle = style.colors;
+      context.lineWidth = style.linewidths;
+      context.setLineDash(DASHES[style.linestyles]);
+      for (const line of contours(grid(name), n, state.level)) {
+        context.beginPath();
+        line.forEach(([x, y]) => context.lineTo(MARGIN + (x / (n - 1)) * side, 8 + (y / (n - 1)) * side));
+        context.stroke();
+      }
+    }
+    context.setLineDash([]);
+    context.lineWidth = 1;
+    context.strokeStyle = "#222";
+    context.strokeRect(MARGIN, 8, side, side);
+    for (let tick = -EXTENT; tick <= EXTENT; tick++) {
+      const place = ((tick + EXTENT) / (2 * EXTENT)) * side;
+      context.textAlign = "center";
+      context.fillText(tick, MARGIN + place, side + 24);
+      context.textAlign = "right";
+      context.fillText(tick, MARGIN - 6, 12 + place);
+    }
+    context.fillText("x", MARGIN + (side * 11) / 12, side + 24);
+    context.fillText("y", MARGIN - 6, 12 + (side * 11) / 12);
+    canvas.setAttribute("aria-label", `Wavefronts at distance ${state.level} of ` +
+      `${state.shown.map((name) => NAMES[name]).join(", ") || "nothing"}: zeta ${state.zeta}, ` +
+      `theta ${Math.round((state.theta * 180) / Math.PI)} degrees, x and y from -3 to 3`);
+  }
+
+  function readFronts(width, px, py, state) {
+    const side = width - MARGIN - 8;
+    const [x, y] = [px - MARGIN, py - 8].map((v) => (v / side) * 2 * EXTENT - EXTENT);
+    if (Math.max(Math.abs(x), Math.abs(y)) > EXTENT) return "";
+    const value = (name) => field(name)(x, y, state.theta, state.zeta).toFixed(2);
+    const values = Object.keys(NAMES).map((name) => `${NAMES[name]} = ${value(name)}`);
+    return `x = ${x.toFixed(2)}, y = ${y.toFixed(2)}: ${values.join(", ")}`;
+  }
+
+  // ---- the page ------------------------------------------------------------------------------------------------
+
+  // What a slider stands at, as a number, and how it is read out.
+  const SLIDERS = {
+    zeta: { value: (v) => 2 ** v, text: (v) => v.toFixed(2) },
+    level: { value: (v) => v, text: (v) => v.toFixed(2) },
+    alpha: { value: (v) => v, text: (v) => v.toFixed(3) },
+    t: { value: (v) => v, text: (v) => v.toFixed(2) },
+    o: { value: (v) => v, text: (v) => `${v} (${(v * 360) / ORIENTATIONS}°)` },
+    theta: { value: (v) => (v * Math.PI) / 180, text: (v) => `${Math.round((v * 180) / Math.PI)}°` },
+  };
+
+  function connect(root, draw, read) {
+    const canvas = root.querySelector("canvas"), readout = root.querySelector(".explorer-readout");
+    const hint = readout.textContent;
+    let state;
+    const update = () => {
+      state = { estimate: root.querySelector("select")?.value };
+      state.shown = [...root.querySelectorAll("input[type=checkbox]:checked")].map((box) => box.name);
+      for (const input of root.querySelectorAll("input[type=range]")) {
+        const { value, text } = SLIDERS[input.name];
+        state[input.name] = value(input.valueAsNumber);
+        input.parentElement.querySelector(".explorer-value").textContent = text(state[input.name]);
+        input.setAttribute("aria-valuetext", text(state[input.name]));
+      }
+      draw(canvas, state);
+    };
+    const point = (event) => {
+      readout.textContent = read(canvas.clientWidth, event.offsetX, event.offsetY, state) || hint;
+    };
+    root.addEventListener("input", update);
+    canvas.addEventListener("pointermove", point);
+    canvas.addEventListener("pointerdown", point);
+    canvas.addEventListener("pointerleave", () => (readout.textContent = hint));
+    let width = 0;
+    new ResizeObserver(() => {
+      if (canvas.clientWidth !== width) update((width = canvas.clientWidth));
+    }).observe(canvas);
+  }
+
+  document.addEventListener("DOMContentLoaded", () => {
+    data = JSON.parse(document.getElementById("explorer-data").textContent);
+    const bytes = Uint8Array.from(atob(data.distance.values), (letter) => letter.charCodeAt(0));
+    data.table = Uint16Array.from({ length: bytes.length / 2 }, (_, i) => bytes[2 * i] + 256 * bytes[2 * i + 1]);
+    data.palette = data.colours.map((hex) => [1, 3, 5].map((k) => parseInt(hex.slice(k, k + 2), 16)).concat(255));
+    connect(document.getElementById("kernel-explorer"), drawKernel, readKernel);
+    connect(document.getElementById("wavefront-explorer"), drawFronts, readFronts);
+    window.pdegcnn = { explorers: { rho, kernel, distance } };
+  });
+})();

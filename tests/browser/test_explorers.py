@@ -1,0 +1,187 @@
+"""The explorers of the built book: their formulas against the library, their sliders, their speed."""
+
+from __future__ import annotations
+
+import math
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from playwright.sync_api import Page, sync_playwright
+
+from pdegcnn_lib.geometry import SQUARED_ESTIMATES, as_metric, distance
+from pdegcnn_lib.kernels import morphological_kernel
+
+pytestmark = pytest.mark.browser
+
+BOOK = Path(__file__).resolve().parents[2] / "book/_build/html"
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+SAMPLES = 20
+REDRAW = 50  # milliseconds
+
+
+@pytest.fixture(scope="module")
+def browser():
+    program = next((path for name in NAMES if (path := shutil.which(name))), None)
+    if program is None:
+        pytest.fail(f"no browser: install one of {', '.join(NAMES)}")
+    with sync_playwright() as driver:
+        chromium = driver.chromium.launch(executable_path=program, args=["--no-sandbox", "--disable-gpu"])
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def page(browser):
+    page = browser.new_page()
+    faults: list[str] = []
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.goto((BOOK / "explorers.html").as_uri())
+    yield page
+    page.close()
+    assert not faults
+
+
+def call(page: Page, function: str, arguments: list[list]) -> torch.Tensor:
+    values = page.evaluate(f"all => all.map(a => pdegcnn.explorers.{function}(...a))", arguments)
+    return torch.tensor(values, dtype=torch.float64)
+
+
+def points(generator: torch.Generator) -> torch.Tensor:
+    """Random (x, y, theta) of the window, on the cut at pi and at p0 too."""
+    half = torch.tensor([3, 3, math.pi], dtype=torch.float64)
+    p = (2 * torch.rand(SAMPLES, 3, dtype=torch.float64, generator=generator) - 1) * half
+    p[0], p[1, 2], p[2, 2] = 0, 0, -math.pi
+    return p
+
+
+def estimate_error(page: Page, name: str) -> float:
+    """The largest relative difference between an estimate on the page and in the library."""
+    generator = torch.Generator().manual_seed(7)
+    p = points(generator)
+    zeta = 2 ** (3 * torch.rand(SAMPLES, dtype=torch.float64, generator=generator))
+    w = torch.stack([torch.ones_like(zeta), zeta, torch.ones_like(zeta)], dim=-1)
+    expected = SQUARED_ESTIMATES[name](p, as_metric(w)).sqrt()
+    found = call(page, "rho", [[name, *q, z] for q, z in zip(p.tolist(), zeta.tolist(), strict=True)])
+    return float(((found - expected).abs() / expected.clamp(min=1e-3)).max())
+
+
+def kernel_error(page: Page, name: str) -> float:
+    """The largest relative difference between the kernel on the page and in the library, at taps of a window."""
+    generator = torch.Generator().manual_seed(11)
+    worst = 0.0
+    for _ in range(SAMPLES):
+        zeta, alpha, t = (
+            low + (high - low) * float(torch.rand((), generator=generator))
+            for low, high in ((1, 8), (0.55, 1), (0.2, 3))
+        )
+        o, step, y, x = (int(torch.randint(n, (), generator=generator)) for n in (8, 5, 7, 7))
+        w = torch.tensor([[1, zeta, 1]], dtype=torch.float64)
+        k = morphological_kernel(w, alpha=alpha, window=(5, 7, 7), orientations=8, t=t, estimate=name)
+        state = {"zeta": zeta, "alpha": alpha, "t": t, "o": o}
+        found = call(page, "kernel", [[name, state, step - 2, x - 3, y - 3]])
+        expected = k[0, o, step, y, x]
+        worst = max(worst, float((found - expected).abs() / expected.clamp(min=1e-9)))
+    return worst
+
+
+@pytest.mark.parametrize("name", SQUARED_ESTIMATES)
+def test_the_formulas_are_those_of_the_library(page, name):
+    assert estimate_error(page, name) < 1e-6
+    assert kernel_error(page, name) < 1e-6
+
+
+@pytest.mark.parametrize("zeta", [1, 2, 4, 8])
+def test_the_exact_distance_is_that_of_the_library(page, zeta):
+    """Linear interpolation between the nodes of the table: half a pixel of the picture is 0.006."""
+    generator = torch.Generator().manual_seed(13)
+    p = 6 * torch.rand(400, 3, dtype=torch.float64, generator=generator) - 3
+    p[:, 2] = torch.randint(-12, 13, (400,), generator=generator) * (math.pi / 12)
+    expected = distance(p, torch.tensor([1.0, zeta, 1.0], dtype=torch.float64))
+    error = (call(page, "distance", [[*q, zeta] for q in p.tolist()]) - expected).abs()
+    assert float(error.max()) < 0.02
+    assert float(error.mean()) < 0.002
+
+
+PLANTED = {
+    "s * x - c * y": "s * x + c * y",
+    "-step * TURN, zeta": "step * TURN + TURN, zeta",
+    "c * y - s * x": "c * y + s * x",
+    "(2 * NU) ** 4": "(2 * NU) ** 2",
+    "theta / 2 / Math.sin": "theta / Math.sin",
+    "Math.max(lower,": "Math.min(lower,",
+    "(-2 * alpha)": "(2 * alpha)",
+}
+
+
+@pytest.mark.parametrize("right", PLANTED)
+def test_a_wrong_formula_is_noticed(browser, tmp_path, right):
+    for entry in BOOK.iterdir():
+        if entry.name not in ("_static", "explorers.html"):
+            (tmp_path / entry.name).symlink_to(entry)
+    shutil.copy(BOOK / "explorers.html", tmp_path)
+    (tmp_path / "_static").mkdir()
+    for entry in (BOOK / "_static").iterdir():
+        (tmp_path / "_static" / entry.name).symlink_to(entry)
+    script = tmp_path / "_static/explorers.js"
+    script.unlink()
+    text = (BOOK / "_static/explorers.js").read_text()
+    assert right in text
+    script.write_text(text.replace(right, PLANTED[right]))
+    page = browser.new_page()
+    page.goto((tmp_path / "explorers.html").as_uri())
+    assert max(max(estimate_error(page, n), kernel_error(page, n)) for n in SQUARED_ESTIMATES) > 1e-3
+    page.close()
+
+
+SNAPSHOT = "canvas => canvas.toDataURL()"
+
+
+def test_every_control_is_labelled_and_redraws_from_the_keyboard(page):
+    controls = page.locator(".explorer input, .explorer select")
+    assert controls.count() == 4 + 1 + 3 + 5
+    for control in controls.all():
+        assert control.evaluate("c => c.labels.length") == 1
+        canvas = control.locator("xpath=ancestor::div[contains(@class, 'explorer')][last()]//canvas")
+        described, before = canvas.get_attribute("aria-label"), canvas.evaluate(SNAPSHOT)
+        kind = control.get_attribute("type")
+        control.focus()
+        control.press({"range": "ArrowRight", "checkbox": "Space"}.get(kind, "ArrowUp"))
+        assert canvas.evaluate(SNAPSHOT) != before, control.get_attribute("name")
+        assert canvas.get_attribute("aria-label") != described
+        if kind == "range":
+            read = control.locator("xpath=../span").inner_text()
+            assert read and read == control.get_attribute("aria-valuetext")
+
+
+def test_the_pointer_reads_values(page):
+    for explorer, expected in (("kernel", "k = "), ("wavefront", "ρb,com = ")):
+        readout = page.locator(f"#{explorer}-explorer .explorer-readout")
+        hint = readout.inner_text()
+        page.locator(f"#{explorer}-explorer canvas").hover(position={"x": 60, "y": 60})
+        assert expected in readout.inner_text()
+        page.mouse.move(0, 0)
+        assert readout.inner_text() == hint
+
+
+def test_a_redraw_is_fast(page):
+    """The median of several, so that another process on the machine does not decide."""
+    times = page.evaluate(
+        """() => [...document.querySelectorAll('.explorer')].map(root => {
+            const input = root.querySelector('input'), times = [];
+            for (let i = 0; i < 15; i++) {
+                input.value = i % 4;
+                const start = performance.now();
+                input.dispatchEvent(new Event('input', {bubbles: true}));
+                times.push(performance.now() - start);
+            }
+            return times.sort((a, b) => a - b)[7];
+        })"""
+    )
+    assert max(times) < REDRAW, times
+
+
+def test_the_script_is_loaded_on_its_page_only():
+    users = [p.name for p in BOOK.rglob("*.html") if "explorers.js" in p.read_text()]
+    assert users == ["explorers.html"]

@@ -169,10 +169,12 @@
       context.textAlign = "left";
       context.fillText(`${step > 0 ? "+" : ""}${step} (${degrees}°)`, left, top - 6);
       context.drawImage(picture(samples, samples, shown), left, top, side, side);
-      context.fillStyle = "#fff";
-      for (let tap = 0; tap < 25; tap++) {
-        const x = (tap % 5) - 2, y = Math.floor(tap / 5) - 2, place = (v) => ((v + EXTENT) / (2 * EXTENT)) * side;
-        context.fillRect(left + place(x) - 0.75, top + place(y) - 0.75, 1.5, 1.5);
+      for (const [colour, size] of [["#222", 3], ["#fff", 1.5]]) {
+        context.fillStyle = colour;
+        for (let tap = 0; tap < 25; tap++) {
+          const place = (v) => ((v + EXTENT) / (2 * EXTENT)) * side - size / 2;
+          context.fillRect(left + place((tap % 5) - 2), top + place(Math.floor(tap / 5) - 2), size, size);
+        }
       }
       context.fillStyle = "#222";
       arrow(context, left + side / 2, top + side / 2, (state.o + step) * TURN, side / 9);
@@ -199,29 +201,35 @@
   const MARGIN = 30; // room for the labels of the axes
 
   function drawFronts(canvas, state) {
-    const n = 121, mask = 241;
-    const context = prepare(canvas, (width) => width), side = canvas.clientWidth - MARGIN - 8;
-    const at = (part) => -EXTENT + 2 * EXTENT * part;
-    const grid = (name) => {
-      const value = field(name);
-      const entry = (_, i) => value(at((i % n) / (n - 1)), at(Math.floor(i / n) / (n - 1)), state.theta, state.zeta);
-      return Float64Array.from({ length: n * n }, entry);
+    const n = 121, context = prepare(canvas, (width) => width), side = canvas.clientWidth - MARGIN - 8;
+    const coordinate = (k) => -EXTENT + (2 * EXTENT * k) / (n - 1);
+    const trace = (lines, first) => {
+      const place = (k) => ((k - first) / (n - 1)) * side;
+      context.beginPath();
+      for (const line of lines) {
+        line.forEach(([x, y], k) => context[k ? "lineTo" : "moveTo"](MARGIN + place(x), 8 + place(y)));
+      }
     };
-    if (state.shown.includes("d")) {
-      const within = (col, row) => distance(at((col + 0.5) / mask), at((row + 0.5) / mask), state.theta, state.zeta);
-      const grey = (col, row) => (within(col, row) <= state.level ? [222, 222, 222, 255] : [255, 255, 255, 255]);
-      context.drawImage(picture(mask, mask, grey), MARGIN, 8, side, side);
-    }
     for (const name of state.shown) {
+      const value = field(name), values = new Float64Array(n * n);
+      for (let i = 0; i < n * n; i++) {
+        values[i] = value(coordinate(i % n), coordinate(Math.floor(i / n)), state.theta, state.zeta);
+      }
+      if (name === "d") {
+        // A frame of large values closes every line, so that the set can be filled.
+        const framed = new Float64Array((n + 2) ** 2).fill(1e9);
+        for (let row = 0; row < n; row++) framed.set(values.subarray(row * n, row * n + n), (row + 1) * (n + 2) + 1);
+        trace(contours(framed, n + 2, state.level), 1);
+        context.fillStyle = "#dedede";
+        context.fill("evenodd");
+        context.fillStyle = "#222";
+      }
       const style = data.styles[name];
       context.strokeStyle = style.colors;
       context.lineWidth = style.linewidths;
       context.setLineDash(DASHES[style.linestyles]);
-      for (const line of contours(grid(name), n, state.level)) {
-        context.beginPath();
-        line.forEach(([x, y]) => context.lineTo(MARGIN + (x / (n - 1)) * side, 8 + (y / (n - 1)) * side));
-        context.stroke();
-      }
+      trace(contours(values, n, state.level), 0);
+      context.stroke();
     }
     context.setLineDash([]);
     context.lineWidth = 1;
@@ -295,6 +303,11 @@
     const bytes = Uint8Array.from(atob(data.distance.values), (letter) => letter.charCodeAt(0));
     data.table = Uint16Array.from({ length: bytes.length / 2 }, (_, i) => bytes[2 * i] + 256 * bytes[2 * i + 1]);
     data.palette = data.colours.map((hex) => [1, 3, 5].map((k) => parseInt(hex.slice(k, k + 2), 16)).concat(255));
+    for (const box of document.querySelectorAll(".explorer input[type=checkbox]")) {
+      const style = data.styles[box.name], line = box.parentElement.querySelector("path").style;
+      Object.assign(line, { stroke: style.colors, strokeWidth: style.linewidths });
+      line.strokeDasharray = DASHES[style.linestyles].join(" ");
+    }
     connect(document.getElementById("kernel-explorer"), drawKernel, readKernel);
     connect(document.getElementById("wavefront-explorer"), drawFronts, readFronts);
     window.pdegcnn = { explorers: { rho, kernel, distance } };

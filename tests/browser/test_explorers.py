@@ -94,14 +94,13 @@ def test_the_formulas_are_those_of_the_library(page, name):
 
 @pytest.mark.parametrize("zeta", [1, 2, 4, 8])
 def test_the_exact_distance_is_that_of_the_library(page, zeta):
-    """Linear interpolation between the nodes of the table: half a pixel of the picture is 0.006."""
+    """Linear interpolation in a table errs by a seventh of the width of the line of d, 0.028; zeta = 1 needs none."""
     generator = torch.Generator().manual_seed(13)
     p = 6 * torch.rand(400, 3, dtype=torch.float64, generator=generator) - 3
-    p[:, 2] = torch.randint(-12, 13, (400,), generator=generator) * (math.pi / 12)
+    p[:, 2] = torch.randint(-12, 13, (400,), generator=generator).double() * (math.pi / 12)
     expected = distance(p, torch.tensor([1.0, zeta, 1.0], dtype=torch.float64))
     error = (call(page, "distance", [[*q, zeta] for q in p.tolist()]) - expected).abs()
-    assert float(error.max()) < 0.02
-    assert float(error.mean()) < 0.002
+    assert float(error.max()) < (1e-6 if zeta == 1 else 0.004)
 
 
 PLANTED = {

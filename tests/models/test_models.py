@@ -77,9 +77,9 @@ def test_every_network_is_in_the_list():
 @pytest.mark.parametrize("name", models.names())
 def test_builds_quickly_and_computes(name):
     """A second is generous: building takes milliseconds, as no kernel is computed for it."""
-    begin = time.perf_counter()
+    begin = time.process_time()
     model = models.build(name, 3, **options_of(name))
-    assert time.perf_counter() - begin < 1
+    assert time.process_time() - begin < 1
     task = models.entry(name).task
     out = model(torch.rand(2, 3, *SIZES[task]))
     assert out.shape == ((2, 10) if task == "digits" else (2, 1, 11, 13))

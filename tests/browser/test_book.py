@@ -5,15 +5,13 @@ Nothing here is skipped: without a book or a browser the tests fail and say what
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator
 from functools import cache
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Page
 
 pytestmark = pytest.mark.browser
 
@@ -22,21 +20,6 @@ BOOK = Path(__file__).resolve().parents[2] / "book/_build/html"
 PAGES = [p for p in sorted(BOOK.rglob("*.html")) if "_static" not in p.parts and p != BOOK / "index.html"]
 PHONE, DESKTOP = {"width": 390, "height": 844}, {"width": 1300, "height": 900}
 LARGEST_PAGE, LARGEST_FIRST_PAGE = 3_000_000, 500_000  # bytes
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-# The last four keep the browser from asking for things of its own.
-OPTIONS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
-OPTIONS += ["--disable-sync", "--disable-quic"]
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    program = next((path for name in NAMES if (path := shutil.which(name))), None)
-    if program is None:
-        pytest.fail(f"no browser: install one of {', '.join(NAMES)}")
-    with sync_playwright() as driver:
-        chromium = driver.chromium.launch(executable_path=program, args=OPTIONS)
-        yield chromium
-        chromium.close()
 
 
 class Anchors(HTMLParser):

@@ -1,4 +1,4 @@
-"""The explorers of the built book: their formulas against the library, their sliders, their speed."""
+"""The explorers of the built book: their formulas against the library, their sliders."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page
 
 from pdegcnn_lib.geometry import SQUARED_ESTIMATES, as_metric, distance
 from pdegcnn_lib.kernels import morphological_kernel
@@ -16,19 +16,7 @@ from pdegcnn_lib.kernels import morphological_kernel
 pytestmark = pytest.mark.browser
 
 BOOK = Path(__file__).resolve().parents[2] / "book/_build/html"
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 SAMPLES = 20
-
-
-@pytest.fixture(scope="module")
-def browser():
-    program = next((path for name in NAMES if (path := shutil.which(name))), None)
-    if program is None:
-        pytest.fail(f"no browser: install one of {', '.join(NAMES)}")
-    with sync_playwright() as driver:
-        chromium = driver.chromium.launch(executable_path=program, args=["--no-sandbox", "--disable-gpu"])
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture

@@ -29,7 +29,7 @@ class Experiment:
     models: tuple[str, ...]
     seeds: dict[str, tuple[int, ...]]
     training: dict[str, Training]
-    learning_rate: dict[str, float]  # by family of networks, chosen on a validation split
+    learning_rate: dict[str, float]  # by family of networks
 
     def unit(self, model: str, seed: int, profile: str, **options: object) -> Unit:
         """The run of one model with one seed; ValueError for a model that the experiment does not list."""

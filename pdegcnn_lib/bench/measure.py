@@ -70,7 +70,7 @@ def _status(field: str) -> float:
 
 
 def peak_of(call: Callable[[], object]) -> float:
-    """MiB that `call` needs at its peak beyond what the process holds already. On Linux."""
+    """MiB that `call` needs at its peak beyond what the process holds already, freed memory included. On Linux."""
     gc.collect()
     Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew from here
     before = _status("VmRSS")
@@ -79,7 +79,11 @@ def peak_of(call: Callable[[], object]) -> float:
 
 
 def peak_in_fresh_process(statement: str) -> float | None:
-    """`peak_of` in a process of its own for a `(setup, call)` pair of `bench.cases`; None but on Linux."""
+    """`peak_of` in a process of its own for the source of a `(setup, call)` pair; None but on Linux.
+
+    The source may use `bench.cases`. A process that has run for a while would serve the call from what it has
+    freed, and show no peak.
+    """
     if not Path("/proc/self/clear_refs").exists():
         return None
     code = (

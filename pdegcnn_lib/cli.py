@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -61,16 +62,19 @@ def _train(arguments: argparse.Namespace) -> None:
     out = arguments.out or result_path(unit)
     result: dict[str, Any] = run(unit, out=out)
     numbers = {k: v for k, v in result["metrics"].items() if isinstance(v, float)}
-    print(f"{unit.model}, seed {unit.seed}: " + ", ".join(f"{k} {v:.4f}" for k, v in numbers.items()))
+    print(f"{unit.variant}, seed {unit.seed}: " + ", ".join(f"{k} {v:.4f}" for k, v in numbers.items()))
     print(out)
 
 
 def _grid(arguments: argparse.Namespace) -> None:
     from pdegcnn_lib.experiments import EXPERIMENTS, experiment, grid
+    from pdegcnn_lib.experiments.config import check_profile
 
-    names = [arguments.experiment] if arguments.experiment else list(EXPERIMENTS)
-    for chosen in [experiment(name) for name in names]:
-        grid.work_off(chosen, arguments.profile)
+    names = arguments.experiment or list(EXPERIMENTS)
+    chosen = [experiment(name) for name in names]
+    grid.work_off(
+        chosen, check_profile(arguments.profile), minutes=arguments.minutes, say=partial(print, flush=True)
+    )
 
 
 def _bench(arguments: argparse.Namespace) -> None:
@@ -97,13 +101,16 @@ def _parser() -> argparse.ArgumentParser:
     bench.add_argument("--peer", metavar="PYTHON", help="an interpreter that has LieTorch")
     train = add("train", _train, "train and evaluate one network", has_json=False)
     train.add_argument("experiment", metavar="EXPERIMENT", help="a name from `pdegcnn experiments`")
-    train.add_argument("--model", required=True, metavar="NAME", help="a name from `pdegcnn models`")
+    train.add_argument(
+        "--model", required=True, metavar="NAME", help="a network or variant of the experiment"
+    )
     train.add_argument("--seed", required=True, type=int, metavar="N")
     train.add_argument("--profile", default="fast", metavar="fast|full", help="default: fast")
     train.add_argument("--out", type=Path, metavar="FILE", help="the result; default: below runs/")
     grid = add("grid", _grid, "do every missing run of the grid, into results/", has_json=False)
-    grid.add_argument("experiment", metavar="EXPERIMENT", nargs="?", help="default: all of them")
+    grid.add_argument("experiment", metavar="EXPERIMENT", nargs="*", help="default: all of them")
     grid.add_argument("--profile", default="full", metavar="fast|full", help="default: full")
+    grid.add_argument("--minutes", type=float, metavar="M", help="begin no run after so many minutes")
     return parser
 
 

@@ -1,7 +1,20 @@
 """Data sets: small ones that are always there, larger ones from `PDEGCNN_DATA` or an explicit download."""
 
-from pdegcnn_lib.data import digits, mnist, retina
+from pdegcnn_lib.data import chase, digits, drive, fundus, lines, mnist, retina
 from pdegcnn_lib.data.errors import DataError
 from pdegcnn_lib.data.rotation import random_angles, rotate_each
+from pdegcnn_lib.data.segmentation import Segmentation
 
-__all__ = ["DataError", "digits", "mnist", "random_angles", "retina", "rotate_each"]
+__all__ = [
+    "DataError",
+    "Segmentation",
+    "chase",
+    "digits",
+    "drive",
+    "fundus",
+    "lines",
+    "mnist",
+    "random_angles",
+    "retina",
+    "rotate_each",
+]

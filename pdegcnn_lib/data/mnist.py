@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +11,7 @@ from torch import Tensor
 
 from pdegcnn_lib import paths
 from pdegcnn_lib.data.errors import DataError
+from pdegcnn_lib.data.files import checked_bytes
 
 SOURCE = "https://ossci-datasets.s3.amazonaws.com/mnist/"
 SHA256 = {
@@ -43,15 +43,12 @@ def download() -> Path:
 
 def _read(name: str, magic: int) -> np.ndarray:
     path = folder() / name
-    if not path.is_file():
-        raise DataError(
-            f"MNIST: {path} is missing; point PDEGCNN_DATA at a folder that holds MNIST/{name}, "
-            "or call pdegcnn_lib.data.mnist.download()"
-        )
-    content = path.read_bytes()
-    digest = hashlib.sha256(content).hexdigest()
-    if digest != SHA256[name]:
-        raise DataError(f"MNIST: {path} is damaged: its SHA-256 is {digest}, it must be {SHA256[name]}")
+    content = checked_bytes(
+        path,
+        SHA256[name],
+        "MNIST",
+        f"point PDEGCNN_DATA at a folder that holds MNIST/{name}, or call pdegcnn_lib.data.mnist.download()",
+    )
     raw = np.frombuffer(gzip.decompress(content), dtype=np.uint8)
     found = int.from_bytes(raw[:4].tobytes(), "big")
     if found != magic:

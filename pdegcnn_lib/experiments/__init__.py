@@ -1,10 +1,13 @@
 """The experiments of the paper: a grid of runs, each one JSON file."""
 
+# The modules of the experiments enter them into the list.
+from pdegcnn_lib.experiments import digits, lines, vessels
 from pdegcnn_lib.experiments.config import PROFILES, Training, Unit
-from pdegcnn_lib.experiments.registry import EXPERIMENTS, Experiment, experiment
+from pdegcnn_lib.experiments.registry import EXPERIMENTS, Experiment, Variant, experiment
 from pdegcnn_lib.experiments.run import (
     build_model,
     committed_results,
+    learned_geometry,
     load_model,
     result_path,
     run,
@@ -20,12 +23,17 @@ __all__ = [
     "Task",
     "Training",
     "Unit",
+    "Variant",
     "build_model",
     "committed_results",
+    "digits",
     "experiment",
+    "learned_geometry",
+    "lines",
     "load_model",
     "result_path",
     "run",
     "train",
+    "vessels",
     "weights_path",
 ]

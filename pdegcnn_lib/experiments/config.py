@@ -46,14 +46,19 @@ def check_profile(profile: str) -> str:
 
 @dataclass(frozen=True)
 class Unit:
-    """One run: everything that its result depends on besides the code."""
+    """One run: everything that its result depends on besides the code.
+
+    `variant` is what the tables of the experiment call it; `options` go to the network, `data` to the task.
+    """
 
     experiment: str
+    variant: str
     model: str
     seed: int
     profile: str
     training: Training
     options: dict[str, object] = field(default_factory=dict)
+    data: dict[str, object] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         check_profile(self.profile)
@@ -74,4 +79,4 @@ class Unit:
     @property
     def stem(self) -> str:
         """The file name of the result without its ending."""
-        return f"{self.experiment}/{self.profile}/{self.model}-seed{self.seed}-{self.digest}"
+        return f"{self.experiment}/{self.profile}/{self.variant}-seed{self.seed}-{self.digest}"

@@ -1,15 +1,21 @@
-"""Rotated digits: trained upright or rotated, tested at every angle."""
+"""Rotated digits: trained upright or rotated, tested at every angle; against the number of training images."""
 
 from __future__ import annotations
 
 import math
+from functools import partial
+from itertools import product
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from pdegcnn_lib.data import digits, mnist, random_angles, rotate_each
+from pdegcnn_lib.experiments.config import Training
+from pdegcnn_lib.experiments.registry import Experiment, Variant, enter
 from pdegcnn_lib.experiments.task import Task
+from pdegcnn_lib.experiments.tuned import CANDIDATES, TUNED, label
 
 ANGLES = tuple(range(0, 360, 30))  # degrees
 # The angles of the sets are part of the data, not of a run: the same for every model and seed.
@@ -27,12 +33,21 @@ class RotatedDigits(Task):
 
     With `rotated`, every training image is turned once by a random angle; the test set is always turned by random
     angles (`accuracy`), and looked at upright too (`accuracy_upright`). `train_size` keeps the first images only.
+    With `validation` the last sixth of the training images takes the place of the test set, which stays untouched.
     """
 
-    def __init__(self, profile: str, *, rotated: bool, train_size: int | None = None) -> None:
+    def __init__(
+        self, profile: str, *, rotated: bool, train_size: int | None = None, validation: bool = False
+    ) -> None:
         source = digits if profile == "fast" else mnist
-        self.images, self.labels = (part[:train_size] for part in source.load(train=True))
-        self.test_images, self.test_labels = source.load(train=False)
+        self.images, self.labels = source.load(train=True)
+        if validation:
+            held = len(self.images) // 6
+            self.test_images, self.test_labels = self.images[-held:], self.labels[-held:]
+            self.images, self.labels = self.images[:-held], self.labels[:-held]
+        else:
+            self.test_images, self.test_labels = source.load(train=False)
+        self.images, self.labels = self.images[:train_size], self.labels[:train_size]
         if rotated:
             self.images = rotate_each(self.images, random_angles(len(self.images), TRAIN_ANGLES_SEED))
         self.turned = rotate_each(self.test_images, random_angles(len(self.test_images), TEST_ANGLES_SEED))
@@ -56,3 +71,54 @@ class RotatedDigits(Task):
             "angles": list(ANGLES),
             "accuracy_by_angle": [accuracy(rotate_each(some, math.radians(a)), labels) for a in ANGLES],
         }
+
+
+# ---- the grid ----------------------------------------------------------------------------------------------------
+
+MODELS = (
+    "digits-lenet5",
+    "digits-gcnn",
+    "digits-gcnn-invariant",
+    "digits-pdegcnn",
+    "digits-pdegcnn-invariant",
+)
+SIZES = (100, 300, 1000, 3000, 10000)  # of training sets; all 60 000 are in the main experiment
+STEPS = {"fast": Training(steps=400, batch_size=32), "full": Training(steps=1500, batch_size=64)}
+
+
+def _experiment(name: str, summary: str, *, rotated: bool = True, **given: Any) -> Experiment:
+    usual: dict[str, Any] = {
+        "variants": tuple(Variant(model) for model in MODELS),
+        "seeds": {"fast": 1, "full": 5},
+        "training": STEPS,
+        "settings": TUNED["digits"],
+    }
+    task = partial(RotatedDigits, rotated=rotated)
+    return Experiment(name, summary, task, score="accuracy", **{**usual, **given})
+
+
+enter(
+    _experiment("digits-upright", "trained on upright digits, tested on rotated ones", rotated=False),
+    _experiment("digits-rotated", "trained and tested on rotated digits"),
+    _experiment(
+        "digits-size",
+        "rotated digits, against the number of training images",
+        variants=tuple(
+            Variant(model, f"{model}-{size}", data={"train_size": size})
+            for size, model in product(SIZES, MODELS)
+        ),
+        seeds={"fast": 0, "full": 2},
+        keep_weights=False,
+    ),
+    _experiment(
+        "digits-tuning",
+        "rotated digits, to choose the settings of training on a part of the training set",
+        variants=tuple(
+            Variant(model, label(model, settings), data={"validation": True}, training=settings)
+            for model, settings in product(("digits-lenet5", "digits-gcnn", "digits-pdegcnn"), CANDIDATES)
+        ),
+        seeds={"fast": 0, "full": 1},
+        training={**STEPS, "full": Training(steps=300, batch_size=64)},
+        keep_weights=False,
+    ),
+)

@@ -1,76 +1,111 @@
-"""The grid: which experiments there are, which models and seeds they ask for, with which settings."""
+"""What an experiment is: a task, the variants that it compares, the seeds and settings of each."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from pdegcnn_lib import models
 from pdegcnn_lib.experiments.config import Training, Unit, check_profile
-from pdegcnn_lib.experiments.digits import RotatedDigits
 from pdegcnn_lib.experiments.task import Task
 
-DIGIT_MODELS = (
-    "digits-lenet5",
-    "digits-gcnn",
-    "digits-gcnn-invariant",
-    "digits-pdegcnn",
-    "digits-pdegcnn-invariant",
-)
+
+@dataclass(frozen=True)
+class Variant:
+    """One line of an experiment's table: a network, and what is changed about it, its data or its training.
+
+    `label` names it in tables and files; by default it is the network's name. `seeds` are those of the profile `full`
+    where they differ from the experiment's.
+    """
+
+    model: str
+    label: str = ""
+    options: Mapping[str, object] = field(default_factory=dict)
+    data: Mapping[str, object] = field(default_factory=dict)
+    training: Mapping[str, object] = field(default_factory=dict)
+    seeds: int | None = None
+
+    @property
+    def name(self) -> str:
+        """The label, or the name of the network."""
+        return self.label or self.model
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """One experiment: `task(profile)` makes its data; `training[profile]` are its settings."""
+    """One experiment: `task(profile, **data)` makes its data; `training[profile]` are its settings.
+
+    `seeds[profile]` is how many seeds each variant is run with, `settings` are what the families of networks have of
+    their own. `score` is the figure of merit that the networks are ranked by.
+    """
 
     name: str
     summary: str
-    task: Callable[[str], Task]
-    models: tuple[str, ...]
-    seeds: dict[str, tuple[int, ...]]
-    training: dict[str, Training]
-    learning_rate: dict[str, float]  # by family of networks
+    task: Callable[..., Task]
+    variants: tuple[Variant, ...]
+    seeds: Mapping[str, int]
+    training: Mapping[str, Training]
+    settings: Mapping[str, Mapping[str, object]]
+    score: str
+    keep_weights: bool = True
 
-    def unit(self, model: str, seed: int, profile: str, **options: object) -> Unit:
-        """The run of one model with one seed; ValueError for a model that the experiment does not list."""
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The names of the variants."""
+        return tuple(variant.name for variant in self.variants)
+
+    def variant(self, name: str) -> Variant:
+        """The named variant; ValueError for another name."""
+        for variant in self.variants:
+            if variant.name == name:
+                return variant
+        raise ValueError(f"model must be one of {', '.join(self.labels)} in {self.name}, got {name!r}")
+
+    def unit(self, name: str, seed: int, profile: str) -> Unit:
+        """The run of one variant with one seed; ValueError for a variant that the experiment does not list."""
         check_profile(profile)
-        if model not in self.models:
-            raise ValueError(f"model must be one of {', '.join(self.models)} in {self.name}, got {model!r}")
-        rate = self.learning_rate[family(model)]
-        training = replace(self.training[profile], learning_rate=rate)
-        return Unit(self.name, model, seed, profile, training, options)
+        variant = self.variant(name)
+        settings: dict[str, Any] = {**self.settings.get(family(variant.model), {}), **variant.training}
+        training = replace(self.training[profile], **settings)
+        return Unit(
+            self.name,
+            variant.name,
+            variant.model,
+            seed,
+            profile,
+            training,
+            dict(variant.options),
+            dict(variant.data),
+        )
 
     def units(self, profile: str) -> list[Unit]:
         """Every run that the profile asks for, first seeds first."""
-        seeds = self.seeds[check_profile(profile)]
-        return [self.unit(model, seed, profile) for seed in seeds for model in self.models]
+        counts = {v.name: self._seeds(v, profile) for v in self.variants}
+        return [
+            self.unit(name, seed, profile)
+            for seed in range(max(counts.values(), default=0))
+            for name, count in counts.items()
+            if seed < count
+        ]
+
+    def _seeds(self, variant: Variant, profile: str) -> int:
+        usual = self.seeds[check_profile(profile)]
+        return usual if profile == "fast" or variant.seeds is None else variant.seeds
 
 
 def family(model: str) -> str:
-    """The family of a network, within which settings are shared: pdegcnn, gcnn or cnn."""
+    """The family of a network, within which settings are shared: pdegcnn, gcnn, cnn or lenet."""
     models.entry(model)
-    return next(kind for kind in ("pdegcnn", "gcnn", "cnn", "lenet") if kind in model)
+    return next(kind for kind in ("pdegcnn", "pdecnn", "gcnn", "cnn", "lenet") if kind in model)
 
 
-def _digits(name: str, summary: str, *, rotated: bool) -> Experiment:
-    return Experiment(
-        name=name,
-        summary=summary,
-        task=lambda profile: RotatedDigits(profile, rotated=rotated),
-        models=DIGIT_MODELS,
-        seeds={"fast": (0,), "full": (0, 1, 2, 3, 4)},
-        training={"fast": Training(steps=400, batch_size=32), "full": Training(steps=4000, batch_size=64)},
-        learning_rate={"pdegcnn": 2e-2, "gcnn": 1e-2, "lenet": 2e-3},
-    )
+EXPERIMENTS: dict[str, Experiment] = {}
 
 
-EXPERIMENTS = {
-    experiment.name: experiment
-    for experiment in (
-        _digits("digits-upright", "trained on upright digits, tested on rotated ones", rotated=False),
-        _digits("digits-rotated", "trained and tested on rotated digits", rotated=True),
-    )
-}
+def enter(*experiments: Experiment) -> None:
+    """Put experiments on the list."""
+    EXPERIMENTS.update({experiment.name: experiment for experiment in experiments})
 
 
 def experiment(name: str) -> Experiment:

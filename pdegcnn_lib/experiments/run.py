@@ -6,6 +6,7 @@ import json
 import time
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -16,6 +17,7 @@ from pdegcnn_lib.experiments.provenance import code_fingerprint, provenance
 from pdegcnn_lib.experiments.registry import experiment
 from pdegcnn_lib.experiments.training import train
 from pdegcnn_lib.nn import Convection, TrainableDiagonalMetric
+from pdegcnn_lib.testing import equivariance_error
 
 
 def learned_geometry(model: nn.Module) -> dict[str, dict[str, list]]:
@@ -44,17 +46,23 @@ def weights_path(result: Path) -> Path:
     return result.with_suffix(".safetensors")
 
 
+def checkpoint_path(unit: Unit) -> Path:
+    """Where a run that is not finished keeps its state: of this configuration, as this code trains it."""
+    return paths.runs() / f"{unit.stem}-{code_fingerprint()}.checkpoint.pt"
+
+
 def build_model(unit: Unit, in_channels: int) -> nn.Module:
     """The untrained network of a run: the same numbers for the same seed."""
     torch.manual_seed(unit.seed)
     return models.build(unit.model, in_channels, **unit.options)
 
 
-def run(unit: Unit, *, out: Path | None = None, device: torch.device | None = None) -> dict[str, object]:
+def run(unit: Unit, *, out: Path | None = None, device: torch.device | None = None) -> dict[str, Any]:
     """Train and evaluate one unit and return its result, or the result that the same code left there.
 
     The result is one JSON file, written atomically after the weights; a run that was interrupted goes on from its
-    checkpoint. Raises: DataError without the data, ValueError for an unknown experiment or model.
+    checkpoint. `quarter_turn_error` is the relative equivariance error of the trained network on training data.
+    Raises: DataError without the data, ValueError for an unknown experiment or model.
     """
     out = out or result_path(unit)
     if out.is_file():
@@ -65,10 +73,10 @@ def run(unit: Unit, *, out: Path | None = None, device: torch.device | None = No
 
     out.parent.mkdir(parents=True, exist_ok=True)  # found out now, not after the training
     device = device or default_device()
-    task = experiment(unit.experiment).task(unit.profile)
+    chosen = experiment(unit.experiment)
+    task = chosen.task(unit.profile, **unit.data)
     model = build_model(unit, task.in_channels)
-    # Two runs may be sent to the same file, and the code may change: neither goes on with the checkpoint of the other.
-    checkpoint = out.with_suffix(f".{unit.digest}-{code_fingerprint()}.checkpoint.pt")
+    checkpoint = checkpoint_path(unit)
     started = time.monotonic()
     curve = train(
         model,
@@ -77,24 +85,26 @@ def run(unit: Unit, *, out: Path | None = None, device: torch.device | None = No
         seed=unit.seed,
         device=device,
         checkpoint=checkpoint,
-        label=f"{unit.experiment} {unit.model} seed {unit.seed}",
+        label=f"{unit.experiment} {unit.variant} seed {unit.seed}",
     )
     model.eval()
+    some = task.batch(4, torch.Generator().manual_seed(unit.seed))[0].to(device)
     result = {
         "digest": unit.digest,
         **unit.config,
         "in_channels": task.in_channels,
         "parameters": models.parameter_count(model),
         "metrics": task.evaluate(model, device),
+        "quarter_turn_error": max(equivariance_error(model, some).values()),
         "curve": curve,
         "training_seconds": curve[-1]["seconds"],
         "wall_seconds": round(time.monotonic() - started, 3),
-        "learned": learned_geometry(model),
         "finished": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         **provenance(device),
     }
-    state = {name: tensor.contiguous().cpu() for name, tensor in model.state_dict().items()}
-    paths.write_atomically(weights_path(out), save(state))
+    if chosen.keep_weights:
+        state = {name: tensor.contiguous().cpu() for name, tensor in model.state_dict().items()}
+        paths.write_atomically(weights_path(out), save(state))
     paths.write_atomically(out, json.dumps(result, indent=1) + "\n")
     checkpoint.unlink(missing_ok=True)
     return result
@@ -110,8 +120,15 @@ def load_model(result: Path) -> nn.Module:
     return model.eval()
 
 
-def committed_results(name: str, profile: str = "full") -> list[dict[str, object]]:
-    """The results of an experiment that are committed under `results/`, sorted by model and seed."""
-    folder = paths.results() / name / profile
-    found = [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]
-    return sorted(found, key=lambda r: (r["model"], r["seed"]))
+def committed_results(name: str, profile: str = "full") -> list[dict[str, Any]]:
+    """The results of an experiment that are committed under `results/`, in the order of its variants, then of seeds.
+
+    Only those that the experiment asks for as it stands: a result of other settings is left out.
+    """
+    found = []
+    for unit in experiment(name).units(profile):
+        path = paths.results() / f"{unit.stem}.json"
+        if path.is_file():
+            found.append(json.loads(path.read_text()))
+    order = experiment(name).labels
+    return sorted(found, key=lambda r: (order.index(r["variant"]), r["seed"]))

@@ -1,17 +1,20 @@
 """Configurations, schedules, names; the digits as a task."""
 
+import inspect
 import math
+from collections import Counter
 from dataclasses import FrozenInstanceError, replace
 
 import pytest
 import torch
 
+from pdegcnn_lib import models
 from pdegcnn_lib.experiments import EXPERIMENTS, PROFILES, Training, Unit, experiment
 from pdegcnn_lib.experiments.digits import ANGLES, RotatedDigits
 from pdegcnn_lib.experiments.registry import family
 from pdegcnn_lib.experiments.training import learning_rate
 
-UNIT = Unit("digits-rotated", "digits-pdegcnn", 0, "fast", Training(steps=10))
+UNIT = Unit("digits-rotated", "digits-pdegcnn", "digits-pdegcnn", 0, "fast", Training(steps=10))
 
 
 def test_a_unit_is_a_value():
@@ -23,8 +26,9 @@ def test_a_unit_is_a_value():
         replace(UNIT, model="digits-gcnn"),
         replace(UNIT, options={"alpha": 0.7}),
         replace(UNIT, training=Training(steps=11)),
+        replace(UNIT, data={"train_size": 100}),
     ]
-    assert len({UNIT.digest, *(u.digest for u in changed)}) == 5
+    assert len({UNIT.digest, *(u.digest for u in changed)}) == 6
     assert UNIT.stem == f"digits-rotated/fast/digits-pdegcnn-seed0-{UNIT.digest}"
 
 
@@ -76,9 +80,21 @@ def test_every_unit_of_the_grid_is_complete(name, profile):
     entry = experiment(name)
     assert entry.name == name and entry.summary
     units = entry.units(profile)
-    assert len(units) == len(entry.models) * len(entry.seeds[profile]) == len({u.stem for u in units})
+    assert len(entry.labels) == len(set(entry.labels)) == len(entry.variants)
+    assert len({u.stem for u in units}) == len(units)
+    assert [u.seed for u in units] == sorted(u.seed for u in units)
+    assert {u.variant for u in units} == (set(entry.labels) if entry.seeds[profile] else set())
     for unit in units:
-        assert unit.training.learning_rate == entry.learning_rate[family(unit.model)]
+        variant = entry.variant(unit.variant)
+        expected = {**entry.settings.get(family(unit.model), {}), **variant.training}
+        assert {name: getattr(unit.training, name) for name in expected} == expected
+        assert set(unit.options) <= set(models.entry(unit.model).options)
+        assert set(unit.data) <= set(inspect.signature(entry.task).parameters)
+
+
+def test_a_variant_may_have_seeds_of_its_own():
+    counts = Counter(unit.variant for unit in experiment("vessels").units("full"))
+    assert counts["vessels-pdegcnn6"] == 5 and counts["vessels-pdegcnn12"] == 3
 
 
 def test_families():
@@ -107,6 +123,12 @@ def test_digits_are_rotated_where_they_should_be(tasks):
     )
     assert torch.equal(RotatedDigits("fast", rotated=True).images, rotated.images)
     assert len(RotatedDigits("fast", rotated=False, train_size=100).images) == 100
+
+
+def test_validation_digits_come_out_of_the_training_set(tasks):
+    held = RotatedDigits("fast", rotated=False, validation=True)
+    assert len(held.images) + len(held.test_images) == len(tasks["upright"].images)
+    assert torch.equal(torch.cat([held.images, held.test_images]), tasks["upright"].images)
 
 
 def test_digit_batches(tasks):

@@ -10,12 +10,16 @@ from pathlib import Path
 
 import pytest
 import torch
+from filelock import FileLock
 from safetensors.torch import load_file
 
 from pdegcnn_lib import __version__, experiments, models
-from pdegcnn_lib.experiments import grid, run
+from pdegcnn_lib.data import DataError
+from pdegcnn_lib.experiments import EXPERIMENTS, grid, run
 from pdegcnn_lib.experiments import run as run_function
+from pdegcnn_lib.experiments.run import checkpoint_path
 from pdegcnn_lib.experiments.training import train
+from pdegcnn_lib.paths import runs, write_atomically
 
 CPU = torch.device("cpu")
 
@@ -26,7 +30,13 @@ def test_a_run_leaves_one_json_file_with_its_provenance(tiny):
     assert json.loads(path.read_text()) == result
     assert sorted(p.suffix for p in path.parent.iterdir()) == [".json", ".safetensors"]
     assert result["digest"] == tiny.UNIT.digest and result["digest"] in path.name
-    for key, value in (("experiment", "tiny"), ("model", "digits-pdegcnn"), ("seed", 3), ("profile", "fast")):
+    for key, value in (
+        ("experiment", "tiny"),
+        ("variant", "small"),
+        ("model", "digits-pdegcnn"),
+        ("seed", 3),
+        ("profile", "fast"),
+    ):
         assert result[key] == value
     assert result["training"]["steps"] == tiny.STEPS and result["training"]["learning_rate"] == 1e-2
     assert result["options"] == tiny.OPTIONS
@@ -37,7 +47,21 @@ def test_a_run_leaves_one_json_file_with_its_provenance(tiny):
     assert result["versions"]["pdegcnn"] == __version__ and result["versions"]["torch"] == torch.__version__
     assert {"python", "numpy"} <= set(result["versions"])
     assert "threads" in result["device"] and "revision" in result and "finished" in result
-    assert len(result["learned"]["w"]) == 4 and len(result["learned"]["g0"]) == 2
+    assert result["quarter_turn_error"] > 1e-3, "the flat head is not invariant"
+
+
+def test_what_a_network_learned_is_read_from_its_weights(tiny):
+    run(tiny.UNIT, device=CPU)
+    learned = experiments.learned_geometry(experiments.load_model(experiments.result_path(tiny.UNIT)))
+    assert len(learned["w"]) == 4 and len(learned["g0"]) == 2
+    assert all(len(row) == 3 and min(row) > 0 for w in learned["w"].values() for row in w)
+
+
+def test_weights_are_kept_only_where_they_are_asked_for(tiny, monkeypatch):
+    monkeypatch.setitem(EXPERIMENTS, "tiny", replace(tiny.TINY, keep_weights=False))
+    run(tiny.UNIT, device=CPU)
+    path = experiments.result_path(tiny.UNIT)
+    assert path.exists() and not experiments.weights_path(path).exists()
 
 
 def test_the_second_call_returns_the_file(tiny, monkeypatch):
@@ -69,7 +93,7 @@ def test_a_checkpoint_of_another_configuration_is_not_taken_up(tiny, tmp_path, m
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(tiny.Stripes, "batch", interrupted)
         run(tiny.UNIT, out=out, device=CPU)
-    assert len(list(tmp_path.glob("*checkpoint*"))) == 1
+    assert checkpoint_path(tiny.UNIT).exists()
     other = replace(tiny.UNIT, seed=4)
     run(other, out=out, device=CPU)
     run(other, out=undisturbed, device=CPU)
@@ -96,11 +120,10 @@ def test_a_run_killed_again_and_again_ends_where_an_undisturbed_one_does(tiny, t
     """kill -9 in a step, in the writing of a checkpoint, and between weights and result: the same bits in the end."""
     out, undisturbed = tmp_path / "killed" / "result.json", tmp_path / "undisturbed" / "result.json"
     assert program(tiny, str(out), "step", "4") == -signal.SIGKILL
-    checkpoints = list(out.parent.glob("result.*.checkpoint.pt"))
-    assert len(checkpoints) == 1
-    assert torch.load(checkpoints[0], weights_only=True)["state"]["step"] == 3
+    checkpoint = checkpoint_path(tiny.UNIT)
+    assert torch.load(checkpoint, weights_only=True)["state"]["step"] == 3
     assert program(tiny, str(out), "replace", ".checkpoint.pt", "3") == -signal.SIGKILL
-    assert torch.load(checkpoints[0], weights_only=True)["state"]["step"] == 5
+    assert torch.load(checkpoint, weights_only=True)["state"]["step"] == 5
     assert program(tiny, str(out), "replace", ".json", "1") == -signal.SIGKILL
     assert not out.exists()
     assert program(tiny, str(out)) == 0
@@ -110,8 +133,8 @@ def test_a_run_killed_again_and_again_ends_where_an_undisturbed_one_does(tiny, t
     assert [(p["step"], p["loss"]) for p in ours["curve"]] == [
         (p["step"], p["loss"]) for p in theirs["curve"]
     ]
-    assert ours["metrics"] == theirs["metrics"] and ours["learned"] == theirs["learned"]
-    assert not checkpoints[0].exists()
+    assert ours["metrics"] == theirs["metrics"]
+    assert not checkpoint.exists()
 
 
 @pytest.mark.parametrize(
@@ -133,7 +156,7 @@ def test_trained_networks_load(tiny, tmp_path, model):
 
 def test_a_loss_that_is_not_finite_stops_the_run(tiny, monkeypatch):
     monkeypatch.setattr(tiny.Stripes, "loss", lambda self, output, target: output.sum() * torch.nan)
-    with pytest.raises(FloatingPointError, match="the loss of tiny digits-pdegcnn seed 3 is nan at step 0"):
+    with pytest.raises(FloatingPointError, match="the loss of tiny small seed 3 is nan at step 0"):
         run(tiny.UNIT, device=CPU)
     assert not experiments.result_path(tiny.UNIT).exists()
 
@@ -174,7 +197,7 @@ def test_batches_depend_on_seed_and_step_alone(tiny, monkeypatch):
 
 def test_grid_status(tiny):
     units = tiny.TINY.units("fast")
-    assert [(u.seed, u.model) for u in units] == [(s, m) for s in (0, 1) for m in tiny.TINY.models]
+    assert [(u.seed, u.model) for u in units] == [(s, m) for s in (0, 1) for m in tiny.TINY.labels]
     before = grid.status(tiny.TINY, "fast")
     assert (before["runs"], before["done"]) == (4, 0)
     assert before["missing"][0] == {"model": "digits-pdegcnn", "seed": 0}
@@ -187,19 +210,58 @@ def test_grid_status(tiny):
 
 
 def test_the_grid_works_off_what_is_missing(tiny, monkeypatch):
-    done = []
-    monkeypatch.setattr(grid, "run", lambda unit, out: done.append((unit.model, unit.seed, out.name)))
-    grid.work_off(tiny.TINY, "full")
-    assert [d[:2] for d in done] == [(m, 0) for m in tiny.TINY.models]
+    done, said = [], []
+
+    def finish(unit, out):
+        done.append((unit.model, unit.seed, unit.experiment))
+        write_atomically(out, "{}")
+
+    monkeypatch.setattr(grid, "run", finish)
+    other = replace(tiny.TINY, name="other")
+    grid.work_off([tiny.TINY, other], "fast", say=said.append)
+    assert done == [(m, s, e) for s in (0, 1) for e in ("tiny", "other") for m in tiny.TINY.labels]
+    assert len(said) == len(done) and "digits-pdegcnn seed 0: done" in said[0]
+    grid.work_off([tiny.TINY, other], "fast", say=said.append)
+    assert len(done) == 8, "nothing is done twice"
 
 
-def test_committed_results_are_sorted(tiny):
-    from pdegcnn_lib import paths
+def test_two_processes_share_the_grid(tiny, monkeypatch):
+    """A run that another process holds is passed over; one that it has finished meanwhile is not done again."""
+    done, units = [], tiny.TINY.units("full")
+    held = FileLock(runs() / f"{units[0].stem}.lock")
 
-    for seed in (2, 0):
-        for model in ("b", "a"):
-            content = json.dumps({"model": model, "seed": seed})
-            paths.write_atomically(paths.results() / "tiny" / "full" / f"{model}{seed}.json", content)
+    def finish(unit, out):
+        done.append(unit.variant)
+        write_atomically(out, "{}")
+
+    monkeypatch.setattr(grid, "run", finish)
+    (runs() / units[0].stem).parent.mkdir(parents=True)
+    with held:
+        grid.work_off([tiny.TINY], "full")
+    assert done == [units[1].variant]
+
+
+def test_the_grid_stops_in_time_and_leaves_out_what_has_no_data(tiny, monkeypatch):
+    said = []
+    grid.work_off([tiny.TINY], "full", minutes=0, say=said.append)
+    assert said == ["stopped after 0 minutes; the next call goes on"]
+
+    def without_data(unit, out):
+        raise DataError("STARE: nowhere to be found")
+
+    monkeypatch.setattr(grid, "run", without_data)
+    said.clear()
+    grid.work_off([tiny.TINY], "full", say=said.append)
+    assert said == ["tiny is left out: STARE: nowhere to be found"]
+
+
+def test_committed_results_are_those_that_the_experiment_asks_for(tiny):
+    units = tiny.TINY.units("full")
+    other = replace(units[0], training=replace(units[0].training, steps=9))
+    for unit in (*reversed(units), other):
+        content = {"variant": unit.variant, "seed": unit.seed, "training": {"steps": unit.training.steps}}
+        write_atomically(grid.committed_path(unit), json.dumps(content))
     found = experiments.committed_results("tiny")
-    assert [(r["model"], r["seed"]) for r in found] == [("a", 0), ("a", 2), ("b", 0), ("b", 2)]
-    assert experiments.committed_results("nothing") == []
+    assert [(r["variant"], r["training"]["steps"]) for r in found] == [(v, 8) for v in tiny.TINY.labels]
+    with pytest.raises(ValueError, match="got 'nothing'"):
+        experiments.committed_results("nothing")

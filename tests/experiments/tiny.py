@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pdegcnn_lib.experiments import EXPERIMENTS, Experiment, Task, Training, Unit, run
+from pdegcnn_lib.experiments import EXPERIMENTS, Experiment, Task, Training, Unit, Variant, run
 
 STEPS = 8
 
@@ -41,13 +41,14 @@ TINY = Experiment(
     name="tiny",
     summary="stripes, to test the machinery",
     task=lambda profile: Stripes(),
-    models=("digits-pdegcnn", "digits-gcnn-invariant"),
-    seeds={"fast": (0, 1), "full": (0,)},
+    variants=(Variant("digits-pdegcnn"), Variant("digits-gcnn-invariant")),
+    seeds={"fast": 2, "full": 1},
     training=dict.fromkeys(("fast", "full"), Training(steps=STEPS, batch_size=4, checkpoint_seconds=0)),
-    learning_rate={"pdegcnn": 1e-2, "gcnn": 1e-3},
+    settings={"pdegcnn": {"learning_rate": 1e-2}, "gcnn": {"learning_rate": 1e-3}},
+    score="accuracy",
 )
 OPTIONS = {"backend": "reference", "window": [3, 3, 3], "orientations": 4}
-UNIT = Unit("tiny", "digits-pdegcnn", 3, "fast", TINY.training["fast"], OPTIONS)
+UNIT = Unit("tiny", "small", "digits-pdegcnn", 3, "fast", TINY.training["fast"], OPTIONS)
 
 
 def die() -> None:

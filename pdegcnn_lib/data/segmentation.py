@@ -1,0 +1,50 @@
+"""What a segmentation experiment learns from: images, and what is to be found in them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+
+@dataclass(frozen=True)
+class Segmentation:
+    """Images `[N, C, H, W]` with the true mask, the field of view and, where there is one, a second observer's mask.
+
+    The masks are `[N, 1, H, W]` of bool. Nothing outside the field of view is learned from or counted.
+    """
+
+    names: tuple[str, ...]
+    images: Tensor
+    truth: Tensor
+    field: Tensor
+    observer: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        count, _, height, width = self.images.shape
+        for name in ("truth", "field", "observer"):
+            mask = getattr(self, name)
+            if mask is not None and (mask.shape != (count, 1, height, width) or mask.dtype != torch.bool):
+                raise ValueError(
+                    f"{name} must be bool [{count}, 1, {height}, {width}], got {mask.dtype} {list(mask.shape)}"
+                )
+        if len(self.names) != count:
+            raise ValueError(f"names must name {count} images, got {len(self.names)}")
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def take(self, chosen: slice) -> Segmentation:
+        """Some of the images."""
+        observer = None if self.observer is None else self.observer[chosen]
+        return Segmentation(
+            self.names[chosen], self.images[chosen], self.truth[chosen], self.field[chosen], observer
+        )
+
+
+def smaller(x: Tensor, factor: int) -> Tensor:
+    """Means over factor x factor pixels, of a mask whether at least half are set. `[C, H, W]` or `[N, C, H, W]`."""
+    mean = functional.avg_pool2d(x.float(), factor)
+    return mean >= 0.5 if x.dtype == torch.bool else mean

@@ -1,0 +1,66 @@
+"""Segmentation: from patches to masks of whole images, of vessels in the retina or of lines among clutter."""
+
+from __future__ import annotations
+
+from statistics import mean
+
+import torch
+from torch import Tensor, nn
+
+from pdegcnn_lib.data import Segmentation
+from pdegcnn_lib.experiments.metrics import area_under_curve, confusion, dice, dice_loss
+from pdegcnn_lib.experiments.task import Task
+from pdegcnn_lib.models.tiling import apply_tiled
+
+
+class SegmentationTask(Task):
+    """Masks from images, by the Dice loss on patches; whole images are segmented at the threshold 1/2.
+
+    A patch is drawn from a random image around a random pixel of its field of view, as far as the border allows.
+    `patch` is its side, or 0 for whole images. Nothing is augmented: equivariance replaces it.
+    """
+
+    def __init__(self, train: Segmentation, test: Segmentation, *, patch: int = 64) -> None:
+        height, width = train.images.shape[-2:]
+        if patch and not 8 <= patch <= min(height, width):
+            raise ValueError(f"patch must be 0 or from 8 to {min(height, width)}, got {patch}")
+        self.train, self.test, self.patch = train, test, patch
+        self.in_channels = train.images.shape[1]
+        self._inside = [field[0].nonzero() for field in train.field]
+
+    def batch(self, size: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        chosen = torch.randint(len(self.train), (size,), generator=generator)
+        if not self.patch:
+            return self.train.images[chosen], self.train.truth[chosen].float()
+        where = torch.rand(size, generator=generator)
+        images, truths = [], []
+        for n, u in zip(chosen.tolist(), where.tolist(), strict=True):
+            inside = self._inside[n]
+            y, x = self._corner(inside[int(u * len(inside))])
+            window = (slice(None), slice(y, y + self.patch), slice(x, x + self.patch))
+            images.append(self.train.images[n][window])
+            truths.append((self.train.truth[n] & self.train.field[n])[window])
+        return torch.stack(images), torch.stack(truths).float()
+
+    def _corner(self, centre: Tensor) -> tuple[int, int]:
+        height, width = self.train.images.shape[-2:]
+        y, x = (int(c) - self.patch // 2 for c in centre)
+        return min(max(y, 0), height - self.patch), min(max(x, 0), width - self.patch)
+
+    def loss(self, output: Tensor, target: Tensor) -> Tensor:
+        return dice_loss(output, target)
+
+    def scores(self, model: nn.Module) -> Tensor:
+        """The logits of the test images, `[N, 1, H, W]`."""
+        return torch.stack([apply_tiled(model, image) for image in self.test.images])
+
+    def evaluate(self, model: nn.Module, device: torch.device) -> dict[str, object]:
+        test, scores = self.test, self.scores(model)
+        predicted = scores > 0
+        by_image = [dice(p, t, f) for p, t, f in zip(predicted, test.truth, test.field, strict=True)]
+        return {
+            "dice": mean(by_image),
+            "dice_by_image": [round(value, 5) for value in by_image],
+            "auc": area_under_curve(scores, test.truth, test.field),
+            **confusion(predicted, test.truth, test.field),
+        }

@@ -58,6 +58,8 @@ def report() -> dict[str, object]:
         "data": {
             "digits (scikit-learn)": _installed()["scikit-learn"] is not None,
             "MNIST": data.mnist.available(),
+            "CHASE_DB1": data.chase.available(),
+            "DRIVE": data.drive.available(),
         },
     }
 

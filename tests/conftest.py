@@ -1,4 +1,4 @@
-"""What every test shares: at most two threads, a fixed seed, the dtypes, reproducible hypothesis examples."""
+"""What every test shares: at most two threads, no progress bars, a fixed seed, the dtypes, reproducible examples."""
 
 import os
 
@@ -6,6 +6,7 @@ import os
 # processes want the cores, parallel tests for one.
 os.environ.setdefault("OMP_NUM_THREADS", "2")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("TQDM_DISABLE", "1")  # tqdm reads it when it is imported
 
 import pytest
 import torch

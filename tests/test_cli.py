@@ -139,14 +139,19 @@ def test_grid_works_off_one_experiment_or_all(monkeypatch):
     from pdegcnn_lib.experiments import grid
 
     asked = []
-    monkeypatch.setattr(
-        grid, "work_off", lambda experiment, profile: asked.append((experiment.name, profile))
-    )
+
+    def work_off(experiments, profile, *, minutes, say):
+        asked.append(([e.name for e in experiments], profile, minutes))
+
+    monkeypatch.setattr(grid, "work_off", work_off)
     assert main(["grid", "digits-rotated", "--profile", "fast"]) == 0
-    assert asked == [("digits-rotated", "fast")]
-    asked.clear()
+    assert main(["grid", "lines", "vessels", "--minutes", "7.5"]) == 0
     assert main(["grid"]) == 0
-    assert asked == [(name, "full") for name in EXPERIMENTS]
+    assert asked == [
+        (["digits-rotated"], "fast", None),
+        (["lines", "vessels"], "full", 7.5),
+        (list(EXPERIMENTS), "full", None),
+    ]
 
 
 BAD = [

@@ -40,9 +40,11 @@ def curve(size: int, generator: torch.Generator) -> Tensor:
     return dashes[((dashes[:, :2] > 1) & (dashes[:, :2] < size - 2)).all(dim=-1)]
 
 
-def clear_of(dashes: Tensor, others: Tensor) -> bool:
-    """Whether every dash keeps its distance from all others."""
-    return len(others) == 0 or bool(torch.cdist(dashes[:, :2], others[:, :2]).min() >= CLEARANCE)
+def clear(dashes: Tensor, others: Tensor) -> Tensor:
+    """Which dashes keep their distance from which others: `[n, 3]`, `[m, 3]` -> bool `[n, m]`."""
+    # The default way of cdist, by matrix products, rounds differently on different machines.
+    distance = torch.cdist(dashes[:, :2], others[:, :2], compute_mode="donot_use_mm_for_euclid_dist")
+    return distance >= CLEARANCE
 
 
 def arrangement(size: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -50,16 +52,15 @@ def arrangement(size: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     lines = torch.empty(0, 3, dtype=torch.float64)
     for _ in range(LINES):
         candidate = curve(size, generator)
-        while len(candidate) < 4 or not clear_of(candidate, lines):
+        while len(candidate) < 4 or not clear(candidate, lines).all():
             candidate = curve(size, generator)
         lines = torch.cat([lines, candidate])
     draw = torch.rand(CLUTTER, 3, generator=generator, dtype=torch.float64)
     tried = draw * torch.tensor([size - 3, size - 3, 2 * math.pi]) + torch.tensor([1.0, 1.0, 0.0])
-    free = (torch.cdist(tried[:, :2], lines[:, :2]) >= CLEARANCE).all(dim=1)
-    close = torch.cdist(tried[:, :2], tried[:, :2]) < CLEARANCE
+    apart = clear(tried, tried)
     kept: list[int] = []
-    for i in free.nonzero()[:, 0].tolist():  # the first come are kept
-        if not close[i, kept].any():
+    for i in clear(tried, lines).all(dim=1).nonzero()[:, 0].tolist():  # the first come are kept
+        if apart[i, kept].all():
             kept.append(i)
     clutter = tried[kept]
     return lines, clutter

@@ -81,3 +81,5 @@ def work_off(
         except DataError as error:
             without_data.add(unit.experiment)
             say(f"{unit.experiment} is left out: {error}")
+        except FloatingPointError as error:
+            say(f"{unit.experiment} {unit.variant} seed {unit.seed}: {error}")

@@ -83,6 +83,29 @@ def _bench(arguments: argparse.Namespace) -> None:
     bench.main(as_json=arguments.json, peer=arguments.peer)
 
 
+def _segment(arguments: argparse.Namespace) -> int:
+    from pdegcnn_lib import segment
+    from pdegcnn_lib.experiments import trained
+
+    result = trained.resolve(arguments.model or segment.DEFAULT_MODEL)
+    failed = 0
+    for image, problem in segment.run(arguments.images, arguments.out, result, scale=arguments.scale):
+        failed += bool(problem)
+        print(f"{image}: {problem or 'done'}", file=sys.stderr if problem else sys.stdout)
+    print(
+        f"{len(arguments.images) - failed} of {len(arguments.images)} pictures segmented into {arguments.out}"
+    )
+    return 1 if failed else 0
+
+
+def _view(arguments: argparse.Namespace) -> None:
+    from pdegcnn_lib.experiments import trained
+    from pdegcnn_lib.viz import networks
+
+    for path in networks.view(trained.resolve(arguments.model), arguments.image, arguments.out):
+        print(path)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="pdegcnn", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
@@ -111,6 +134,25 @@ def _parser() -> argparse.ArgumentParser:
     grid.add_argument("experiment", metavar="EXPERIMENT", nargs="*", help="default: all of them")
     grid.add_argument("--profile", default="full", metavar="fast|full", help="default: full")
     grid.add_argument("--minutes", type=float, metavar="M", help="begin no run after so many minutes")
+    segment = add("segment", _segment, "find vessels or lines in your own pictures", has_json=False)
+    segment.add_argument(
+        "images", type=Path, nargs="+", metavar="IMAGE", help="pictures of any size and common format"
+    )
+    segment.add_argument(
+        "-o", "--out", type=Path, required=True, metavar="DIR", help="where masks and overlays go"
+    )
+    segment.add_argument(
+        "--model", metavar="NAME|FILE", help="a trained network; default: vessels/vessels-pdegcnn6"
+    )
+    segment.add_argument(
+        "--scale", type=float, metavar="X", help="resize by X first; default: the size of training"
+    )
+    view = add(
+        "view", _view, "draw the orientation score and the learned kernels of a network", has_json=False
+    )
+    view.add_argument("model", metavar="NAME|FILE", help="a trained network")
+    view.add_argument("-o", "--out", type=Path, required=True, metavar="DIR", help="where the pictures go")
+    view.add_argument("--image", type=Path, metavar="IMAGE", help="what to lift; default: a vessel crossing")
     return parser
 
 
@@ -118,7 +160,7 @@ def main(argv: list[str] | None = None) -> int:
     """Run the command line; bad input prints one sentence and returns 2."""
     arguments = _parser().parse_args(argv)
     try:
-        arguments.action(arguments)
+        return arguments.action(arguments) or 0
     except (ValueError, DataError, ImportError, OSError) as error:
         print(f"pdegcnn {arguments.command}: {error}", file=sys.stderr)
         return 2
@@ -128,7 +170,6 @@ def main(argv: list[str] | None = None) -> int:
             file=sys.stderr,
         )
         return 130
-    return 0
 
 
 if __name__ == "__main__":

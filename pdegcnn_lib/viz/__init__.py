@@ -3,31 +3,48 @@
 from pdegcnn_lib.viz.distances import error_maps, estimate_handles, geodesic_fan, wavefront
 from pdegcnn_lib.viz.fields import image_rows, orientation_montage, score_in_space
 from pdegcnn_lib.viz.kernels import kernel_montage, learned_metrics
-from pdegcnn_lib.viz.results import accuracy_by_angle, accuracy_by_parameters, committed_table, result_table
+from pdegcnn_lib.viz.results import (
+    accuracy_by_angle,
+    grouped,
+    provenance_line,
+    result_table,
+    score_boxes,
+    score_by_parameters,
+    score_by_size,
+    training_curves,
+)
+from pdegcnn_lib.viz.segmentations import grey, segmentations, verdicts
 from pdegcnn_lib.viz.shapes import association_fields, level_surfaces
 from pdegcnn_lib.viz.statements import convergence, labelled_curves, titled_images
-from pdegcnn_lib.viz.style import MODEL_COLORS, MODEL_LABELS, use_style
+from pdegcnn_lib.viz.style import label, model_style, use_style
 
 __all__ = [
-    "association_fields",
-    "level_surfaces",
-    "MODEL_COLORS",
-    "MODEL_LABELS",
     "accuracy_by_angle",
-    "accuracy_by_parameters",
-    "committed_table",
+    "association_fields",
+    "convergence",
     "error_maps",
     "estimate_handles",
     "geodesic_fan",
-    "convergence",
+    "grey",
+    "grouped",
     "image_rows",
     "kernel_montage",
+    "label",
     "labelled_curves",
     "learned_metrics",
+    "level_surfaces",
+    "model_style",
     "orientation_montage",
+    "provenance_line",
     "result_table",
+    "score_boxes",
+    "score_by_parameters",
+    "score_by_size",
     "score_in_space",
+    "segmentations",
     "titled_images",
+    "training_curves",
     "use_style",
+    "verdicts",
     "wavefront",
 ]

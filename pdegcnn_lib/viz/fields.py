@@ -18,12 +18,12 @@ def orientation_montage(image: Tensor, score: Tensor, *, signed: bool = True) ->
     orientations = len(score)
     columns = 1 + math.ceil(orientations / 2)
     figure, axes = plt.subplots(2, columns, figsize=(1.5 * columns, 3.2))
-    axes[0, 0].imshow(image, cmap="gray")
+    axes[0, 0].imshow(image.numpy(), cmap="gray")
     axes[0, 0].set_title("image")
     bound = float(score.abs().max())
     style = {"cmap": SIGNED_MAP, "vmin": -bound, "vmax": bound} if signed else {"cmap": VALUE_MAP}
     for i, ax in zip(range(orientations), axes[:, 1:].flat, strict=False):
-        ax.imshow(score[i], **style)
+        ax.imshow(score[i].numpy(), **style)
         theta = 2 * math.pi * i / orientations
         ax.set_title(rf"$\theta = {360 * i / orientations:g}°$")
         # The direction of the slice, drawn in the corner; rows grow downward, as theta does.

@@ -3,90 +3,173 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from statistics import mean, stdev
 from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
-from pdegcnn_lib.viz.style import MODEL_COLORS, MODEL_LABELS, MODEL_MARKERS
+from pdegcnn_lib.viz.style import label, model_style
 
-Records = Iterable[dict]
+Record = Mapping[str, Any]
 
 
-def by_model(records: Records) -> dict[str, list[dict]]:
-    """The records grouped by model, in the order in which the book lists models."""
-    groups: dict[str, list[dict]] = defaultdict(list)
+def grouped(records: Iterable[Record], key: str = "variant") -> dict[str, list[Record]]:
+    """The records by variant (or by another entry), in the order in which they come."""
+    groups: dict[str, list[Record]] = defaultdict(list)
     for record in records:
-        groups[record["model"]].append(record)
-    order = list(MODEL_LABELS)
-    return dict(
-        sorted(groups.items(), key=lambda item: order.index(item[0]) if item[0] in order else len(order))
-    )
+        groups[record[key]].append(record)
+    return dict(groups)
+
+
+def thousands(count: int) -> str:
+    """A whole number with thin spaces between thousands, as the book prints them."""
+    return f"{count:,}".replace(",", "\u202f")
 
 
 def spread(values: list[float], digits: int = 1) -> str:
-    """Mean and standard deviation in percent, with the number of seeds: `91.3 +- 0.4 (5)`."""
+    """Mean and standard deviation in percent, with the number of seeds: `91.3 ± 0.4 (5)`."""
     deviation = f" ± {100 * stdev(values):.{digits}f}" if len(values) > 1 else ""
     return f"{100 * mean(values):.{digits}f}{deviation} ({len(values)})"
 
 
-def result_table(records: Records, metrics: dict[str, str]) -> str:
-    """A Markdown table: a row per model, a column per metric; `metrics` maps a key of the record to a heading."""
+def result_table(records: Iterable[Record], metrics: Mapping[str, str], *, digits: int = 1) -> str:
+    """A Markdown table: a row per variant, a column per metric, each as `spread`.
+
+    `metrics` maps a key of the record's metrics to a heading.
+    """
     lines = [
         "| network | parameters | " + " | ".join(metrics.values()) + " |",
         "|---|--:|" + "--:|" * len(metrics),
     ]
-    for model, group in by_model(records).items():
-        cells = [spread([r["metrics"][key] for r in group]) for key in metrics]
-        count = f"{group[0]['parameters']:,}".replace(",", " ")
-        lines.append(f"| {MODEL_LABELS.get(model, model)} | {count} | " + " | ".join(cells) + " |")
+    for variant, group in grouped(records).items():
+        cells = [spread([r["metrics"][key] for r in group], digits) for key in metrics]
+        lines.append(
+            f"| {label(variant)} | {thousands(group[0]['parameters'])} | " + " | ".join(cells) + " |"
+        )
     return "\n".join(lines)
 
 
-def committed_table(experiment: str, records: Records) -> str:
-    """The committed results of an experiment as a Markdown table under a heading; or a line that there are none."""
+def provenance_line(records: Iterable[Record]) -> str:
+    """One sentence on where results come from: runs, steps, batch, device, revisions."""
     records = list(records)
     if not records:
-        return f"*{experiment}, profile full: no run is committed yet; `make grid PROFILE=full` makes them.*"
-    devices = ", ".join(sorted({r["device"] for r in records}))
-    table = result_table(records, {"accuracy": "turned digits, %", "accuracy_upright": "upright digits, %"})
-    steps = sorted({r["training"]["steps"] for r in records})
-    return f"**{experiment}**, MNIST, {' or '.join(map(str, steps))} steps, on {devices}\n\n{table}"
+        return "*No run is committed yet; `make grid` makes them.*"
+
+    def every(values: Iterable[object]) -> str:
+        return " or ".join(map(str, sorted(set(values), key=str)))
+
+    steps, batch = (every(r["training"][key] for r in records) for key in ("steps", "batch_size"))
+    return (
+        f"*{len(records)} runs of {steps} steps, batches of {batch}; on {every(r['device'] for r in records)}; "
+        f"torch {every(r['versions']['torch'] for r in records)}; code at "
+        f"{every((r['revision'] or 'no checkout') for r in records)}.*"
+    )
 
 
-def accuracy_by_parameters(records: Records, metric: str, *, title: str = "") -> Figure:
-    """Accuracy against the number of parameters: a dot per run, the mean marked."""
+def _beside(ax: Axes) -> None:
+    ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+
+
+def score_by_parameters(
+    records: Iterable[Record], metric: str, *, name: str, references: Mapping[str, float] | None = None
+) -> Figure:
+    """A score in percent against the number of parameters: a dot per run, the mean of the seeds marked.
+
+    `references` are horizontal lines, such as a human observer.
+    """
     figure, ax = plt.subplots(figsize=(6.2, 3.4))
-    for model, group in by_model(records).items():
+    for variant, group in grouped(records).items():
         values = [100 * r["metrics"][metric] for r in group]
-        count = group[0]["parameters"]
-        style: dict[str, Any] = {"color": MODEL_COLORS[model], "marker": MODEL_MARKERS[model]}
+        count, style = group[0]["parameters"], model_style(group[0]["model"])
         ax.scatter([count] * len(values), values, s=14, alpha=0.5, **style)
-        ax.scatter(
-            [count], [mean(values)], s=70, edgecolor="black", lw=0.7, label=MODEL_LABELS[model], **style
-        )
-    ax.set(xscale="log", xlabel="parameters", ylabel="accuracy in percent", title=title)
+        ax.scatter([count], [mean(values)], s=70, edgecolor="black", lw=0.7, label=label(variant), **style)
+    for text, value in (references or {}).items():
+        ax.axhline(100 * value, color="0.4", lw=1, ls="--", label=text)
+    ax.set(xscale="log", xlabel="parameters", ylabel=f"{name} in percent")
     ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
     ax.xaxis.set_major_formatter("{x:,.0f}")
     ax.xaxis.set_minor_locator(NullLocator())
-    ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+    _beside(ax)
     return figure
 
 
-def accuracy_by_angle(records: Records, *, title: str = "") -> Figure:
+def score_boxes(
+    records: Iterable[Record], metric: str, *, name: str, references: Mapping[str, float] | None = None
+) -> Figure:
+    """A box per variant over its seeds, the runs as dots, the score in percent on the vertical axis."""
+    groups = grouped(records)
+    figure, ax = plt.subplots(figsize=(max(4.5, 0.95 * len(groups)), 3.6))
+    for place, group in enumerate(groups.values()):
+        values = [100 * r["metrics"][metric] for r in group]
+        style = model_style(group[0]["model"])
+        ax.boxplot(
+            [values],
+            positions=[place],
+            widths=0.5,
+            showfliers=False,
+            medianprops={"color": "black", "lw": 1.4},
+        )
+        offsets = np.linspace(-0.12, 0.12, len(values)) if len(values) > 1 else [0.0]
+        ax.scatter(place + np.asarray(offsets), values, s=22, zorder=3, edgecolor="black", lw=0.4, **style)
+    for text, value in (references or {}).items():
+        ax.axhline(100 * value, color="0.4", lw=1, ls="--")
+        ax.annotate(text, (len(groups) - 0.5, 100 * value), ha="right", va="bottom", fontsize=9, color="0.3")
+    ax.set(ylabel=f"{name} in percent", xlim=(-0.6, len(groups) - 0.4))
+    ax.set_xticks(range(len(groups)), [label(v).replace(", ", "\n") for v in groups], fontsize=9)
+    return figure
+
+
+def score_by_size(
+    records: Iterable[Record], metric: str, *, name: str, size: Callable[[Record], int], unit: str
+) -> Figure:
+    """A score in percent against the number of training images: the mean over seeds, with the range shaded."""
+    figure, ax = plt.subplots(figsize=(6.2, 3.4))
+    every: set[int] = set()
+    for model, group in grouped(records, "model").items():
+        by_size: dict[int, list[float]] = defaultdict(list)
+        for record in group:
+            by_size[size(record)].append(100 * record["metrics"][metric])
+        sizes = sorted(by_size)
+        every |= set(sizes)
+        style = model_style(model)
+        ax.plot(sizes, [mean(by_size[n]) for n in sizes], label=label(model), ms=5, **style)
+        low, high = ([pick(by_size[n]) for n in sizes] for pick in (min, max))
+        ax.fill_between(sizes, low, high, color=style["color"], alpha=0.15, lw=0)
+    ax.set(xscale="log", xlabel=unit, ylabel=f"{name} in percent")
+    ax.set_xticks(sorted(every), [thousands(n) for n in sorted(every)])
+    ax.xaxis.set_minor_locator(NullLocator())
+    _beside(ax)
+    return figure
+
+
+def accuracy_by_angle(records: Iterable[Record]) -> Figure:
     """Accuracy against the angle by which the test digits are turned: the mean over seeds, with the range shaded."""
     figure, ax = plt.subplots(figsize=(7.0, 3.4))
-    for model, group in by_model(records).items():
+    for variant, group in grouped(records).items():
         angles = group[0]["metrics"]["angles"]
         curves = 100 * np.array([r["metrics"]["accuracy_by_angle"] for r in group])
-        ax.plot(angles, curves.mean(0), color=MODEL_COLORS[model], label=MODEL_LABELS[model])
-        ax.plot(angles[::3], curves.mean(0)[::3], MODEL_MARKERS[model], color=MODEL_COLORS[model], ms=5)
-        ax.fill_between(angles, curves.min(0), curves.max(0), color=MODEL_COLORS[model], alpha=0.15, lw=0)
-    ax.set(xlabel="angle of the test digits in degrees", ylabel="accuracy in percent", title=title)
+        style = model_style(group[0]["model"])
+        ax.plot(angles, curves.mean(0), color=style["color"], label=label(variant))
+        ax.plot(angles[::3], curves.mean(0)[::3], style["marker"], color=style["color"], ms=5)
+        ax.fill_between(angles, curves.min(0), curves.max(0), color=style["color"], alpha=0.15, lw=0)
+    ax.set(xlabel="angle of the test digits in degrees", ylabel="accuracy in percent")
     ax.set_xticks(range(0, 361, 45))
-    ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+    _beside(ax)
+    return figure
+
+
+def training_curves(records: Iterable[Record], *, name: str = "loss") -> Figure:
+    """The training loss against the step, the mean over the seeds of each variant."""
+    figure, ax = plt.subplots(figsize=(6.2, 3.2))
+    for variant, group in grouped(records).items():
+        steps = [point["step"] for point in group[0]["curve"]]
+        losses = np.mean([[point["loss"] for point in r["curve"]] for r in group], axis=0)
+        ax.plot(steps, losses, color=model_style(group[0]["model"])["color"], label=label(variant))
+    ax.set(xlabel="step", ylabel=name)
+    _beside(ax)
     return figure

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import matplotlib as mpl
@@ -38,27 +39,47 @@ ESTIMATE_STYLES: dict[str, dict[str, Any]] = {
     "rho_b_com": {"colors": COLORS["green"], "linestyles": "solid", "linewidths": 1.8},
 }
 
-MODEL_COLORS = {
-    "digits-lenet5": COLORS["orange"],
-    "digits-gcnn": COLORS["sky"],
-    "digits-gcnn-invariant": COLORS["blue"],
-    "digits-pdegcnn": COLORS["purple"],
-    "digits-pdegcnn-invariant": COLORS["green"],
-}
-MODEL_LABELS = {
+DIGIT_LABELS = {
     "digits-lenet5": "LeNet-5",
     "digits-gcnn": "G-CNN, flat head",
     "digits-gcnn-invariant": "G-CNN, invariant head",
     "digits-pdegcnn": "PDE-G-CNN, flat head",
     "digits-pdegcnn-invariant": "PDE-G-CNN, invariant head",
 }
-MODEL_MARKERS = {
-    "digits-lenet5": "s",
-    "digits-gcnn": "v",
-    "digits-gcnn-invariant": "^",
-    "digits-pdegcnn": "D",
-    "digits-pdegcnn-invariant": "o",
+DIGIT_STYLES: dict[str, dict[str, Any]] = {
+    "digits-lenet5": {"color": COLORS["orange"], "marker": "s"},
+    "digits-gcnn": {"color": COLORS["sky"], "marker": "v"},
+    "digits-gcnn-invariant": {"color": COLORS["blue"], "marker": "^"},
+    "digits-pdegcnn": {"color": COLORS["purple"], "marker": "D"},
+    "digits-pdegcnn-invariant": {"color": COLORS["green"], "marker": "o"},
 }
+FAMILY_LABELS = {"cnn": "CNN", "gcnn": "G-CNN", "pdegcnn": "PDE-G-CNN", "pdecnn": "PDE-CNN"}
+FAMILY_STYLES: dict[str, dict[str, Any]] = {
+    "cnn": {"color": COLORS["orange"], "marker": "s"},
+    "gcnn": {"color": COLORS["sky"], "marker": "^"},
+    "pdegcnn": {"color": COLORS["green"], "marker": "o"},
+    "pdecnn": {"color": COLORS["purple"], "marker": "D"},
+}
+_VESSELS = re.compile(r"vessels-(pdegcnn|pdecnn|gcnn|cnn)(\d+)(?:-narrow)?(?:-(.+))?")
+
+
+def label(variant: str) -> str:
+    """What a reader calls a network or a variant of one: `vessels-pdegcnn6-rho_b` is `PDE-G-CNN, 6 layers, rho_b`."""
+    if variant in DIGIT_LABELS:
+        return DIGIT_LABELS[variant]
+    found = _VESSELS.fullmatch(variant)
+    if found is None:
+        return variant
+    changed = f", {found[3].replace('-', ' ')}" if found[3] else ""
+    return f"{FAMILY_LABELS[found[1]]}, {found[2]} layers{changed}"
+
+
+def model_style(model: str) -> dict[str, Any]:
+    """Colour and marker of a network: its own among digits, that of its family among vessels, grey otherwise."""
+    if model in DIGIT_STYLES:
+        return DIGIT_STYLES[model]
+    found = _VESSELS.fullmatch(model)
+    return FAMILY_STYLES.get(found[1] if found else "", {"color": "0.5", "marker": "x"})
 
 
 def use_style() -> None:

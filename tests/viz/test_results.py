@@ -1,0 +1,163 @@
+"""Tables and pictures of results show what the records say."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+plt = pytest.importorskip("matplotlib.pyplot")
+
+from pdegcnn_lib import models, viz  # noqa: E402
+from pdegcnn_lib.experiments import weights_path  # noqa: E402
+from pdegcnn_lib.viz import networks  # noqa: E402
+from pdegcnn_lib.viz.segmentations import VERDICTS  # noqa: E402
+
+
+@pytest.fixture(autouse=True)
+def close():
+    yield
+    plt.close("all")
+
+
+def record(variant: str, seed: int, dice: float, parameters: int = 2560, images: int = 20) -> dict:
+    return {
+        "variant": variant,
+        "model": variant,
+        "seed": seed,
+        "parameters": parameters,
+        "metrics": {"dice": dice, "angles": [0, 30, 60, 90], "accuracy_by_angle": [dice, 0.5, 0.5, dice]},
+        "data": {"images": images},
+        "training": {"steps": 10, "batch_size": 8},
+        "curve": [{"step": 5, "loss": 1 - dice / 2}, {"step": 10, "loss": 1 - dice}],
+        "device": "a processor",
+        "versions": {"torch": "2.13.0"},
+        "revision": "abc",
+    }
+
+
+RECORDS = [
+    record("vessels-cnn6-narrow", 0, 0.70, 25662),
+    record("vessels-cnn6-narrow", 1, 0.74, 25662),
+    record("vessels-pdegcnn6", 0, 0.78),
+]
+
+
+def test_labels():
+    assert viz.label("vessels-cnn6-narrow") == "CNN, 6 layers"
+    assert viz.label("vessels-pdegcnn6-no-convection") == "PDE-G-CNN, 6 layers, no convection"
+    assert viz.label("digits-lenet5") == "LeNet-5" and viz.label("mine") == "mine"
+    styles = [viz.model_style(m) for m in ("vessels-cnn6", "vessels-gcnn12", "vessels-pdegcnn3", "mine")]
+    assert len({s["color"] for s in styles}) == len({s["marker"] for s in styles}) == 4
+
+
+def test_the_table_has_means_deviations_and_seeds():
+    head, rule, first, second = viz.result_table(RECORDS, {"dice": "Dice, %"}).splitlines()
+    assert head == "| network | parameters | Dice, % |" and rule == "|---|--:|--:|"
+    assert first == "| CNN, 6 layers | 25\u202f662 | 72.0 ± 2.8 (2) |"
+    assert second == "| PDE-G-CNN, 6 layers | 2\u202f560 | 78.0 (1) |"
+
+
+def test_the_provenance_says_what_was_run():
+    said = viz.provenance_line(RECORDS)
+    assert "3 runs of 10 steps" in said and "a processor" in said and "2.13.0" in said and "abc" in said
+    assert "No run is committed yet" in viz.provenance_line([])
+
+
+def test_scores_stand_where_they_belong():
+    [ax] = viz.score_by_parameters(RECORDS, "dice", name="Dice", references={"observer": 0.8}).axes
+    points = np.concatenate([c.get_offsets() for c in ax.collections])
+    assert {(2560, 78.0), (25662, 70.0), (25662, 72.0), (25662, 74.0)} <= {tuple(p) for p in points.round(6)}
+    assert [line.get_ydata()[0] for line in ax.lines] == [80.0]
+    assert [t.get_text() for t in ax.get_legend().get_texts()] == [
+        "CNN, 6 layers",
+        "PDE-G-CNN, 6 layers",
+        "observer",
+    ]
+    [ax] = viz.score_boxes(RECORDS, "dice", name="Dice").axes
+    dots = [c.get_offsets()[:, 1].tolist() for c in ax.collections]
+    assert [sorted(np.round(d, 6)) for d in dots] == [[70.0, 74.0], [78.0]]
+    assert [t.get_text() for t in ax.get_xticklabels()] == ["CNN\n6 layers", "PDE-G-CNN\n6 layers"]
+
+
+def test_scores_by_size_are_sorted_by_size():
+    records = [
+        record("vessels-pdegcnn6", s, d, images=n) for n, s, d in ((5, 0, 0.6), (1, 0, 0.4), (1, 1, 0.5))
+    ]
+    [ax] = viz.score_by_size(
+        records, "dice", name="Dice", size=lambda r: r["data"]["images"], unit="images"
+    ).axes
+    [line] = ax.lines
+    assert line.get_xdata().tolist() == [1, 5] and np.allclose(line.get_ydata(), [45, 60])
+    assert [t.get_text() for t in ax.get_xticklabels()] == ["1", "5"]
+
+
+def test_curves():
+    [ax] = viz.accuracy_by_angle(RECORDS).axes
+    assert np.allclose(ax.lines[0].get_ydata(), [72, 50, 50, 72])
+    [ax] = viz.training_curves(RECORDS).axes
+    assert np.allclose(ax.lines[0].get_ydata(), [0.64, 0.28]) and ax.lines[0].get_xdata().tolist() == [5, 10]
+
+
+def test_every_pixel_gets_its_verdict():
+    predicted = torch.tensor([[1, 1, 0, 0, 1]], dtype=torch.bool)
+    truth = torch.tensor([[1, 0, 1, 0, 0]], dtype=torch.bool)
+    field = torch.tensor([[1, 1, 1, 1, 0]], dtype=torch.bool)
+    picture = viz.verdicts(predicted, truth, field)[0]
+    colors = [plt.matplotlib.colors.to_hex(c).upper() for c in picture]
+    assert colors == [VERDICTS["found"], VERDICTS["made up"], VERDICTS["missed"], "#000000", "#000000"]
+
+
+def test_grey_pictures_use_the_range_of_the_field():
+    image, field = torch.randn(50, 50), torch.zeros(50, 50, dtype=torch.bool)
+    field[10:40, 10:40] = True
+    shown = viz.grey(image + 1000 * ~field, field)
+    assert (
+        shown.min() == 0 and shown.max() == 1 and (shown[:10] == 0).all() and 0.3 < shown[20:30, 10:40].mean() < 0.7
+    )
+    figure = viz.segmentations([{"image": shown, "verdict": viz.verdicts(field, field, field)}])
+    assert [ax.get_title() for ax in figure.axes] == ["image", "verdict"]
+    assert [t.get_text() for t in figure.legends[0].get_texts()] == list(VERDICTS)
+
+
+# ---- a trained network -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def result(tmp_path) -> Path:
+    from safetensors.torch import save_file
+
+    path = tmp_path / "net.json"
+    path.write_text(json.dumps({"model": "vessels-pdegcnn3", "in_channels": 1, "options": {}}))
+    save_file(models.build("vessels-pdegcnn3").state_dict(), weights_path(path))
+    return path
+
+
+def test_the_operators_of_a_network_in_order(result):
+    model = models.build("vessels-pdegcnn6")
+    assert list(networks.operators(model)) == [
+        f"layer {n}, {kind}" for n in range(1, 5) for kind in ("dilation", "erosion")
+    ]
+    operator = networks.operators(model)["layer 1, dilation"]
+    on_grid = operator.kernel()[3, 0].detach()
+    p = torch.tensor([2.0, -1.0, 0.0], dtype=torch.float64)  # q^-1 p for the neighbour at column 0, row 3
+    assert networks.kernel_of(operator, 3)(p).item() == pytest.approx(on_grid[2, 3, 0].item(), rel=1e-5)
+    with pytest.raises(ValueError, match="the network has no lift"):
+        networks.lift_of(models.build("vessels-cnn3-narrow"), torch.rand(1, 20, 20))
+
+
+def test_view_writes_a_picture_of_everything(result, tmp_path, monkeypatch, capsys):
+    pytest.importorskip("skimage")
+    from pdegcnn_lib.cli import main
+
+    monkeypatch.setenv("PDEGCNN_ROOT", str(tmp_path))
+    assert main(["view", str(result), "-o", str(tmp_path / "out")]) == 0
+    written = [Path(line) for line in capsys.readouterr().out.split()]
+    assert [p.name for p in written] == [
+        "score.png",
+        "metrics.png",
+        "layer1-dilation.png",
+        "layer1-erosion.png",
+    ]
+    assert all(plt.imread(p).std() > 0.01 for p in written)

@@ -114,7 +114,10 @@ def test_grey_pictures_use_the_range_of_the_field():
     field[10:40, 10:40] = True
     shown = viz.grey(image + 1000 * ~field, field)
     assert (
-        shown.min() == 0 and shown.max() == 1 and (shown[:10] == 0).all() and 0.3 < shown[20:30, 10:40].mean() < 0.7
+        shown.min() == 0
+        and shown.max() == 1
+        and (shown[:10] == 0).all()
+        and 0.3 < shown[20:30, 10:40].mean() < 0.7
     )
     figure = viz.segmentations([{"image": shown, "verdict": viz.verdicts(field, field, field)}])
     assert [ax.get_title() for ax in figure.axes] == ["image", "verdict"]

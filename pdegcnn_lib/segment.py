@@ -50,6 +50,11 @@ def natural_scale(field: Tensor) -> float:
     return FIELD_DIAMETER / (2 * math.sqrt(int(field.sum()) / math.pi))
 
 
+def load(result: Path) -> tuple[nn.Module, dict[str, Any]]:
+    """A trained network with the record of its training, as `probability` takes them."""
+    return load_model(result), json.loads(result.read_text())
+
+
 def probability(
     model: nn.Module, record: Mapping[str, Any], rgb: Tensor, *, scale: float | None = None, core: int = CORE
 ) -> Tensor:
@@ -130,7 +135,7 @@ def run(
 
     if scale is not None and not 0 < scale <= 8:
         raise ValueError(f"scale must be positive and at most 8, got {scale}")
-    record, model = json.loads(result.read_text()), load_model(result)
+    model, record = load(result)
     for image, stem in tqdm(stems(images, out).items(), desc="pictures", leave=False):
         try:
             rgb = read(image)

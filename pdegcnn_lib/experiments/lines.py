@@ -12,7 +12,7 @@ from pdegcnn_lib.experiments.tuned import CANDIDATES, TUNED, label
 
 ESTIMATES = ("rho_c", "rho_b", "rho_b_sr", "rho_b_com")
 LAYERS = (3, 6, 12)
-STEPS = {"fast": Training(steps=200, batch_size=8), "full": Training(steps=1000, batch_size=8)}
+STEPS = {"fast": Training(steps=200, batch_size=8), "full": Training(steps=600, batch_size=8)}
 
 
 def task(profile: str, *, validation: bool = False) -> SegmentationTask:

@@ -17,7 +17,8 @@ class SegmentationTask(Task):
     """Masks from images, by the Dice loss on patches; whole images are segmented at the threshold 1/2.
 
     A patch is drawn from a random image around a random pixel of its field of view, as far as the border allows.
-    `patch` is its side, or 0 for whole images. Nothing is augmented: equivariance replaces it.
+    `patch` is its side, or 0 for whole images. Nothing is augmented: equivariance replaces it. Where the test images
+    have a second observer, he is judged as a network is.
     """
 
     def __init__(self, train: Segmentation, test: Segmentation, *, patch: int = 64) -> None:
@@ -55,12 +56,20 @@ class SegmentationTask(Task):
         return torch.stack([apply_tiled(model, image) for image in self.test.images])
 
     def evaluate(self, model: nn.Module, device: torch.device) -> dict[str, object]:
-        test, scores = self.test, self.scores(model)
-        predicted = scores > 0
-        by_image = [dice(p, t, f) for p, t, f in zip(predicted, test.truth, test.field, strict=True)]
+        scores = self.scores(model)
+        found = {
+            **self._judged(scores > 0),
+            "auc": area_under_curve(scores, self.test.truth, self.test.field),
+        }
+        if self.test.observer is not None:
+            found["observer"] = self._judged(self.test.observer)
+        return found
+
+    def _judged(self, predicted: Tensor) -> dict[str, object]:
+        truth, field = self.test.truth, self.test.field
+        by_image = [dice(p, t, f) for p, t, f in zip(predicted, truth, field, strict=True)]
         return {
             "dice": mean(by_image),
             "dice_by_image": [round(value, 5) for value in by_image],
-            "auc": area_under_curve(scores, test.truth, test.field),
-            **confusion(predicted, test.truth, test.field),
+            **confusion(predicted, truth, field),
         }

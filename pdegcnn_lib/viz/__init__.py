@@ -5,6 +5,7 @@ from pdegcnn_lib.viz.fields import image_rows, orientation_montage, score_in_spa
 from pdegcnn_lib.viz.kernels import kernel_montage, learned_metrics
 from pdegcnn_lib.viz.results import (
     accuracy_by_angle,
+    change_table,
     grouped,
     provenance_line,
     result_table,
@@ -21,6 +22,7 @@ from pdegcnn_lib.viz.style import label, model_style, use_style
 __all__ = [
     "accuracy_by_angle",
     "association_fields",
+    "change_table",
     "convergence",
     "error_maps",
     "estimate_handles",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -39,14 +40,14 @@ def orientation_montage(image: Tensor, score: Tensor, *, signed: bool = True) ->
     return figure
 
 
-def image_rows(rows: list[Tensor]) -> Figure:
-    """Rows of grey images, each row a tensor `[N, H, W]`."""
+def image_rows(rows: Sequence[Tensor], *, size: float = 0.75) -> Figure:
+    """Rows of grey images, each row a tensor `[N, H, W]`; `size` is the width of one in inches."""
     figure, axes = plt.subplots(
-        len(rows), len(rows[0]), figsize=(0.75 * len(rows[0]), 0.8 * len(rows)), squeeze=False
+        len(rows), len(rows[0]), figsize=(size * len(rows[0]), (size + 0.05) * len(rows)), squeeze=False
     )
     for row, images in zip(axes, rows, strict=True):
         for ax, image in zip(row, images, strict=True):
-            ax.imshow(image, cmap="gray")
+            ax.imshow(image.numpy(), cmap="gray")
             ax.set_axis_off()
     return figure
 

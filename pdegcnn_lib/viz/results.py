@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from statistics import mean, stdev
 from typing import Any
 
@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
+from pdegcnn_lib.experiments.comparison import compare
 from pdegcnn_lib.viz.style import label, model_style
 
 Record = Mapping[str, Any]
@@ -52,6 +53,32 @@ def result_table(records: Iterable[Record], metrics: Mapping[str, str], *, digit
             f"| {label(variant)} | {thousands(group[0]['parameters'])} | " + " | ".join(cells) + " |"
         )
     return "\n".join(lines)
+
+
+def change_table(base: Sequence[Record], changed: Iterable[Record], metric: str = "dice_by_image") -> str:
+    """A Markdown table of what a change does: the score of the base and of each change, and the paired difference.
+
+    Changes are held against the runs of the base with the same seeds.
+    """
+    lines = ["| change | parameters | Dice, % | minus base, % | 95 % interval |", "|---|--:|--:|--:|---|"]
+    name = base[0]["variant"]
+    for variant, group in {name: list(base), **grouped(changed)}.items():
+        score = spread([r["metrics"]["dice"] for r in group])
+        row = f"| {changes_of(variant, name)} | {thousands(group[0]['parameters'])} | {score} |"
+        if variant == name:
+            lines.append(f"{row} | |")
+            continue
+        seeds = {r["seed"] for r in group}
+        found = compare([*group, *(r for r in base if r["seed"] in seeds)], variant, name, metric)
+        lines.append(
+            f"{row} {100 * found.difference:+.1f} | [{100 * found.low:+.1f}, {100 * found.high:+.1f}] |"
+        )
+    return "\n".join(lines)
+
+
+def changes_of(variant: str, base: str) -> str:
+    """What the name of a variant says about its difference from the base."""
+    return "none" if variant == base else variant.removeprefix(f"{base}-").replace("-", " ")
 
 
 def provenance_line(records: Iterable[Record]) -> str:

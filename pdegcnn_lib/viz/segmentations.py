@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -33,7 +33,7 @@ def grey(image: Tensor, field: Tensor) -> np.ndarray:
     return np.where(field.numpy(), scaled, 0.0)
 
 
-def segmentations(rows: list[Mapping[str, np.ndarray]], *, width: float = 2.5) -> Figure:
+def segmentations(rows: Sequence[Mapping[str, np.ndarray]], *, width: float = 2.5) -> Figure:
     """A row per image, a column per kind of picture; the mappings name the columns. Below, the verdicts' colours."""
     titles = list(rows[0])
     height = next(iter(rows[0].values())).shape[0] / next(iter(rows[0].values())).shape[1]

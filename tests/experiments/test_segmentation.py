@@ -1,5 +1,7 @@
 """Segmentation: figures of merit against scikit-learn, patches, evaluation; the choice of settings; the tasks."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
@@ -97,6 +99,16 @@ def test_nothing_outside_the_field_counts():
     spoiled = torch.where(test.field, test.images, -test.images)
     wrong = SegmentationTask(test, Segmentation(test.names, spoiled, test.truth, test.field), patch=16)
     assert wrong.evaluate(Own().eval(), CPU) == perfect
+
+
+def test_the_second_observer_is_judged_as_a_network_is():
+    test = pictures()
+    flipped = test.truth ^ (torch.rand(test.truth.shape) > 0.9)
+    seen = replace(test, observer=flipped)
+    imitating = replace(test, images=torch.where(flipped, 1.0, -1.0))
+    observer = SegmentationTask(test, seen, patch=16).evaluate(Own().eval(), CPU)["observer"]
+    network = SegmentationTask(test, imitating, patch=16).evaluate(Own().eval(), CPU)
+    assert observer["dice"] < 1 and observer == {name: network[name] for name in observer}
 
 
 @pytest.mark.skipif(not chase.available(), reason="CHASE_DB1 is not in PDEGCNN_DATA")

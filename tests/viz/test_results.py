@@ -59,6 +59,19 @@ def test_the_table_has_means_deviations_and_seeds():
     assert second == "| PDE-G-CNN, 6 layers | 2\u202f560 | 78.0 (1) |"
 
 
+def test_changes_are_held_against_the_base_of_the_same_seed():
+    def run(variant, seed, scores):
+        result = record(variant, seed, sum(scores) / len(scores))
+        result["metrics"]["dice_by_image"] = scores
+        return result
+
+    base = [run("vessels-pdegcnn6", 0, [0.7, 0.8]), run("vessels-pdegcnn6", 1, [0.1, 0.1])]
+    changed = [run("vessels-pdegcnn6-no-erosion", 0, [0.72, 0.82])]
+    rows = viz.change_table(base, changed).splitlines()[2:]
+    assert rows[0].startswith("| none | 2\u202f560 | 42.5 ± ")
+    assert rows[1] == "| no erosion | 2\u202f560 | 77.0 (1) | +2.0 | [+2.0, +2.0] |"
+
+
 def test_the_provenance_says_what_was_run():
     said = viz.provenance_line(RECORDS)
     assert "3 runs of 10 steps" in said and "a processor" in said and "2.13.0" in said and "abc" in said
@@ -164,3 +177,29 @@ def test_view_writes_a_picture_of_everything(result, tmp_path, monkeypatch, caps
         "layer1-erosion.png",
     ]
     assert all(plt.imread(p).std() > 0.01 for p in written)
+
+
+def test_the_anisotropy_of_every_channel_is_drawn():
+    model = models.build("vessels-pdegcnn6")
+    left, right = networks.anisotropy_by_layer([model, model]).axes
+    w = networks.operators(model)["layer 2, dilation"].metric().w.detach()
+    dots = [line for line in left.lines if line.get_marker() == "o"]
+    assert np.allclose(np.unique(dots[1].get_ydata()), np.unique((w[:, 1] / w[:, 0]).numpy()))
+    assert len(dots) == 4 and left.get_title() == "dilation" and right.get_title() == "erosion"
+
+
+def test_transport_is_drawn_as_it_is():
+    model = models.build("vessels-pdegcnn3")
+    g0 = model[2].evolution["convection"].g0
+    torch.nn.init.normal_(g0)
+    ax = networks.learned_transport(model).axes[0]
+    [arrows] = ax.collections
+    assert np.allclose(np.stack([arrows.U, arrows.V], 1), g0[:, :2].detach()) and ax.yaxis_inverted()
+
+
+def test_features_of_every_layer():
+    figure = networks.features(models.build("vessels-pdegcnn6").eval(), torch.rand(1, 20, 24), channels=3)
+    assert [figure.axes[3 * n].get_ylabel() for n in range(7)] == [
+        "image", "lift", "layer 1", "layer 2", "layer 3", "layer 4", "output",
+    ]  # fmt: skip
+    assert [len(ax.images) for ax in figure.axes] == [1, 0, 0] + [1] * 15 + [1, 0, 0]

@@ -80,7 +80,10 @@ def _grid(arguments: argparse.Namespace) -> None:
 def _bench(arguments: argparse.Namespace) -> None:
     from pdegcnn_lib import bench
 
-    bench.main(as_json=arguments.json, peer=arguments.peer)
+    if arguments.networks:
+        bench.networks_main(as_json=arguments.json)
+    else:
+        bench.main(as_json=arguments.json, peer=arguments.peer)
 
 
 def _segment(arguments: argparse.Namespace) -> int:
@@ -122,6 +125,7 @@ def _parser() -> argparse.ArgumentParser:
     add("experiments", _experiments, "the grid of runs and what is missing from it")
     bench = add("bench", _bench, "time the operators beside the reference, the machine's limits and the peer")
     bench.add_argument("--peer", metavar="PYTHON", help="an interpreter that has LieTorch")
+    bench.add_argument("--networks", action="store_true", help="time whole networks instead of operators")
     train = add("train", _train, "train and evaluate one network", has_json=False)
     train.add_argument("experiment", metavar="EXPERIMENT", help="a name from `pdegcnn experiments`")
     train.add_argument(

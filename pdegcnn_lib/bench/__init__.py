@@ -7,7 +7,7 @@ import sys
 
 from pdegcnn_lib import ops, paths
 
-__all__ = ["main"]
+__all__ = ["main", "networks_main"]
 
 
 def main(*, as_json: bool = False, peer: str | None = None, quick: bool = False) -> None:
@@ -28,3 +28,12 @@ def main(*, as_json: bool = False, peer: str | None = None, quick: bool = False)
         folder = paths.results() / "bench"
         written = [report.save(result, folder, "cpu"), *report.plot(result, folder, "cpu")]
         print("wrote " + ", ".join(str(path) for path in written), file=sys.stderr)
+
+
+def networks_main(*, as_json: bool = False) -> None:
+    """Measure what whole networks cost on the CPU and write `results/bench/networks-cpu.json`."""
+    from pdegcnn_lib.bench import networks, report
+
+    result = networks.run(progress=lambda line: print(f"... {line}", file=sys.stderr))
+    print(json.dumps(result, indent=2) if as_json else report.networks_as_text(result))
+    print(f"wrote {report.save(result, paths.results() / 'bench', 'networks-cpu')}", file=sys.stderr)

@@ -81,13 +81,13 @@ def peak_of(call: Callable[[], object]) -> float:
 def peak_in_fresh_process(statement: str) -> float | None:
     """`peak_of` in a process of its own for the source of a `(setup, call)` pair; None but on Linux.
 
-    The source may use `bench.cases`. A process that has run for a while would serve the call from what it has
-    freed, and show no peak.
+    The source may use `bench.cases` and `bench.networks`. A process that has run for a while would serve the call from
+    what it has freed, and show no peak.
     """
     if not Path("/proc/self/clear_refs").exists():
         return None
     code = (
-        "from pdegcnn_lib.bench import cases, measure\n"
+        "from pdegcnn_lib.bench import cases, measure, networks\n"
         f"setup, call = {statement}\nsetup()\nprint(measure.peak_of(call))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

@@ -40,6 +40,22 @@ def as_text(result: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def networks_as_text(result: dict[str, Any]) -> str:
+    """What whole networks cost, as a table."""
+    lines = [
+        result["provenance"]["device"],
+        "",
+        f"{'network':<24}{'parameters':>11}{'step, ms':>10}{'photograph, ms':>16}{'peak, MiB':>11}",
+    ]
+    for row in result["networks"]:
+        peak = f"{row['peak_mib']:>11.0f}" if row["peak_mib"] is not None else f"{'-':>11}"
+        lines.append(
+            f"{row['model']:<24}{row['parameters']:>11}{row['step_ms']['median']:>10.0f}"
+            f"{row['photograph_ms']['median']:>16.0f}{peak}"
+        )
+    return "\n".join(lines)
+
+
 def plot(result: dict[str, Any], folder: Path, name: str) -> list[Path]:
     """The speed of the dilation in each case beside the limit, and of its rivals; PNG and SVG. Needs matplotlib."""
     import matplotlib

@@ -1,5 +1,6 @@
 """Figures: one function per kind of picture, so that the book speaks one visual language. Needs matplotlib."""
 
+from pdegcnn_lib.viz.costs import cost_by_parameters, cost_table, time_to_score_table
 from pdegcnn_lib.viz.distances import error_maps, estimate_handles, geodesic_fan, wavefront
 from pdegcnn_lib.viz.fields import image_rows, orientation_montage, score_in_space
 from pdegcnn_lib.viz.kernels import kernel_montage, learned_metrics
@@ -24,6 +25,8 @@ __all__ = [
     "association_fields",
     "change_table",
     "convergence",
+    "cost_by_parameters",
+    "cost_table",
     "error_maps",
     "estimate_handles",
     "geodesic_fan",
@@ -44,6 +47,7 @@ __all__ = [
     "score_by_size",
     "score_in_space",
     "segmentations",
+    "time_to_score_table",
     "titled_images",
     "training_curves",
     "use_style",

@@ -137,6 +137,42 @@ def test_grey_pictures_use_the_range_of_the_field():
     assert [t.get_text() for t in figure.legends[0].get_texts()] == list(VERDICTS)
 
 
+COST = {
+    "provenance": {"device": "a processor"},
+    "networks": [
+        {
+            "model": model,
+            "parameters": parameters,
+            "step_ms": {"median": ms},
+            "photograph_ms": {"median": 10 * ms},
+            "peak_mib": peak,
+        }
+        for model, parameters, ms, peak in (
+            ("vessels-cnn6-narrow", 25662, 50.0, 90.4),
+            ("vessels-pdegcnn6", 2560, 200.0, None),
+        )
+    ],
+}
+
+
+def test_costs_are_those_of_the_record():
+    rows = viz.cost_table(COST).splitlines()
+    assert rows[2] == "| CNN, 6 layers | 25\u202f662 | 50 | 500 | 90 |" and rows[3].endswith(
+        "| 200 | 2000 |  |"
+    )
+    [ax] = viz.cost_by_parameters(COST).axes
+    assert sorted(tuple(c.get_offsets()[0]) for c in ax.collections) == [(2560.0, 200.0), (25662.0, 50.0)]
+
+
+def test_the_time_to_a_score_is_steps_times_the_time_of_a_step():
+    rows = viz.time_to_score_table(RECORDS, COST, score=0.72).splitlines()[2:]
+    assert rows == ["| CNN, 6 layers | 1 of 2 | 10 | 0 |", "| PDE-G-CNN, 6 layers | 1 of 1 | 10 | 2 |"]
+    assert (
+        viz.time_to_score_table(RECORDS, COST, score=0.99).splitlines()[2]
+        == "| CNN, 6 layers | 0 of 2 | never |  |"
+    )
+
+
 # ---- a trained network -----------------------------------------------------------------------------------------------
 
 

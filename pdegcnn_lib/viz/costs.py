@@ -1,0 +1,66 @@
+"""Tables and pictures of what networks cost, from the record that `pdegcnn bench --networks` writes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from statistics import median
+from typing import Any
+
+import matplotlib.pyplot as plt
+from matplotlib.figure import Figure
+
+from pdegcnn_lib.viz.results import Record, grouped, thousands
+from pdegcnn_lib.viz.style import label, model_style
+
+Cost = Mapping[str, Any]
+
+
+def cost_table(cost: Cost) -> str:
+    """A Markdown table: parameters, time of a training step and of a photograph, memory of a step."""
+    lines = [
+        "| network | parameters | training step, ms | photograph, ms | peak memory of a step, MiB |",
+        "|---|--:|--:|--:|--:|",
+    ]
+    for row in cost["networks"]:
+        peak = "" if row["peak_mib"] is None else f"{row['peak_mib']:.0f}"
+        lines.append(
+            f"| {label(row['model'])} | {thousands(row['parameters'])} | {row['step_ms']['median']:.0f} "
+            f"| {row['photograph_ms']['median']:.0f} | {peak} |"
+        )
+    return "\n".join(lines) + f"\n\n*{cost['provenance']['device']}*"
+
+
+def cost_by_parameters(cost: Cost) -> Figure:
+    """The time of a training step against the number of parameters, both on logarithmic axes."""
+    figure, ax = plt.subplots(figsize=(6.0, 3.4))
+    for row in cost["networks"]:
+        style = model_style(row["model"])
+        x, y = row["parameters"], row["step_ms"]["median"]
+        ax.scatter([x], [y], s=60, edgecolor="black", lw=0.6, **style)
+        name = label(row["model"]).replace(" layers", "")
+        ax.annotate(name, (x, y), xytext=(7, 0), textcoords="offset points", va="center", fontsize=8)
+    ax.set(xscale="log", yscale="log", xlabel="parameters", ylabel="training step in ms")
+    ax.margins(x=0.18)
+    return figure
+
+
+def steps_to(record: Record, score: float) -> int | None:
+    """The step at which the training loss of a run first falls to 1 - score; None when it never does."""
+    return next((point["step"] for point in record["curve"] if point["loss"] <= 1 - score), None)
+
+
+def time_to_score_table(records: Iterable[Record], cost: Cost, *, score: float) -> str:
+    """A Markdown table: the median over the seeds of the steps to a training score, and the time these steps take."""
+    step_ms = {row["model"]: row["step_ms"]["median"] for row in cost["networks"]}
+    lines = [f"| network | runs that reach {100 * score:.0f} % | steps | seconds |", "|---|--:|--:|--:|"]
+    for variant, group in grouped(records).items():
+        if group[0]["model"] not in step_ms:
+            continue
+        found = [n for n in (steps_to(r, score) for r in group) if n is not None]
+        cells = (
+            f"{median(found):.0f} | {median(found) * step_ms[group[0]['model']] / 1e3:.0f}"
+            if found
+            else "never | "
+        )
+        lines.append(f"| {label(variant)} | {len(found)} of {len(group)} | {cells} |")
+    return "\n".join(lines)

@@ -13,6 +13,8 @@ from pdegcnn_lib import paths
 from pdegcnn_lib.data.errors import DataError
 from pdegcnn_lib.data.files import checked_bytes
 
+PROTOCOLS = ("60000/10000", "12000/50000")
+ORDER_SEED = 1207  # of the digits in the second protocol
 SOURCE = "https://ossci-datasets.s3.amazonaws.com/mnist/"
 SHA256 = {
     "train-images-idx3-ubyte.gz": "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
@@ -58,12 +60,25 @@ def _read(name: str, magic: int) -> np.ndarray:
     return raw[4 + 4 * axes :].reshape(shape)
 
 
-def load(train: bool) -> tuple[Tensor, Tensor]:
-    """The official split: images `[N, 1, 28, 28]` in [0, 1] and labels `[N]`; 60 000 for training, 10 000 for test.
+def load(train: bool, *, protocol: str = "60000/10000") -> tuple[Tensor, Tensor]:
+    """Images `[N, 1, 28, 28]` in [0, 1] and labels `[N]`, for training or for test.
 
-    Raises: DataError when a file is missing or damaged.
+    `protocol`: `60000/10000` is the official split; `12000/50000` has the sizes of the customary rotated MNIST
+    (Larochelle et al., 2007): the first 12 000 and the next 50 000 of all digits, in an order drawn once from a seed.
+    Raises: DataError when a file is missing or damaged, ValueError for another protocol.
     """
-    part = "train" if train else "t10k"
+    if protocol not in PROTOCOLS:
+        raise ValueError(f"protocol must be one of {', '.join(PROTOCOLS)}, got {protocol!r}")
+    if protocol == "60000/10000":
+        return _part("train" if train else "t10k")
+    parts = [_part("train"), _part("t10k")]
+    images, labels = (torch.cat(both) for both in zip(*parts, strict=True))
+    order = torch.randperm(len(images), generator=torch.Generator().manual_seed(ORDER_SEED))
+    chosen = order[:12000] if train else order[12000:62000]
+    return images[chosen], labels[chosen]
+
+
+def _part(part: str) -> tuple[Tensor, Tensor]:
     images = torch.from_numpy(_read(f"{part}-images-idx3-ubyte.gz", 2051).copy())
     labels = torch.from_numpy(_read(f"{part}-labels-idx1-ubyte.gz", 2049).copy())
     return images[:, None].float() / 255, labels.long()

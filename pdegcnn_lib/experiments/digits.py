@@ -33,20 +33,27 @@ class RotatedDigits(Task):
 
     With `rotated`, every training image is turned once by a random angle; the test set is always turned by random
     angles (`accuracy`), and looked at upright too (`accuracy_upright`). `train_size` keeps the first images only.
-    With `validation` the last sixth of the training images takes the place of the test set, which stays untouched.
+    `protocol` is that of `data.mnist.load`. With `validation` the last sixth of the training images takes the place of
+    the test set, which stays untouched.
     """
 
     def __init__(
-        self, profile: str, *, rotated: bool, train_size: int | None = None, validation: bool = False
+        self,
+        profile: str,
+        *,
+        rotated: bool,
+        train_size: int | None = None,
+        validation: bool = False,
+        protocol: str = "60000/10000",
     ) -> None:
-        source = digits if profile == "fast" else mnist
-        self.images, self.labels = source.load(train=True)
+        load = digits.load if profile == "fast" else partial(mnist.load, protocol=protocol)
+        self.images, self.labels = load(train=True)
         if validation:
             held = len(self.images) // 6
             self.test_images, self.test_labels = self.images[-held:], self.labels[-held:]
             self.images, self.labels = self.images[:-held], self.labels[:-held]
         else:
-            self.test_images, self.test_labels = source.load(train=False)
+            self.test_images, self.test_labels = load(train=False)
         self.images, self.labels = self.images[:train_size], self.labels[:train_size]
         if rotated:
             self.images = rotate_each(self.images, random_angles(len(self.images), TRAIN_ANGLES_SEED))
@@ -100,6 +107,13 @@ def _experiment(name: str, summary: str, *, rotated: bool = True, **given: Any) 
 enter(
     _experiment("digits-upright", "trained on upright digits, tested on rotated ones", rotated=False),
     _experiment("digits-rotated", "trained and tested on rotated digits"),
+    _experiment(
+        "digits-rotated-12k",
+        "rotated digits, 12 000 for training and 50 000 for test",
+        variants=tuple(Variant(model, data={"protocol": "12000/50000"}) for model in MODELS),
+        seeds={"fast": 0, "full": 1},
+        keep_weights=False,
+    ),
     _experiment(
         "digits-size",
         "rotated digits, against the number of training images",

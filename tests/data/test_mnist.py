@@ -91,6 +91,22 @@ def test_nothing_is_there_without_data(folder):
         data.mnist.load(train=True)
 
 
+def test_an_unknown_protocol_is_quoted(small):
+    with pytest.raises(ValueError, match="protocol must be one of 60000/10000, 12000/50000, got '1/2'"):
+        mnist.load(train=True, protocol="1/2")
+
+
+@pytest.mark.skipif(not mnist.available(), reason="MNIST is not in PDEGCNN_DATA")
+def test_the_protocol_of_the_customary_rotated_digits():
+    (train, labels), (test, _) = (mnist.load(train=part, protocol="12000/50000") for part in (True, False))
+    assert len(train) == len(labels) == 12000 and len(test) == 50000
+    assert torch.equal(train, mnist.load(train=True, protocol="12000/50000")[0])
+    assert labels.bincount().min() > 1000, "all classes are there, in no order"
+    # No digit is in both: of 70 000 all but a few are different pictures.
+    rows = torch.cat([train, test]).flatten(1).mul(255).byte().numpy()
+    assert len({row.tobytes() for row in rows}) > 61990
+
+
 @pytest.mark.skipif(not mnist.available(), reason="MNIST is not in PDEGCNN_DATA")
 def test_the_real_files():
     images, labels = mnist.load(train=False)

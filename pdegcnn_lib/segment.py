@@ -21,7 +21,7 @@ from pdegcnn_lib.experiments import load_model
 from pdegcnn_lib.models.tiling import apply_tiled
 
 DEFAULT_MODEL = "vessels/vessels-pdegcnn6"
-FIELD_DIAMETER = 459.0  # of the eye in the pictures that the vessel networks were trained on, in pixels
+FIELD_DIAMETER = 455.0  # of the eye in the pictures that the vessel networks were trained on, in pixels
 OVERLAY = (230, 159, 0)  # the orange of the book's figures
 CORE = 512  # pixels of a tile's side: bounds the memory, changes nothing else
 

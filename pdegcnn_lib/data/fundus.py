@@ -7,14 +7,17 @@ import torch
 from torch import Tensor
 
 DARK = 0.08  # the red channel of the frame around the eye stays below this
+RIM = 6  # pixels
 MODES = ("green", "rgb")
+SIGMA = 12.0  # pixels of the surroundings that a picture is measured by
 
 
 def field_of_view(rgb: Tensor) -> Tensor:
     """The part of a photograph that shows the eye: the bright region within the dark frame, without holes.
 
     The red channel, smoothed over 5 x 5 pixels, is brighter than the frame everywhere in the eye. Of the bright
-    regions the largest counts. A picture without a dark corner has no frame, and all of it is the field.
+    regions the largest counts, less a rim of a few pixels in which the light fades. A picture without a dark corner has
+    no frame, and all of it is the field.
 
     Shapes: `[3, H, W]` in [0, 1] -> bool `[H, W]`. Raises: ImportError when SciPy is not installed.
     """
@@ -30,7 +33,8 @@ def field_of_view(rgb: Tensor) -> Tensor:
     if count == 0:
         return torch.ones(bright.shape, dtype=torch.bool)
     largest = 1 + int(np.argmax(np.bincount(regions.ravel())[1:]))
-    return torch.from_numpy(ndimage.binary_fill_holes(regions == largest))
+    whole = ndimage.binary_fill_holes(regions == largest)
+    return torch.from_numpy(ndimage.binary_erosion(whole, iterations=RIM))
 
 
 def channels(rgb: Tensor, mode: str) -> Tensor:
@@ -40,15 +44,30 @@ def channels(rgb: Tensor, mode: str) -> Tensor:
     return rgb[1:2] if mode == "green" else rgb
 
 
-def standardise(image: Tensor, field: Tensor) -> Tensor:
-    """Every channel shifted and scaled to mean 0 and deviation 1 inside the field of view, and 0 outside.
+def standardise(image: Tensor, field: Tensor, *, sigma: float = SIGMA) -> Tensor:
+    r"""Every channel relative to its surroundings: without their mean, in units of their deviation.
 
-    The frame then has the mean brightness of the eye, so its edge is no vessel.
+    $$out = \frac{f - \mu}{\sqrt{(s^2 + \bar s^2)/2}}, \qquad \mu = \frac{G * (m f)}{G * m}, \qquad
+      s^2 = \frac{G * (m (f - \mu)^2)}{G * m}$$
+
+    m is the field of view, G a Gaussian of `sigma` pixels, wide against a vessel and narrow against the eye, so the
+    light and shadow of the camera go and vessels stay; $\bar s^2$ is the mean of $s^2$ in the field, which keeps flat
+    parts from being blown up. Outside the field the result is 0, so its edge is no vessel. The Gaussian is isotropic:
+    the step commutes with roto-translations.
     Shapes: `image [C, H, W]`, `field [H, W]` -> `[C, H, W]`. Raises: ValueError for an empty field.
     """
+    from scipy import ndimage
+
     if not field.any():
         raise ValueError("field must hold at least one pixel, got an empty one")
-    inside = image[:, field]
-    mean, deviation = inside.mean(dim=1), inside.std(dim=1, correction=0).clamp(min=1e-6)
-    scaled = (image - mean[:, None, None]) / deviation[:, None, None]
-    return torch.where(field, scaled, torch.zeros_like(scaled))
+
+    def blurred(x: np.ndarray) -> np.ndarray:
+        return ndimage.gaussian_filter(x, sigma=(0, sigma, sigma), mode="constant")
+
+    f, inside = image.double().numpy(), field.numpy()
+    m = inside[None].astype(float)
+    weight = np.maximum(blurred(m), 1e-6)
+    centred = m * (f - blurred(m * f) / weight)
+    local = blurred(centred**2) / weight
+    everywhere = np.maximum(local[:, inside].mean(axis=1), 1e-12)[:, None, None]
+    return torch.from_numpy(centred / np.sqrt((local + everywhere) / 2)).to(image.dtype)

@@ -29,23 +29,28 @@ def test_the_field_is_the_bright_disc_without_its_dark_spots():
     rgb = torch.where(eye, 0.5, 0.02) + 0.01 * torch.rand(3, 240, 280)
     rgb[:, 120:126, 140:146] = 0.0  # a dark spot inside
     rgb[:, 3:6, 3:6] = 1.0  # a bright mark in the frame
-    # Smoothing lets the disc grow by up to two pixels.
-    assert overlap(fundus.field_of_view(rgb), eye) > 0.96
+    # Smoothing lets the disc grow by up to two pixels before the rim is taken off.
+    assert overlap(fundus.field_of_view(rgb), disc(240, 280, 110 + 2 - fundus.RIM)) > 0.98
 
 
 def test_a_picture_without_a_frame_is_all_field():
     assert fundus.field_of_view(0.3 + 0.1 * torch.rand(3, 40, 50)).all()
-    assert fundus.field_of_view(torch.zeros(3, 40, 50)).all()
+    assert fundus.field_of_view(torch.zeros(3, 40, 50)).all(), "nor does one that is all frame"
 
 
-def test_standardised_images_have_mean_0_and_deviation_1_inside_and_0_outside():
-    field = disc(64, 64, 25)
-    image = fundus.standardise(3 + 2 * torch.randn(3, 64, 64), field)
-    inside = image[:, field]
-    torch.testing.assert_close(inside.mean(1), torch.zeros(3), atol=1e-5, rtol=0)
-    torch.testing.assert_close(inside.std(1, correction=0), torch.ones(3), atol=1e-4, rtol=0)
-    assert (image[:, ~field] == 0).all()
-    assert (fundus.standardise(torch.ones(1, 8, 8), torch.ones(8, 8, dtype=torch.bool)) == 0).all()
+def test_light_and_contrast_of_the_camera_go():
+    field, image = disc(96, 96, 40), torch.randn(2, 96, 96, dtype=torch.float64)
+    out = fundus.standardise(image, field)
+    assert (out[:, ~field] == 0).all()
+    assert out[:, field].mean(1).abs().max() < 0.05 and (out[:, field].std(1) - 1).abs().max() < 0.05
+    torch.testing.assert_close(fundus.standardise(7 + 3 * image, field), out)
+    shade = torch.linspace(-1, 1, 96, dtype=torch.float64).expand(2, 96, 96)
+    assert (fundus.standardise(image + shade, field) - out)[:, field].std() < 0.15
+    outside = torch.where(field, image, 1e3 * torch.randn_like(image))
+    torch.testing.assert_close(fundus.standardise(outside, field), out)
+    turned = fundus.standardise(torch.rot90(image, 1, (1, 2)), torch.rot90(field))
+    torch.testing.assert_close(turned, torch.rot90(out, 1, (1, 2)))
+    assert (fundus.standardise(torch.ones(1, 8, 8), torch.ones(8, 8, dtype=torch.bool)).abs() < 1e-3).all()
     with pytest.raises(ValueError, match="field must hold at least one pixel"):
         fundus.standardise(torch.ones(1, 8, 8), torch.zeros(8, 8, dtype=torch.bool))
 
@@ -116,7 +121,7 @@ def test_chase_has_round_fields_and_plausible_vessels():
         assert overlap(field, circle) > 0.99, "the field of view of a fundus camera is a disc"
         for mask in (truth, observer):
             assert 0.04 < mask.double().mean() < 0.12
-            assert (mask & ~field).sum() < 0.01 * mask.sum()
+            assert (mask & ~field).sum() < 0.02 * mask.sum()
         assert overlap(truth, observer) > 0.5
     assert chase.load(False, mode="rgb", factor=4).images.shape == (8, 3, 240, 249)
 

@@ -39,6 +39,15 @@ def check_window(window: tuple[int, ...], orientations: int | None = None) -> tu
     return window
 
 
+def default_window(orientations: int, size: int = 5) -> Window:
+    """The window of `size` x `size` pixels and as many orientations, or as many as an odd window on the circle has.
+
+    Shapes: -> (KOr, KH, KW); `default_window(8)` is (5, 5, 5), `default_window(4)` is (3, 5, 5).
+    """
+    widest = check_orientations(orientations) - 1 + orientations % 2
+    return min(size, widest), size, size
+
+
 def orientation_angles(
     orientations: int, *, dtype: torch.dtype = torch.float64, device: torch.device | str | None = None
 ) -> Tensor:

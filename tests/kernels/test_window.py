@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from pdegcnn_lib.geometry import SE2
-from pdegcnn_lib.kernels import orientation_angles, relative_elements
+from pdegcnn_lib.kernels import default_window, orientation_angles, relative_elements
 from pdegcnn_lib.kernels.window import check_orientations, check_window, offsets
 
 
@@ -14,6 +14,14 @@ def test_orientation_angles():
     assert orientation_angles(4).tolist() == pytest.approx([0, math.pi / 2, math.pi, 3 * math.pi / 2])
     assert orientation_angles(3, dtype=torch.float32).dtype == torch.float32
     assert orientation_angles(1).tolist() == [0]
+
+
+def test_the_default_window_is_odd_and_fits_the_circle():
+    for orientations in range(1, 20):
+        window = default_window(orientations)
+        assert window[1:] == (5, 5) and window == check_window(window, orientations)
+        assert window[0] == 5 or window[0] + 2 > orientations
+    assert default_window(8, 7) == (7, 7, 7) and default_window(6, 7) == (5, 7, 7)
 
 
 def test_offsets_are_centred():

@@ -16,10 +16,11 @@ def morphological_table(
     alpha: float | Tensor,
     window: Window,
     orientations: int,
+    t: float = 1.0,
     estimate: str = "rho_c",
     backend: str | None = None,
 ) -> Tensor:
-    """`kernels.morphological_kernel` at t = 1, in one launch where the backend has code for it.
+    """`kernels.morphological_kernel`, in one launch where the backend has code for it.
 
     It has for diagonal metrics and alpha > 1/2; everything else is composed of torch's own operators.
 
@@ -30,7 +31,7 @@ def morphological_table(
         if chosen != "reference":
             from pdegcnn_lib.ops import compiled
 
-            return compiled.morphological_table(metric.w, alpha, window, orientations, 1.0, estimate, chosen)
+            return compiled.morphological_table(metric.w, alpha, window, orientations, t, estimate, chosen)
     return morphological_kernel(
-        metric, alpha=alpha, window=window, orientations=orientations, estimate=estimate
+        metric, alpha=alpha, window=window, orientations=orientations, t=t, estimate=estimate
     )

@@ -19,14 +19,12 @@ METRICS = {
 
 
 @pytest.mark.parametrize("backend", [None, "reference"])
-@pytest.mark.parametrize("alpha", [0.5, 0.65, 1.0])
+@pytest.mark.parametrize(("alpha", "t"), [(0.5, 1.0), (0.65, 1.0), (0.65, 0.25), (1.0, 3.0)])
 @pytest.mark.parametrize("kind", METRICS)
-def test_a_table_is_the_kernel(kind, alpha, backend):
-    metric = METRICS[kind]
-    table = ops.morphological_table(metric, alpha=alpha, estimate="rho_b", backend=backend, **WINDOW)
-    torch.testing.assert_close(
-        table, morphological_kernel(metric, alpha=alpha, estimate="rho_b", **WINDOW), rtol=1e-12, atol=0
-    )
+def test_a_table_is_the_kernel(kind, alpha, t, backend):
+    options = {"alpha": alpha, "t": t, "estimate": "rho_b", **WINDOW}
+    table = ops.morphological_table(METRICS[kind], backend=backend, **options)
+    torch.testing.assert_close(table, morphological_kernel(METRICS[kind], **options), rtol=1e-12, atol=0)
 
 
 def test_an_unknown_estimate_is_named_by_every_backend():

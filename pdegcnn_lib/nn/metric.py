@@ -1,14 +1,22 @@
-"""Trainable metrics: the parameters of the diffusion, dilation and erosion layers."""
+"""Trainable coefficients of the equation: the metrics and exponents of diffusion, dilation and erosion."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from pdegcnn_lib.geometry import DiagonalMetric, FullMetric
+from pdegcnn_lib.kernels.morphological import check_alpha
+
+TRAINED = "trained"
+START = 0.65  # of a trained alpha: the value that the authors' implementation keeps fixed
+
+# (channels, dim, window) -> random length scales [channels, dim]
+Draw = Callable[[int, int, tuple[int, ...]], Tensor]
 
 
 def initial_scales(channels: int, dim: int, window: tuple[int, ...]) -> Tensor:
@@ -21,6 +29,31 @@ def initial_scales(channels: int, dim: int, window: tuple[int, ...]) -> Tensor:
     return torch.empty(channels, dim).uniform_(low, high).sqrt()
 
 
+def diffusion_scales(
+    channels: int, dim: int, window: tuple[int, ...], *, orientations: int | None = None
+) -> Tensor:
+    r"""Random length scales whose Gaussians neither vanish between the grid points nor are cut off by the window.
+
+    The heat kernel at t = 1 has the standard deviation $\sqrt2/w_i$ along $\mathcal{A}_i$. It is drawn from
+    U(0.4, h/2), in steps of the grid, with h = size // 2 the reach of the window: at 0.4 a neighbour weighs 4 percent
+    of the centre and the layer is nearly the identity, at h/2 the window ends at two deviations. Ranges that suit
+    dilation would not do: their widest Gaussian is flat over the window, and an orientation score averaged over most
+    of its orientations has lost them.
+
+    Shapes: -> `[channels, dim]`; on M2 (dim = 3) the step of the angle is 2 pi/orientations.
+    """
+    reach, step = [min(window[-2:]) // 2] * 2, [1.0] * 2
+    if dim == 3:
+        if orientations is None:
+            raise ValueError(
+                "orientations must be given on M2, where they are the unit of the angle, got None"
+            )
+        reach, step = [*reach, window[0] // 2], [*step, 2 * math.pi / orientations]
+    narrow, wide = 0.4, torch.tensor([max(h, 1) / 2 for h in reach])
+    deviation = narrow + (wide - narrow) * torch.rand(channels, dim)
+    return math.sqrt(2) / (deviation * torch.tensor(step))
+
+
 class TrainableDiagonalMetric(nn.Module):
     r"""A diagonal metric for every channel, $w = \mathrm{softplus}(v)$ with free parameters v `[C, n]`.
 
@@ -28,16 +61,18 @@ class TrainableDiagonalMetric(nn.Module):
     identity, so a step of the optimiser is a step in w.
     """
 
-    def __init__(self, channels: int, dim: int, window: tuple[int, ...]) -> None:
+    def __init__(
+        self, channels: int, dim: int, window: tuple[int, ...], scales: Draw = initial_scales
+    ) -> None:
         super().__init__()
-        self.window = window
+        self.window, self.scales = window, scales
         self.v = nn.Parameter(torch.empty(channels, dim))
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
         """Draw new length scales."""
         with torch.no_grad():
-            w = initial_scales(self.v.shape[0], self.v.shape[1], self.window)
+            w = self.scales(self.v.shape[0], self.v.shape[1], self.window)
             self.v.copy_(w + torch.log(-torch.expm1(-w)))  # the inverse of softplus
 
     @property
@@ -60,16 +95,18 @@ class TrainableFullMetric(nn.Module):
     H starts at a diagonal metric with a small full perturbation, so that the first metrics are well conditioned.
     """
 
-    def __init__(self, channels: int, dim: int, window: tuple[int, ...]) -> None:
+    def __init__(
+        self, channels: int, dim: int, window: tuple[int, ...], scales: Draw = initial_scales
+    ) -> None:
         super().__init__()
-        self.window = window
+        self.window, self.scales = window, scales
         self.factor = nn.Parameter(torch.empty(channels, dim, dim))
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
         """Draw a new diagonal and a perturbation of a tenth of its size."""
         with torch.no_grad():
-            w = initial_scales(self.factor.shape[0], self.factor.shape[1], self.window)
+            w = self.scales(self.factor.shape[0], self.factor.shape[1], self.window)
             noise = torch.randn_like(self.factor) * (0.1 / math.sqrt(self.factor.shape[-1]))
             self.factor.copy_(torch.diag_embed(w) + w.mean(-1)[:, None, None] * noise)
 
@@ -81,9 +118,50 @@ class TrainableFullMetric(nn.Module):
         return f"channels={self.factor.shape[0]}, dim={self.factor.shape[1]}"
 
 
-def trainable_metric(kind: str, channels: int, dim: int, window: tuple[int, ...]) -> nn.Module:
+def trainable_metric(
+    kind: str, channels: int, dim: int, window: tuple[int, ...], scales: Draw = initial_scales
+) -> nn.Module:
     """The trainable metric of the given kind, `diagonal` or `full`; ValueError for another."""
     kinds = {"diagonal": TrainableDiagonalMetric, "full": TrainableFullMetric}
     if kind not in kinds:
         raise ValueError(f"metric must be one of {', '.join(kinds)}, got {kind!r}")
-    return kinds[kind](channels, dim, window)
+    return kinds[kind](channels, dim, window, scales)
+
+
+class TrainableAlpha(nn.Module):
+    r"""A trainable exponent alpha in (1/2, 1] for every channel, $\alpha = \frac{\beta}{2(\beta - 1)}$.
+
+    The free parameters v `[C]` set $\beta = \frac{2\alpha}{2\alpha - 1} = 2 + \mathrm{softplus}(v)$, the exponent
+    of the morphological kernel. An optimiser then moves the shape of the kernel by even steps, and reaches neither
+    alpha = 1/2, where beta is infinite, nor a place without slope. There is one alpha per channel because every
+    channel evolves by an equation of its own, with a metric of its own.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.v = nn.Parameter(torch.empty(channels))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Start at alpha = 0.65."""
+        excess = 2 * START / (2 * START - 1) - 2
+        with torch.no_grad():
+            self.v.fill_(math.log(math.expm1(excess)))
+
+    def forward(self) -> Tensor:
+        """The exponents `[C]`."""
+        # In float32 alpha would round to 1/2 at beta = 2^24.
+        beta = (2 + functional.softplus(self.v)).clamp(max=1e6)
+        return beta / (2 * (beta - 1))
+
+    def extra_repr(self) -> str:
+        return f"channels={self.v.shape[0]}"
+
+
+def trainable_alpha(alpha: float | str, channels: int) -> float | TrainableAlpha:
+    """A fixed alpha, checked, or a trainable one for "trained"; TypeError or ValueError for anything else."""
+    if not isinstance(alpha, str):
+        return check_alpha(alpha)  # type: ignore[return-value]
+    if alpha != TRAINED:
+        raise ValueError(f"alpha must be a number in [1/2, 1] or {TRAINED!r}, got {alpha!r}")
+    return TrainableAlpha(channels)

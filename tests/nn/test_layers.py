@@ -8,6 +8,7 @@ from pdegcnn_lib import nn, ops
 from pdegcnn_lib.geometry import DiagonalMetric, FullMetric
 from pdegcnn_lib.kernels import group_kernel, lift_kernel, morphological_kernel, morphological_kernel_r2
 from pdegcnn_lib.nn.metric import initial_scales
+from pdegcnn_lib.nn.pde import CDDE, DE
 from pdegcnn_lib.testing import assert_equivariant, equivariance_error
 
 REFERENCE = {"backend": "reference"}
@@ -33,23 +34,51 @@ def count(layer: torch_nn.Module) -> int:
 M2_LAYERS = {
     "lift": lambda: nn.Lift(3, 4, size=5),
     "group convolution": lambda: nn.GroupConvolution(3, 4),
+    "cake lift": lambda: nn.CakeLift(8, size=7),
     "convection": lambda: nn.Convection(3, **REFERENCE),
+    "convection, half the time": lambda: nn.Convection(3, t=0.5, **REFERENCE),
+    "diffusion": lambda: nn.Diffusion(3, **REFERENCE),
+    "diffusion, full metric, Poisson": lambda: nn.Diffusion(3, metric="full", alpha=0.5, **REFERENCE),
     "dilation": lambda: nn.Dilation(3, metric="full", **REFERENCE),
     "erosion": lambda: nn.Erosion(3, metric="full", **REFERENCE),
+    "dilation, trained alpha": lambda: nn.Dilation(3, alpha="trained", metric="full", **REFERENCE),
     "linear": lambda: nn.Linear(3, 4),
     "projection": nn.Projection,
     "resample": lambda: nn.Resample(4),
     "pde": lambda: nn.PDELayer(3, 4, metric="full", **REFERENCE),
     "pde, two steps, rho_b_com": lambda: nn.PDELayer(3, 4, steps=2, estimate="rho_b_com", **REFERENCE),
+    "pde, diffusion, trained alpha": lambda: nn.PDELayer(3, 4, terms=CDDE, alpha="trained", **REFERENCE),
 }
 
 
 @pytest.mark.parametrize("name", M2_LAYERS)
 def test_equivariant_under_quarter_turns(name, dtype):
     layer = shake(M2_LAYERS[name]()).to(dtype)
-    f = torch.randn(2, 3, 9, 9, dtype=dtype) if name == "lift" else torch.randn(2, 3, 8, 9, 9, dtype=dtype)
+    f = torch.randn(2, 3, 9, 9, dtype=dtype) if "lift" in name else torch.randn(2, 3, 8, 9, 9, dtype=dtype)
     # Bilinear weights of resampling and the normalisation add rounding; the float64 bound is that of the operators.
     assert_equivariant(layer, f)
+
+
+R2_LAYERS = {
+    "convection": lambda: nn.ConvectionR2(3, **REFERENCE),
+    "diffusion": lambda: nn.DiffusionR2(3, **REFERENCE),
+    "dilation": lambda: nn.DilationR2(3, alpha="trained", **REFERENCE),
+    "erosion": lambda: nn.ErosionR2(3, **REFERENCE),
+    "pde": lambda: nn.PDELayerR2(3, 4, terms=CDDE, steps=2, **REFERENCE),
+}
+
+
+@pytest.mark.parametrize("name", R2_LAYERS)
+def test_layers_of_the_plane_commute_with_translations(name):
+    """On an image that is constant but for a patch: what they make of the constant does not depend on the border."""
+    layer = shake(R2_LAYERS[name]()).double()
+    f = torch.full((1, 3, 36, 36), 0.5, dtype=torch.float64)
+    f[..., 15:21, 15:21] = torch.randn(1, 3, 6, 6, dtype=torch.float64)
+    moved = torch.roll(f, (2, -3), dims=(-2, -1))
+    torch.testing.assert_close(
+        layer(moved), torch.roll(layer(f), (2, -3), dims=(-2, -1)), rtol=1e-12, atol=1e-12
+    )
+    assert not torch.allclose(layer(moved), layer(f))
 
 
 @pytest.mark.parametrize("layer", [torch_nn.Conv2d(3, 4, 5, padding=2), nn.PDELayerR2(3, 3, **REFERENCE)])
@@ -123,9 +152,11 @@ def test_pde_layer_is_its_terms_in_order_then_the_mixing_and_the_normalisation(s
 
 @pytest.mark.parametrize(("c_in", "c_out"), [(6, 12), (16, 16), (1, 1)])
 def test_parameters_of_a_pde_layer(c_in, c_out):
-    """9 Cin + Cin Cout + 2 Cout, and 21 Cin + Cin Cout + 2 Cout with full metrics."""
+    """9 Cin + Cin Cout + 2 Cout; 21 Cin for full metrics, 12 Cin with diffusion, 6 Cin without convection."""
     assert count(nn.PDELayer(c_in, c_out)) == 9 * c_in + c_in * c_out + 2 * c_out
     assert count(nn.PDELayer(c_in, c_out, metric="full")) == 21 * c_in + c_in * c_out + 2 * c_out
+    assert count(nn.PDELayer(c_in, c_out, terms=CDDE)) == 12 * c_in + c_in * c_out + 2 * c_out
+    assert count(nn.PDELayer(c_in, c_out, terms=DE)) == 6 * c_in + c_in * c_out + 2 * c_out
     assert count(nn.PDELayerR2(c_in, c_out)) == (2 + 4 + 4) * c_in + c_in * c_out + 2 * c_out
 
 
@@ -190,6 +221,15 @@ def test_convection_starts_at_the_identity_or_spread():
     assert nn.ConvectionR2(1000, spread=0.5).g0.shape == (1000, 2)
 
 
+@pytest.mark.parametrize(
+    ("orientations", "widest"), [(1, 1), (2, 1), (3, 3), (4, 3), (5, 5), (8, 5), (16, 5)]
+)
+def test_the_default_window_fits_the_circle(orientations, widest):
+    for layer in (nn.Dilation(1, orientations=orientations), nn.Diffusion(1, orientations=orientations)):
+        assert layer.window == (widest, 5, 5)
+    assert nn.GroupConvolution(1, 1, orientations=orientations).coefficients.shape == (1, 1, widest, 5, 5)
+
+
 def test_layers_compute_in_the_precision_of_their_input():
     f = torch.randn(1, 3, 8, 7, 7, dtype=torch.float64)
     for layer in (
@@ -215,14 +255,19 @@ def test_layers_say_what_they_are():
         (
             lambda: nn.PDELayer(2, 2, terms=("shock",)),
             ValueError,
-            r"convection, dilation, erosion.*got \('shock',\)",
+            r"convection, diffusion, dilation, erosion.*got \('shock',\)",
         ),
         (lambda: nn.PDELayer(2, 2, terms=()), ValueError, r"terms must be .*got \(\)"),
         (lambda: nn.PDELayer(2, 2, terms=("dilation", "dilation")), ValueError, "each once, got"),
-        (lambda: nn.PDELayer(2, 2, steps=0), ValueError, "steps must be at least 1, got 0"),
+        (lambda: nn.PDELayer(2, 2, steps=1.5), ValueError, r"integer of at least 1, got 1\.5"),
+        (lambda: nn.PDELayer(2, 2, steps=0), ValueError, "steps must be an integer of at least 1, got 0"),
         (lambda: nn.PDELayer(2, 2, alpha=0.3), ValueError, r"alpha must lie in \[1/2, 1\], got 0\.3"),
         (lambda: nn.PDELayer(2, 2, window=(5, 5, 4)), ValueError, r"odd positive integers, got \(5, 5, 4\)"),
-        (lambda: nn.PDELayer(2, 2, orientations=4), ValueError, "circle of 4 orientations, got KOr = 5"),
+        (
+            lambda: nn.PDELayer(2, 2, orientations=4, window=(5, 5, 5)),
+            ValueError,
+            "circle of 4 orientations, got KOr = 5",
+        ),
         (
             lambda: nn.PDELayer(2, 2, metric="round"),
             ValueError,

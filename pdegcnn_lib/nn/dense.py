@@ -1,0 +1,149 @@
+"""Layers that mix channels or change the space: lifts, group convolution, pointwise linear map, projection."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from pdegcnn_lib import ops
+from pdegcnn_lib.kernels import cake_wavelets, group_kernel, lift_kernel
+from pdegcnn_lib.kernels.window import Window, check_window, default_window
+from pdegcnn_lib.ops import _check
+
+
+class Lift(nn.Module):
+    r"""The trainable lift $f \mapsto \sum_y \psi(R_\theta^{-1}(y - x)) f(y)$, which commutes with roto-translations.
+
+    psi is a quadratic B-spline on a size x size grid of coefficients, evaluated on the grid turned by every angle.
+    Shapes: `[B, Cin, H, W]` -> `[B, Cout, Or, H, W]`; padding as in `ops.lift`. Source: main paper, section 4.1.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        *,
+        size: int,
+        orientations: int = 8,
+        padding: str = "reflect",
+    ) -> None:
+        super().__init__()
+        check_window((size, size))
+        self.orientations, self.padding = orientations, padding
+        self.coefficients = nn.Parameter(torch.empty(out_channels, in_channels, size, size))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Kaiming initialisation by the number of inputs of one output."""
+        nn.init.kaiming_uniform_(self.coefficients, a=math.sqrt(5))
+
+    def forward(self, f: Tensor) -> Tensor:
+        return ops.lift(
+            f, lift_kernel(self.coefficients, self.orientations).to(f.dtype), padding=self.padding
+        )
+
+    def extra_repr(self) -> str:
+        return f"{list(self.coefficients.shape)}, orientations={self.orientations}, padding={self.padding}"
+
+
+class CakeLift(nn.Module):
+    r"""The fixed lift of every channel by cake wavelets, $f \mapsto \mathrm{gain} \sum_y \psi_\theta(y - x)\, f(y)$.
+
+    It has no parameters and commutes with roto-translations. With gain 1 the sum over theta gives the image back, up
+    to the frequencies near Nyquist's that the wavelets remove, and every orientation has the same share of its mean;
+    with the gain Or the mean over theta does, so that scores are as large as the image for any number of orientations.
+    A line gives the same answer from both ends: $out(\cdot, \theta + \pi) = out(\cdot, \theta)$ for an even Or.
+
+    Shapes: `[B, C, H, W]` -> `[B, C, Or, H, W]`; the wavelets span size x size pixels; padding as in `ops.lift`.
+    Raises: ValueError for an even size or orientations < 1. Source: main paper, section 4.1; the wavelets are those
+    of `kernels.cake_wavelets`.
+    """
+
+    def __init__(
+        self, orientations: int = 8, *, size: int = 21, gain: float = 1.0, padding: str = "reflect"
+    ) -> None:
+        super().__init__()
+        self.gain, self.padding = gain, padding
+        # No buffer: float32 in between would cost a network in float64 its exact equivariance.
+        self.wavelets = gain * cake_wavelets(orientations, size)
+
+    def forward(self, f: Tensor) -> Tensor:
+        _check.floating("f", f, 4, "[B, C, H, W]")
+        # Channels are lifted alike and apart: they join the batch.
+        lifted = ops.lift(f.flatten(0, 1)[:, None], self.wavelets.to(f)[None, None], padding=self.padding)
+        return lifted.reshape(*f.shape[:2], *lifted.shape[2:])
+
+    def extra_repr(self) -> str:
+        orientations, size, _ = self.wavelets.shape
+        return f"orientations={orientations}, size={size}, gain={self.gain:g}, padding={self.padding}"
+
+
+class GroupConvolution(nn.Module):
+    r"""The linear group convolution of a G-CNN, $f \mapsto \int K(q^{-1}p) f(q)\,dq$ with a trainable K.
+
+    Shapes: `[B, Cin, Or, H, W]` -> `[B, Cout, Or, H, W]`; window (KOr, K, K), None for that of
+    `kernels.default_window`; padding as in `ops.group_convolution`.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        *,
+        window: Window | None = None,
+        orientations: int = 8,
+        padding: str = "reflect",
+    ) -> None:
+        super().__init__()
+        window = default_window(orientations) if window is None else window
+        check_window(window, orientations)
+        if window[1] != window[2]:
+            raise ValueError(f"window must be square in space to be turned, got {window}")
+        self.orientations, self.padding = orientations, padding
+        self.coefficients = nn.Parameter(torch.empty(out_channels, in_channels, *window))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Kaiming initialisation by the number of inputs of one output."""
+        nn.init.kaiming_uniform_(self.coefficients, a=math.sqrt(5))
+
+    def forward(self, f: Tensor) -> Tensor:
+        kernel = group_kernel(self.coefficients, self.orientations).to(f.dtype)
+        return ops.group_convolution(f, kernel, padding=self.padding)
+
+    def extra_repr(self) -> str:
+        return f"{list(self.coefficients.shape)}, orientations={self.orientations}, padding={self.padding}"
+
+
+class Linear(nn.Module):
+    r"""The trainable linear combination of channels at every point, $out_a = \sum_c w_{ac} f_c$, without bias.
+
+    It commutes with every action on the domain. Shapes: `[B, Cin, ...]` -> `[B, Cout, ...]`.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(out_channels, in_channels))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Kaiming initialisation by the number of input channels."""
+        nn.init.kaiming_uniform_(self.weight, a=math.sqrt(5))
+
+    def forward(self, f: Tensor) -> Tensor:
+        return ops.linear(f, self.weight.to(f.dtype))
+
+    def extra_repr(self) -> str:
+        return f"{self.weight.shape[1]} -> {self.weight.shape[0]}"
+
+
+class Projection(nn.Module):
+    r"""The projection $f \mapsto \max_\theta f(\cdot, \theta)$ to the plane.
+
+    Shapes: `[B, C, Or, H, W]` -> `[B, C, H, W]`.
+    """
+
+    def forward(self, f: Tensor) -> Tensor:
+        return ops.projection(f)

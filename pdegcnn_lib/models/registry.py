@@ -8,7 +8,10 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from pdegcnn_lib.nn.pde import PDE_OPTIONS
+from pdegcnn_lib.nn.pde import PDE_OPTIONS, PDE_OPTIONS_R2
+
+# What a builder passes on to its PDE layers, by the name of the `**` parameter that collects it.
+PASSED_ON = {"pde": PDE_OPTIONS, "pde_r2": PDE_OPTIONS_R2}
 
 
 @dataclass(frozen=True)
@@ -25,13 +28,13 @@ class Entry:
     def options(self) -> list[str]:
         """The names of its options."""
         parameters = inspect.signature(self.builder).parameters.values()
-        own = [
-            p.name
-            for p in parameters
-            if p.kind is inspect.Parameter.KEYWORD_ONLY and p.name not in self.fixed
-        ]
-        passes_on = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters)
-        return own + ([name for name in PDE_OPTIONS if name not in self.fixed] if passes_on else [])
+        found: list[str] = []
+        for p in parameters:
+            if p.kind is inspect.Parameter.KEYWORD_ONLY:
+                found.append(p.name)
+            elif p.kind is inspect.Parameter.VAR_KEYWORD:
+                found.extend(PASSED_ON[p.name])
+        return [name for name in found if name not in self.fixed]
 
 
 _ENTRIES: dict[str, Entry] = {}

@@ -1,20 +1,34 @@
-"""The segmentation networks of the papers: CNN, G-CNN and PDE-G-CNN of 3, 6 and 12 layers, for images of any size.
+"""The segmentation networks of the papers: CNN, G-CNN, PDE-G-CNN and PDE-CNN of 3, 6 and 12 layers, for any size.
 
 All end in a pointwise map to one channel; their output is the logit of the probability of a vessel.
-The narrow family is that of the Analysis paper, the wide one that of the main paper.
+The narrow family is that of the Analysis paper, the wide one that of the main paper, the fixed lift that of the
+Geometric Adaptations.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from torch import Tensor, nn
 
+from pdegcnn_lib.kernels import default_window
 from pdegcnn_lib.models.registry import register
-from pdegcnn_lib.nn import GroupConvolution, Lift, Linear, PDELayer, Projection
+from pdegcnn_lib.nn import (
+    CakeLift,
+    Convection,
+    GroupConvolution,
+    Lift,
+    Linear,
+    PDELayer,
+    PDELayerR2,
+    Projection,
+)
+from pdegcnn_lib.nn.pde import CDDE, DE
 
 TASK = "vessels"
 LAST = 16  # channels before the final pointwise map
+COPIES = 40  # convections of the fixed lift
 
 
 class Head(nn.Module):
@@ -34,7 +48,7 @@ def _conv(c_in: int, c_out: int, size: int, dropout: bool = False) -> list[nn.Mo
 
 
 def _group(c_in: int, c_out: int, size: int, orientations: int, dropout: bool = False) -> list[nn.Module]:
-    window = (min(size, orientations - 1 + orientations % 2), size, size) if size > 1 else (1, 1, 1)
+    window = default_window(orientations, size)
     convolution = GroupConvolution(c_in, c_out, window=window, orientations=orientations)
     return [convolution, nn.BatchNorm3d(c_out), nn.ReLU()] + ([nn.Dropout3d(0.1)] if dropout else [])
 
@@ -57,28 +71,96 @@ def cnn(in_channels: int, *, layers: int, channels: int) -> nn.Module:
     return nn.Sequential(*body, Head(LAST))
 
 
-def gcnn(in_channels: int, *, layers: int, channels: int, orientations: int = 8) -> nn.Module:
-    """Lift, linear group convolutions, projection: equivariant under roto-translations."""
+def _lift(in_channels: int, c: int, orientations: int, lift: str, backend: str | None) -> list[nn.Module]:
+    r"""The normalised lift: of trained kernels, or of cake wavelets that are convected and combined.
+
+    $$\sum_i a_i\, (\mathcal{W}_\phi f)(p\,g_i^{-1}) = (\mathcal{W}_\psi f)(p), \qquad
+      \psi(z) = \sum_i a_i\, \phi(g_i \cdot z),$$
+
+    so that trained convections of one fixed lift can take the place of trained kernels.
+    Source: Geometric Adaptations of PDE-G-CNNs.
+    """
+    if lift == "trained":
+        return [Lift(in_channels, c, size=7, orientations=orientations), nn.BatchNorm3d(c)]
+    if lift != "fixed":
+        raise ValueError(f"lift must be trained or fixed, got {lift!r}")
+    return [
+        # With scores of 1/Or of the image, and a variance of 1/Or^2, the eps of the normalisation would be felt.
+        CakeLift(orientations, gain=orientations),
+        Linear(in_channels, COPIES),
+        # Convections that start at the identity are one feature 40 times over. Spread by a pixel and a radian they
+        # already span kernels of 7 x 7: a least-squares fit of random ones leaves 0.55 of them, without spread 0.98.
+        Convection(COPIES, spread=1.0, backend=backend),
+        nn.BatchNorm3d(COPIES),
+        Linear(COPIES, c),
+    ]
+
+
+def gcnn(
+    in_channels: int,
+    *,
+    layers: int,
+    channels: int,
+    lift: str = "trained",
+    orientations: int = 8,
+    backend: str | None = None,
+) -> nn.Module:
+    """Lift, linear group convolutions, projection: equivariant under roto-translations.
+
+    `lift` is `trained`, or `fixed` with trained convections of cake wavelets (which `backend` is for). The ReLU after
+    the lift stays in both, or the fixed lift and the first convolution would be one linear map.
+    """
     c, n = channels, orientations
-    body = [Lift(in_channels, c, size=7, orientations=n), nn.BatchNorm3d(c), nn.ReLU()]
+    body = [*_lift(in_channels, c, n, lift, backend), nn.ReLU()]
     for layer in range({3: 0, 6: 3, 12: 9}[layers]):
         body += _group(c, c, 5, n, dropout=layer in (0, 2))
     body += _group(c, LAST, 1, n)
     return nn.Sequential(*body, Projection(), Head(LAST))
 
 
-def pdegcnn(in_channels: int, *, layers: int, channels: int, orientations: int = 8, **pde: Any) -> nn.Module:
+def pdegcnn(
+    in_channels: int,
+    *,
+    layers: int,
+    channels: int,
+    lift: str = "trained",
+    orientations: int = 8,
+    **pde: Any,
+) -> nn.Module:
     """Lift, PDE layers, projection: equivariant under roto-translations, exactly so under quarter turns.
 
-    Options beyond `orientations` are those of `PDELayer`.
+    `lift` is `trained` or `fixed` as in the G-CNN; options beyond it and `orientations` are those of `PDELayer`.
     """
-    count, c = {3: 1, 6: 4, 12: 10}[layers], channels
-    body: list[nn.Module] = [Lift(in_channels, c, size=7, orientations=orientations), nn.BatchNorm3d(c)]
-    for layer in range(count):
-        body.append(PDELayer(c, LAST if layer == count - 1 else c, orientations=orientations, **pde))
-        if layer == 0 or (layers == 12 and layer == 4):
-            body.append(nn.Dropout3d(0.1))
+    body = _lift(in_channels, channels, orientations, lift, pde.get("backend"))
+    body += _evolve(PDELayer, nn.Dropout3d, layers, channels, orientations=orientations, **pde)
     return nn.Sequential(*body, Projection(), Head(LAST))
+
+
+def pdecnn(in_channels: int, *, layers: int, channels: int, **pde_r2: Any) -> nn.Module:
+    """A PDE-CNN on R^2: convolution, PDE layers; equivariant under translations.
+
+    It differs from the PDE-G-CNN of as many layers in the space alone: a convolution of the same size stands where the
+    lift does, and widths, windows and dropout are the same. On R^2 the metrics are full by default, 4 numbers each in
+    the place of 3, and there are 2 numbers of a convection in the place of 3: 2 624 parameters for 6 layers and gray
+    images, 2 798 for 12. The authors' networks on R^2 are wider and have Finsler metrics. Options: `PDELayerR2`.
+    """
+    convolution = nn.Conv2d(in_channels, channels, 7, padding=3, padding_mode="reflect", bias=False)
+    body: list[nn.Module] = [convolution, nn.BatchNorm2d(channels)]
+    body += _evolve(PDELayerR2, nn.Dropout2d, layers, channels, **pde_r2)
+    return nn.Sequential(*body, Head(LAST))
+
+
+def _evolve(
+    layer: type[nn.Module], dropout: type[nn.Module], layers: int, channels: int, **options: Any
+) -> list[nn.Module]:
+    """The PDE layers of a network of so many layers, which has two others; dropout after the first and the fifth."""
+    count = {3: 1, 6: 4, 12: 10}[layers]
+    body: list[nn.Module] = []
+    for i in range(count):
+        body.append(layer(channels, LAST if i == count - 1 else channels, **options))
+        if i == 0 or (layers == 12 and i == 4):
+            body.append(dropout(0.1))
+    return body
 
 
 # The channels of (CNN, G-CNN, PDE-G-CNN): the wide family is the main paper's, the narrow one the Analysis paper's.
@@ -95,11 +177,16 @@ for _suffix, _family in _WIDTHS.items():
         ):
             _name = f"vessels-{_kind}{_layers}" + (_suffix if _kind != "pdegcnn" else "")
             register(_name, TASK, f"{_kind} of {_layers} layers", layers=_layers, channels=_width)(_builder)
-register(
-    "vessels-pdegcnn6-full",
-    TASK,
-    "PDE-G-CNN of 6 layers with full metrics",
-    layers=6,
-    channels=16,
-    metric="full",
-)(pdegcnn)
+
+# Variations of the networks of 6 layers of the main paper, and their counterparts on R^2.
+_VARIATIONS: dict[str, tuple[Callable[..., nn.Module], str, dict[str, object]]] = {
+    "vessels-pdegcnn6-full": (pdegcnn, "PDE-G-CNN of 6 layers with full metrics", {"metric": "full"}),
+    "vessels-pdegcnn6-de": (pdegcnn, "PDE-G-CNN of 6 layers, dilation and erosion only", {"terms": DE}),
+    "vessels-pdegcnn6-cdde": (pdegcnn, "PDE-G-CNN of 6 layers with diffusion", {"terms": CDDE}),
+    "vessels-pdegcnn6-fixed-lift": (pdegcnn, "PDE-G-CNN of 6 layers, fixed lift", {"lift": "fixed"}),
+    "vessels-gcnn6-fixed-lift": (gcnn, "G-CNN of 6 layers, fixed lift", {"lift": "fixed"}),
+    "vessels-pdecnn6": (pdecnn, "PDE-CNN on R^2 of 6 layers", {}),
+    "vessels-pdecnn12": (pdecnn, "PDE-CNN on R^2 of 12 layers", {"layers": 12, "channels": 10}),
+}
+for _name, (_builder, _summary, _fixed) in _VARIATIONS.items():
+    register(_name, TASK, _summary, **{"layers": 6, "channels": 16, **_fixed})(_builder)

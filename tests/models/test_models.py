@@ -9,13 +9,15 @@ from torch import nn as torch_nn
 from pdegcnn_lib import models, ops
 from pdegcnn_lib.models import registry
 from pdegcnn_lib.nn import Projection
-from pdegcnn_lib.testing import assert_equivariant, equivariance_error
+from pdegcnn_lib.testing import assert_equivariant, equivariance_error, relative_error
 
 # (gray, RGB); the digit networks are given for gray images only.
 COUNTS = {
     "digits-lenet5": (44426, None),
     "digits-gcnn": (12700, None),
     "digits-pdegcnn": (2542, None),
+    "digits-pdegcnn-de": (2488, None),
+    "digits-pdecnn-de": (2524, None),
     "vessels-cnn6": (45000, 47352),
     "vessels-gcnn6": (97216, 98784),
     "vessels-pdegcnn6": (2560, 4128),
@@ -29,9 +31,16 @@ COUNTS = {
     "vessels-gcnn6-narrow": (24632, None),
     "vessels-cnn12-narrow": (73614, None),
     "vessels-gcnn12-narrow": (72728, None),
-    "vessels-pdegcnn6-full": (None, 4896),
+    "vessels-pdegcnn6-full": (3328, 4896),
+    "vessels-pdegcnn6-de": (2368, 3936),
+    "vessels-pdegcnn6-cdde": (2752, 4320),
+    "vessels-pdegcnn6-fixed-lift": (2624, 2704),
+    "vessels-gcnn6-fixed-lift": (97280, 97360),
+    "vessels-pdecnn6": (2624, 4192),
+    "vessels-pdecnn12": (2798, 3778),
 }
-EQUIVARIANT = [name for name in models.names() if name.startswith("vessels") and "-cnn" not in name]
+EQUIVARIANT = [name for name in models.names() if name.startswith("vessels") and "gcnn" in name]
+PDE = [name for name in models.names() if "-pde" in name]
 SIZES = {"digits": (28, 28), "vessels": (11, 13)}
 
 
@@ -52,7 +61,7 @@ def randomised(name: str, **options: object) -> torch_nn.Module:
     for key, parameter in model.named_parameters():
         if key.endswith("g0"):
             parameter.data.normal_()
-        elif key.endswith(("metric.v", "metric.factor")):
+        elif key.endswith(("metric.v", "metric.factor", "alpha.v")):
             parameter.data += 0.2 * torch.randn_like(parameter)
     for module in model.modules():
         if isinstance(module, torch_nn.modules.batchnorm._BatchNorm):
@@ -123,10 +132,48 @@ def test_equivariant_with_full_metrics_and_other_estimates(estimate):
     assert_equivariant(randomised("vessels-pdegcnn6", estimate=estimate), image, tolerance=2e-5)
 
 
-@pytest.mark.parametrize("name", ["digits-gcnn", "digits-pdegcnn"])
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("vessels-pdegcnn6-fixed-lift", {"orientations": 16, "alpha": "trained", "metric": "full"}),
+        ("vessels-pdegcnn6-cdde", {"orientations": 4, "diffusion_alpha": 0.5, "steps": 2, "metric": "full"}),
+        ("vessels-pdegcnn6-de", {"orientations": 12, "estimate": "rho_b_sr", "window": (3, 3, 3)}),
+        ("vessels-gcnn6-fixed-lift", {"orientations": 4}),
+    ],
+)
+def test_equivariant_with_options(name, options):
+    model = randomised(name, **options).double()
+    assert_equivariant(model, torch.rand(1, 1, 11, 13, dtype=torch.float64), tolerance=1e-11)
+
+
+@pytest.mark.parametrize(("name", "size"), [("vessels-pdecnn6", 120), ("vessels-pdecnn12", 240)])
+def test_nets_on_the_plane_commute_with_translations_and_not_with_turns(name, size):
+    """With a patch on a constant image, so far from the border that it does not matter."""
+    model = randomised(name, alpha="trained", terms=("convection", "diffusion", "dilation", "erosion"))
+    model = model.double()
+    f = torch.full((1, 1, size, size), 0.3, dtype=torch.float64)
+    patch = slice(size // 2 - 5, size // 2 + 5)
+    f[..., patch, patch] = torch.rand(10, 10, dtype=torch.float64)
+    with torch.no_grad():
+        out, moved = model(f), model(torch.roll(f, (3, -2), dims=(-2, -1)))
+    assert relative_error(moved, torch.roll(out, (3, -2), dims=(-2, -1))) < 1e-11
+    assert relative_error(moved, out) > 0.1
+    assert min(equivariance_error(model, f).values()) > 0.05
+
+
+def test_the_digit_net_on_the_plane_commutes_with_translations_up_to_resampling():
+    model = randomised("digits-pdecnn-de").double()[:4]
+    f = torch.full((1, 1, 40, 40), 0.3, dtype=torch.float64)
+    f[..., 16:24, 16:24] = torch.rand(8, 8, dtype=torch.float64)
+    with torch.no_grad():
+        out, moved = model(f), model(torch.roll(f, (3, -2), dims=(-2, -1)))
+    assert relative_error(moved, torch.roll(out, (3, -2), dims=(-2, -1))) < 1e-11
+
+
+@pytest.mark.parametrize("name", ["digits-gcnn", "digits-pdegcnn", "digits-pdegcnn-de"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
 def test_digit_nets_are_equivariant_up_to_the_flat_head(name, dtype):
-    model = randomised(name, metric="full") if name == "digits-pdegcnn" else randomised(name)
+    model = randomised(name, metric="full") if "pde" in name else randomised(name)
     last = next(i for i, layer in enumerate(model) if isinstance(layer, Projection))
     image = torch.rand(2, 1, 28, 28, dtype=dtype)
     assert_equivariant(model[: last + 1].to(dtype), image, 2e-5 if dtype == torch.float32 else 1e-11)
@@ -140,9 +187,12 @@ def test_digit_nets_with_the_pooled_head_are_invariant(name):
     )
 
 
-@pytest.mark.parametrize("name", ["digits-lenet5", "digits-gcnn", "digits-pdegcnn", "vessels-cnn6"])
+@pytest.mark.parametrize(
+    "name",
+    ["digits-lenet5", "digits-gcnn", "digits-pdegcnn", "digits-pdecnn-de", "vessels-cnn6", "vessels-pdecnn6"],
+)
 def test_controls_are_not(name):
-    """LeNet-5 and the flat heads are not invariant, the ordinary segmentation network is not equivariant."""
+    """LeNet-5 and the flat heads are not invariant, the segmentation networks of the plane are not equivariant."""
     size = SIZES[models.entry(name).task]
     assert min(equivariance_error(randomised(name), torch.rand(4, 1, *size)).values()) > 0.05
 
@@ -154,6 +204,46 @@ def test_the_same_seed_builds_the_same_network():
         into.extend(models.build("digits-pdegcnn").parameters())
     assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
     assert not all(torch.equal(a, b) for a, b in zip(first, other, strict=True))
+
+
+@pytest.mark.parametrize("name", PDE)
+def test_the_options_of_every_pde_network(name):
+    """Each builds, keeps its state in evaluation, and gives every parameter a gradient."""
+    chosen = models.entry(name)
+    on_m2 = "orientations" in chosen.options
+    assert {"steps", "window", "alpha", "diffusion_alpha", "backend"} <= set(chosen.options)
+    assert ("estimate" in chosen.options) == on_m2
+    assert ("metric" in chosen.options) == ("metric" not in chosen.fixed)
+    assert ("terms" in chosen.options) == ("terms" not in chosen.fixed)
+    # The sub-Riemannian estimates are for diagonal metrics.
+    sr, com = ("rho_b", "rho_c") if chosen.fixed.get("metric") == "full" else ("rho_b_sr", "rho_b_com")
+    sets: list[dict[str, object]] = [
+        {"alpha": "trained", "steps": 2, "estimate": "rho_b"},
+        {"metric": "full", "orientations": 16, "estimate": "rho_c"},
+        {"metric": "diagonal", "orientations": 4, "estimate": sr, "alpha": 0.9},
+        {"window": (3, 3, 3) if on_m2 else (3, 3), "estimate": com},
+    ]
+    for options in sets:
+        options = {key: value for key, value in options.items() if key in chosen.options}
+        model = models.build(name, **options_of(name, **options))
+        count = models.parameter_count(models.build(name, **options_of(name)))
+        if "alpha" in options and options["alpha"] == "trained":
+            channels = sum(len(p) for key, p in model.named_parameters() if key.endswith("alpha.v"))
+            assert channels > 0 and models.parameter_count(model) == count + channels
+        keys = list(model.state_dict())
+        out = model(torch.rand(2, 1, *SIZES[chosen.task]))
+        out.square().mean().backward()
+        for key, parameter in model.named_parameters():
+            assert parameter.grad is not None and torch.isfinite(parameter.grad).all(), key
+        assert list(model.eval().state_dict()) == keys
+
+
+def test_the_fixed_lift_is_an_option_of_every_segmentation_network_on_m2():
+    assert models.parameter_count(models.build("vessels-pdegcnn6", lift="fixed")) == 2624
+    with pytest.raises(ValueError, match="lift must be trained or fixed, got 'cake'"):
+        models.build("vessels-gcnn6", lift="cake")
+    assert "lift" not in models.entry("vessels-gcnn6-fixed-lift").options
+    assert "lift" not in models.entry("vessels-pdecnn6").options
 
 
 def test_options_reach_the_layers():

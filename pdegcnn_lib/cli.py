@@ -30,10 +30,11 @@ def _models(arguments: argparse.Namespace) -> None:
     if arguments.json:
         print(json.dumps(rows, indent=2))
         return
-    print(f"{'name':<26}{'task':<10}{'1 channel':>10}{'3 channels':>12}  summary")
+    width = max(len(name) for name in models.names()) + 2
+    print(f"{'name':<{width}}{'task':<10}{'1 channel':>10}{'3 channels':>12}  summary")
     for row in rows:
         one, three = row["parameters"]["1"], row["parameters"]["3"]
-        print(f"{row['name']:<26}{row['task']:<10}{one:>10}{three:>12}  {row['summary']}")
+        print(f"{row['name']:<{width}}{row['task']:<10}{one:>10}{three:>12}  {row['summary']}")
 
 
 def _experiments(arguments: argparse.Namespace) -> None:

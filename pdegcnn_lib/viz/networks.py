@@ -20,7 +20,7 @@ from pdegcnn_lib.data import retina
 from pdegcnn_lib.experiments import load_model
 from pdegcnn_lib.geometry import squared_estimate
 from pdegcnn_lib.kernels.morphological import power_law
-from pdegcnn_lib.nn import Convection, Dilation, Erosion, Lift, PDELayer
+from pdegcnn_lib.nn import CakeLift, Convection, Dilation, Erosion, Lift, PDELayer
 from pdegcnn_lib.segment import read
 from pdegcnn_lib.viz.fields import orientation_montage
 from pdegcnn_lib.viz.kernels import learned_metrics
@@ -44,7 +44,10 @@ def kernel_of(operator: Dilation | Erosion, channel: int) -> Callable[[Tensor], 
     """The kernel of one channel as a function on M2, `p [..., 3]` -> `[...]`, not only on the grid."""
     metric = operator.metric()
     chosen = type(metric)(metric.w[channel].detach().double())
-    return lambda p: power_law(squared_estimate(operator.estimate)(p, chosen), operator.alpha)
+    alpha = operator.exponent()
+    if isinstance(alpha, Tensor):
+        alpha = alpha[channel].item()
+    return lambda p: power_law(squared_estimate(operator.estimate)(p, chosen), alpha, operator.t)
 
 
 def learned_fields(operator: Dilation | Erosion, channels: int = 4) -> Figure:
@@ -120,7 +123,7 @@ def features(model: nn.Sequential, image: Tensor, *, channels: int = 6) -> Figur
     f = image[None]
     for module in model:
         f = module(f)
-        if isinstance(module, Lift | PDELayer):
+        if isinstance(module, Lift | CakeLift | PDELayer):
             shown[f"layer {len(shown) - 1}" if isinstance(module, PDELayer) else "lift"] = f[0].amax(dim=1)
     shown["output"] = torch.sigmoid(f[0])
     figure, axes = plt.subplots(
@@ -141,7 +144,7 @@ def features(model: nn.Sequential, image: Tensor, *, channels: int = 6) -> Figur
 def lift_of(model: nn.Module, image: Tensor) -> Tensor:
     """What the lift of a network makes of an image, `[Cin, H, W]` -> `[C, Or, H, W]`; ValueError without a lift."""
     for module in model.modules():
-        if isinstance(module, Lift):
+        if isinstance(module, Lift | CakeLift):
             return module(image[None])[0]
     raise ValueError("the network has no lift: it has no orientation score to show")
 

@@ -186,8 +186,9 @@ def result(tmp_path) -> Path:
     return path
 
 
-def test_the_operators_of_a_network_in_order(result):
-    model = models.build("vessels-pdegcnn6")
+@pytest.mark.parametrize("options", [{}, {"alpha": "trained", "steps": 2}])
+def test_the_operators_of_a_network_in_order(options):
+    model = models.build("vessels-pdegcnn6", **options)
     assert list(networks.operators(model)) == [
         f"layer {n}, {kind}" for n in range(1, 5) for kind in ("dilation", "erosion")
     ]
@@ -197,6 +198,8 @@ def test_the_operators_of_a_network_in_order(result):
     assert networks.kernel_of(operator, 3)(p).item() == pytest.approx(on_grid[2, 3, 0].item(), rel=1e-5)
     with pytest.raises(ValueError, match="the network has no lift"):
         networks.lift_of(models.build("vessels-cnn3-narrow"), torch.rand(1, 20, 20))
+    fixed = models.build("vessels-pdegcnn6-fixed-lift")
+    assert networks.lift_of(fixed, torch.rand(1, 20, 20)).shape == (1, 8, 20, 20)
 
 
 def test_view_writes_a_picture_of_everything(result, tmp_path, monkeypatch, capsys):

@@ -95,9 +95,10 @@ class Experiment:
 
 
 def family(model: str) -> str:
-    """The family of a network, within which settings are shared: pdegcnn, gcnn, cnn or lenet."""
+    """The family of a network, within which settings are shared: pdegcnn (on R^2 too), gcnn, cnn or lenet."""
     models.entry(model)
-    return next(kind for kind in ("pdegcnn", "pdecnn", "gcnn", "cnn", "lenet") if kind in model)
+    found = next(kind for kind in ("pdegcnn", "pdecnn", "gcnn", "cnn", "lenet") if kind in model)
+    return "pdegcnn" if found == "pdecnn" else found
 
 
 EXPERIMENTS: dict[str, Experiment] = {}

@@ -52,15 +52,16 @@ def changed(what: str, **options: object) -> Variant:
 
 
 CHANGES = (
-    changed("no-convection", terms=("dilation", "erosion")),
+    Variant("vessels-pdegcnn6-de"),
     changed("no-dilation", terms=("convection", "erosion")),
     changed("no-erosion", terms=("convection", "dilation")),
     changed("convection-only", terms=("convection",)),
-    *(changed(f"alpha-{alpha:g}", alpha=alpha) for alpha in (0.55, 0.8, 1.0)),
-    *(
-        changed(f"orientations-{n}", orientations=n, **({"window": (3, 5, 5)} if n == 4 else {}))
-        for n in (4, 16)
-    ),
+    Variant("vessels-pdegcnn6-cdde"),
+    Variant("vessels-pdegcnn6-fixed-lift"),
+    Variant("vessels-pdegcnn6-full"),
+    Variant("vessels-pdecnn6"),
+    *(changed(f"alpha-{alpha}", alpha=alpha) for alpha in (0.55, 0.8, 1.0, "trained")),
+    *(changed(f"orientations-{n}", orientations=n) for n in (4, 16)),
     *(changed(f"window-{n}", window=(n, n, n)) for n in (3, 7)),
     changed("steps-2", steps=2),
     *(changed(estimate, estimate=estimate) for estimate in ("rho_b", "rho_b_sr", "rho_b_com")),

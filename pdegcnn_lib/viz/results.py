@@ -78,7 +78,9 @@ def change_table(base: Sequence[Record], changed: Iterable[Record], metric: str 
 
 def changes_of(variant: str, base: str) -> str:
     """What the name of a variant says about its difference from the base."""
-    return "none" if variant == base else variant.removeprefix(f"{base}-").replace("-", " ")
+    if variant == base:
+        return "none"
+    return variant.removeprefix(f"{base}-").replace("-", " ") if variant.startswith(base) else label(variant)
 
 
 def provenance_line(records: Iterable[Record]) -> str:

@@ -45,6 +45,8 @@ DIGIT_LABELS = {
     "digits-gcnn-invariant": "G-CNN, invariant head",
     "digits-pdegcnn": "PDE-G-CNN, flat head",
     "digits-pdegcnn-invariant": "PDE-G-CNN, invariant head",
+    "digits-pdegcnn-de": "PDE-G-CNN, no convection",
+    "digits-pdecnn-de": "PDE-CNN on R², no convection",
 }
 DIGIT_STYLES: dict[str, dict[str, Any]] = {
     "digits-lenet5": {"color": COLORS["orange"], "marker": "s"},
@@ -52,6 +54,8 @@ DIGIT_STYLES: dict[str, dict[str, Any]] = {
     "digits-gcnn-invariant": {"color": COLORS["blue"], "marker": "^"},
     "digits-pdegcnn": {"color": COLORS["purple"], "marker": "D"},
     "digits-pdegcnn-invariant": {"color": COLORS["green"], "marker": "o"},
+    "digits-pdegcnn-de": {"color": COLORS["vermillion"], "marker": "P"},
+    "digits-pdecnn-de": {"color": COLORS["black"], "marker": "X"},
 }
 FAMILY_LABELS = {"cnn": "CNN", "gcnn": "G-CNN", "pdegcnn": "PDE-G-CNN", "pdecnn": "PDE-CNN"}
 FAMILY_STYLES: dict[str, dict[str, Any]] = {

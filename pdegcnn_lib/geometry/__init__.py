@@ -3,6 +3,7 @@
 from pdegcnn_lib.geometry.distance import distance, minimising_momentum, sub_riemannian_distance
 from pdegcnn_lib.geometry.estimates import (
     SQUARED_ESTIMATES,
+    Estimate,
     rho_b,
     rho_b_com,
     rho_b_sr,
@@ -18,6 +19,7 @@ __all__ = [
     "SE2",
     "SQUARED_ESTIMATES",
     "DiagonalMetric",
+    "Estimate",
     "FullMetric",
     "Geodesic",
     "LieGroup",

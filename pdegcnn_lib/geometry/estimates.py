@@ -15,6 +15,7 @@ from pdegcnn_lib.geometry._check import last_axis
 from pdegcnn_lib.geometry.groups import SE2
 from pdegcnn_lib.geometry.metrics import DiagonalMetric, Metric, as_metric
 
+Estimate = Callable[[Tensor, Metric], Tensor]  # the square of an estimate: (p [..., 3], metric) -> [...]
 NU = 1.6  # the constant of the sub-Riemannian estimate chosen in the Analysis paper
 
 
@@ -75,7 +76,7 @@ def squared_rho_b_com(p: Tensor, metric: Metric, nu: float = NU) -> Tensor:
     return torch.maximum(lower, torch.minimum(sub_riemannian, half_angle))
 
 
-SQUARED_ESTIMATES: dict[str, Callable[[Tensor, Metric], Tensor]] = {
+SQUARED_ESTIMATES: dict[str, Estimate] = {
     "rho_c": squared_rho_c,
     "rho_b": squared_rho_b,
     "rho_b_sr": squared_rho_b_sr,
@@ -83,11 +84,16 @@ SQUARED_ESTIMATES: dict[str, Callable[[Tensor, Metric], Tensor]] = {
 }
 
 
-def squared_estimate(name: str) -> Callable[[Tensor, Metric], Tensor]:
-    """The square of the named estimate as a function (p, metric) -> `[...]`; ValueError for an unknown name."""
-    if name not in SQUARED_ESTIMATES:
-        raise ValueError(f"estimate must be one of {', '.join(SQUARED_ESTIMATES)}, got {name!r}")
-    return SQUARED_ESTIMATES[name]
+def squared_estimate(estimate: str | Estimate) -> Estimate:
+    """The square of an estimate as a function (p, metric) -> `[...]`: of a named one, or the given function itself.
+
+    Raises: ValueError for an unknown name.
+    """
+    if callable(estimate):
+        return estimate
+    if estimate not in SQUARED_ESTIMATES:
+        raise ValueError(f"estimate must be one of {', '.join(SQUARED_ESTIMATES)}, got {estimate!r}")
+    return SQUARED_ESTIMATES[estimate]
 
 
 def rho_c(p: Tensor, w: Tensor | Metric) -> Tensor:

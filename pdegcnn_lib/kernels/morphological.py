@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pdegcnn_lib.geometry import Metric, as_metric, squared_estimate
+from pdegcnn_lib.geometry import Estimate, Metric, as_metric, squared_estimate
 from pdegcnn_lib.geometry._check import last_axis
 from pdegcnn_lib.kernels.window import Window, check_window, offsets, relative_elements
 
@@ -78,14 +78,14 @@ def morphological_kernel(
     window: Window,
     orientations: int,
     t: float = 1.0,
-    estimate: str = "rho_c",
+    estimate: str | Estimate = "rho_c",
 ) -> Tensor:
     r"""The approximate morphological kernel on M2, sampled analytically at every orientation.
 
     $$k[c, o, i, j, l] = \nu_\alpha\, t^{-1/(2\alpha-1)}\, \rho\big(q^{-1} p\big)^{2\alpha/(2\alpha-1)}$$
 
     with $p = (0, 0, \theta_o)$ and q the neighbour at column offset l - KW//2, row offset j - KH//2 and orientation
-    step i - KOr//2. Dilation subtracts it, erosion adds it.
+    step i - KOr//2. Dilation subtracts it, erosion adds it. `estimate` is a name or a function (p, metric) -> rho**2.
 
     Shapes: `w [C, 3]` or a metric over C channels; `alpha` a float or `[C]` -> `[C, Or, KOr, KH, KW]`.
     Units: offsets in pixels and radians, w_main and w_lateral per pixel, w_angular per radian.

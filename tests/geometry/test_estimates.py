@@ -224,3 +224,10 @@ def test_estimates_by_name():
         ValueError, match="estimate must be one of rho_c, rho_b, rho_b_sr, rho_b_com, got 'rho'"
     ):
         squared_estimate("rho")
+
+
+def test_a_function_stands_for_itself():
+    def squared(p, metric):
+        return metric.squared(p)
+
+    assert squared_estimate(squared) is squared

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pdegcnn_lib.geometry import DiagonalMetric, FullMetric
+from pdegcnn_lib.geometry import SQUARED_ESTIMATES, DiagonalMetric, FullMetric
 from pdegcnn_lib.kernels import morphological_kernel, morphological_kernel_r2, nu_alpha
 from pdegcnn_lib.kernels.morphological import power_law
 from pdegcnn_lib.testing import quarter_turn
@@ -90,6 +90,14 @@ def test_float32_follows_float64(estimate):
     single = morphological_kernel(W.float(), **options)
     assert single.dtype == torch.float32
     torch.testing.assert_close(single.double(), exact, rtol=2e-5, atol=1e-6)
+
+
+def test_an_estimate_may_be_a_function():
+    options = {"alpha": 0.65, "window": (5, 5, 5), "orientations": 8}
+    named = morphological_kernel(W, estimate="rho_b", **options)
+    assert torch.equal(morphological_kernel(W, estimate=SQUARED_ESTIMATES["rho_b"], **options), named)
+    doubled = morphological_kernel(W, estimate=lambda p, m: 4 * SQUARED_ESTIMATES["rho_b"](p, m), **options)
+    torch.testing.assert_close(doubled, named * 2 ** (2 * 0.65 / 0.3))
 
 
 @pytest.mark.parametrize("estimate", ESTIMATES)

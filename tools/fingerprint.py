@@ -19,7 +19,7 @@ from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-PACKAGE = "pdegcnn_lib"
+PACKAGE, EXAMPLES = "pdegcnn_lib", "examples"
 SOURCES = {".bib", ".css", ".cu", ".cuh", ".h", ".js", ".json", ".md", ".png", ".py", ".svg", ".yaml", ".yml"}
 # A notebook that calls the command line, or a module that loads kernels or results, depends on files it never imports.
 USES_CLI = re.compile(rf"\bpdegcnn \w|-m {PACKAGE}")
@@ -47,14 +47,14 @@ def module_file(name: str) -> Path | None:
 
 
 def imported(source: str) -> set[str]:
-    """The modules of the package that a source text imports, inside functions too, with their parent packages."""
+    """The modules of the package and the examples that a text imports, inside functions too, with their parents."""
     names: set[str] = set()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
             names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
-    parts = [name.split(".") for name in names if name.split(".")[0] == PACKAGE]
+    parts = [name.split(".") for name in names if name.split(".")[0] in (PACKAGE, EXAMPLES)]
     return {".".join(p[:i]) for p in parts for i in range(1, len(p) + 1) if module_file(".".join(p[:i]))}
 
 

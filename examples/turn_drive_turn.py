@@ -1,0 +1,48 @@
+"""An estimate of one's own: the length of the way that turns, drives straight and turns again.
+
+Chapter 41 reads this file with its reader.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from pdegcnn_lib import kernels, nn
+from pdegcnn_lib.geometry import SE2, DiagonalMetric, Metric
+from pdegcnn_lib.geometry.estimates import squared_rho_c
+
+
+def squared_turn_drive_turn(p: Tensor, metric: Metric) -> Tensor:
+    r"""The square of $\rho_{tdt}(p) = w_M\sqrt{x^2 + y^2} + w_A \max(2|\beta|, |\theta|)$.
+
+    beta in [-pi/2, pi/2] is the direction of p, or the opposite one, in the frame at half the final angle: turn from
+    -theta/2 to beta, drive forwards or backwards, turn to theta/2. It is the length of a curve from p0 to p.
+    Shapes: `p [..., 3]`, a diagonal metric -> `[...]`.
+    """
+    if not isinstance(metric, DiagonalMetric):
+        raise ValueError(
+            f"turn, drive, turn is defined for diagonal metrics only, got a {type(metric).__name__}"
+        )
+    b1, b2, theta = SE2.half_angle(p).unbind(-1)
+    w_main, _, w_angular = metric.w.unbind(-1)
+    direction = torch.atan2(b2.abs(), b1.abs())
+    return (w_main * torch.hypot(b1, b2) + w_angular * torch.maximum(2 * direction, theta.abs())) ** 2
+
+
+def squared_shorter(p: Tensor, metric: Metric) -> Tensor:
+    """The square of min(rho_c, rho_tdt): of two upper bounds of the distance the better one."""
+    return torch.minimum(squared_rho_c(p, metric), squared_turn_drive_turn(p, metric))
+
+
+class ShorterDilation(nn.Dilation):
+    """The layer `nn.Dilation` with this estimate in its kernel."""
+
+    def kernel(self) -> Tensor:
+        return kernels.morphological_kernel(
+            self.metric(),
+            alpha=self.alpha,
+            window=self.window,
+            orientations=self.orientations,
+            estimate=squared_shorter,
+        )

@@ -15,10 +15,35 @@ from pathlib import Path
 
 import jupytext
 import nbformat
+import tomllib
 from nbformat import NotebookNode
 
 CHECKED = "nbval-check-output"
 LONGEST_CELL = {"fast": 900, "full": None}  # seconds
+PYPROJECT = Path(__file__).resolve().parent.parent / "pyproject.toml"
+
+# On Colab the checkout becomes the working directory, so that what lies beside the library is found too.
+SETUP = """\
+# Where the library is missing, as on Colab: fetch this version of it, and what the notebooks need.
+import importlib.util
+
+if importlib.util.find_spec("pdegcnn_lib") is None:
+    !git clone --quiet --depth 1 --branch v{version} {repository} pdegcnn
+    %cd -q pdegcnn
+    %pip install --quiet ".[notebooks]\""""
+
+
+def setup_cell() -> NotebookNode | None:
+    """The first cell of a notebook that may be opened elsewhere; None while no public repository is named."""
+    project = tomllib.loads(PYPROJECT.read_text())["project"]
+    repository = project.get("urls", {}).get("Repository")
+    if repository is None:
+        return None
+    cell = nbformat.v4.new_code_cell(
+        SETUP.format(version=project["version"], repository=repository), id="setup"
+    )
+    cell.metadata["tags"] = ["remove-cell"]
+    return cell
 
 
 def read(source: Path) -> NotebookNode:
@@ -26,6 +51,8 @@ def read(source: Path) -> NotebookNode:
     notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
     for i, cell in enumerate(notebook.cells):
         cell["id"] = f"cell-{i:03d}"  # random ids would make every twin differ from the last one
+    if setup := setup_cell():
+        notebook.cells.insert(0, setup)
     return notebook
 
 
@@ -45,6 +72,23 @@ def as_page(text: str) -> str:
     """The links of a Markdown cell as they are inside the book: between notebooks, and to the pages around them."""
     text = re.sub(r"\]\(([\w-]+)\.md(#[^)]*)?\)", r"](\1.ipynb\2)", text)
     return text.replace("](../book/", "](../")
+
+
+def run_note(notebook: NotebookNode) -> NotebookNode:
+    """The last cell of a page: how long it ran, and on what."""
+    import platform
+
+    import torch
+
+    from pdegcnn_lib.experiments.provenance import device_name
+    from pdegcnn_lib.experiments.run import default_device
+
+    notes = notebook.metadata["papermill"]
+    text = (
+        f"*This page ran in {notes['duration']:.0f} s with the profile `{notes['parameters']['profile']}` on "
+        f"{device_name(default_device())}; Python {platform.python_version()}, torch {torch.__version__}.*"
+    )
+    return nbformat.v4.new_markdown_cell(text, id="run-note")
 
 
 def run(source: Path, out: Path, profile: str) -> None:
@@ -69,13 +113,18 @@ def run(source: Path, out: Path, profile: str) -> None:
             cell.metadata.tags.append("remove-cell")  # the page shows the parameters once
         if cell.cell_type == "markdown":
             cell.source = as_page(cell.source)
+    notebook.cells.append(run_note(notebook))
     write(notebook, out)
 
 
 def refresh(source: Path, executed: Path) -> None:
     notebook = read(source)
     ran = nbformat.read(executed, as_version=4)
-    outputs = [c.get("outputs") for c in ran.cells if "injected-parameters" not in c.metadata.get("tags", [])]
+    outputs = [
+        c.get("outputs")
+        for c in ran.cells
+        if c.id != "run-note" and "injected-parameters" not in c.metadata.get("tags", [])
+    ]
     for i, (cell, output) in enumerate(zip(notebook.cells, outputs, strict=True)):
         if CHECKED in cell.metadata.get("tags", []):
             cell["outputs"], cell["execution_count"] = output, i  # nbval wants a count beside an output

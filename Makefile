@@ -17,6 +17,8 @@ endif
 cores    := $(shell getconf _NPROCESSORS_ONLN)
 venv     := .venv/bin
 html     := book/_build/html
+one_page := book/_build/one-page
+pdf      := book/_build/pde-g-cnns.pdf
 names    := $(basename $(notdir $(wildcard notebooks/*.md)))
 keys     := $(names:%=.make/key/%) .make/key/book
 executed := $(names:%=book/_executed/%.ipynb)
@@ -31,7 +33,7 @@ export NO_COLOR := 1
 export OMP_NUM_THREADS ?= $(cores)
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: help setup test reproduce notebooks nbval book serve check-book lint bench gpu grid refresh clean FORCE
+.PHONY: help setup test reproduce notebooks nbval book pdf serve check-book lint bench gpu grid refresh clean FORCE
 
 help: ## list these verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -75,6 +77,14 @@ book: .make/book ## build the book from the notebooks that were run, warnings ar
 
 .make/book: .make/key/book $(executed) | .venv/.ready
 	@tools/step "book" tools/build-book $(venv) $(html)
+	@touch $@
+
+pdf: .make/pdf ## print the same pages into one PDF; needs a Chromium
+	@echo "up to date; open file://$(CURDIR)/$(pdf)"
+
+.make/pdf: .make/key/book $(executed) | .venv/.ready
+	@tools/step "book on one page" tools/build-book $(venv) $(one_page) singlehtml
+	@tools/step "PDF" $(venv)/python tools/print_book.py $(one_page)/intro.html --out $(pdf)
 	@touch $@
 
 serve: book ## show the book on http://localhost:PORT

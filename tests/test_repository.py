@@ -182,6 +182,42 @@ def test_every_notebook_has_its_place_in_the_book():
     assert all(places), "an entry of _toc.yml leads to no notebook"
 
 
+WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
+
+
+def steps(workflow: Path) -> list[dict]:
+    jobs = yaml.safe_load(workflow.read_text())["jobs"].values()
+    assert all("runs-on" in job for job in jobs)
+    return [step for job in jobs for step in job["steps"]]
+
+
+@pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda p: p.stem)
+def test_workflows_use_pinned_actions_and_existing_scripts(workflow):
+    for step in steps(workflow):
+        assert ("run" in step) != ("uses" in step), step
+        assert re.search(r"@v\d+$", step.get("uses", "@v0")), f"{step['uses']} has no version"
+        for script in re.findall(r"bash (\S+)", step.get("run", "")):
+            assert (ROOT / script).is_file(), script
+
+
+def test_every_verb_that_a_workflow_calls_exists():
+    texts = [step.get("run", "") for workflow in WORKFLOWS for step in steps(workflow)]
+    texts += [(ROOT / ".ci/run").read_text(), (ROOT / "CONTRIBUTING.md").read_text()]
+    called = {
+        verb
+        for text in texts
+        for line in re.findall(r"^\s*make ([\w -]+)", text, re.MULTILINE)
+        for verb in line.split("  ")[0].split()
+    }
+    phony = re.search(r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)[1].split()
+    assert {"lint", "reproduce", "check-book", "test", "pdf"} <= called <= set(phony), called - set(phony)
+
+
+def test_the_citation_names_the_repository_that_the_book_is_opened_from():
+    home = PROJECT.get("urls", {}).get("Repository")
+    assert yaml.safe_load((ROOT / "CITATION.cff").read_text()).get("repository-code") == home
+
+
 # ---- README and make -------------------------------------------------------------------------------------------
 
 
@@ -203,7 +239,19 @@ def test_the_names_and_files_in_the_readme_exist():
 
 def test_make_lists_its_verbs():
     listed = re.findall(r"^  make ([\w-]+) ", run("make", "help").stdout, re.MULTILINE)
-    asked = {"help", "setup", "test", "reproduce", "notebooks", "nbval", "book", "serve", "lint", "clean"}
+    asked = {
+        "help",
+        "setup",
+        "test",
+        "reproduce",
+        "notebooks",
+        "nbval",
+        "book",
+        "pdf",
+        "serve",
+        "lint",
+        "clean",
+    }
     assert asked | {"bench", "gpu"} <= set(listed)
     wrong = run("make", "help", "PROFILE=quick")
     assert wrong.returncode == 2

@@ -5,21 +5,33 @@ Nothing here is skipped: without a book or a browser the tests fail and say what
 
 from __future__ import annotations
 
+import gzip
+import json
 from functools import cache
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+import axe_playwright_python
 import pytest
 from playwright.sync_api import Page
 
+tomllib = pytest.importorskip("tomllib", reason="part of Python since 3.11, the version of the lock")
+
 pytestmark = pytest.mark.browser
 
-BOOK = Path(__file__).resolve().parents[2] / "book/_build/html"
+ROOT = Path(__file__).resolve().parents[2]
+BOOK = ROOT / "book/_build/html"
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 # index.html only leads to the first page.
 PAGES = [p for p in sorted(BOOK.rglob("*.html")) if "_static" not in p.parts and p != BOOK / "index.html"]
+PICTURES = {".png", ".svg", ".jpg", ".gif"}
 PHONE, DESKTOP = {"width": 390, "height": 844}, {"width": 1300, "height": 900}
-LARGEST_PAGE, LARGEST_FIRST_PAGE = 3_000_000, 500_000  # bytes
+LARGEST_PAGE, LARGEST_FIRST_PAGE = 3_000_000, 500_000  # bytes, compressed as a server sends them
+AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text()
+ACCESSIBLE = """() => axe.run(document, {
+  runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"], resultTypes: ["violations"],
+}).then(r => r.violations.flatMap(v => v.nodes.map(n => `not accessible, ${v.id}: ${n.html.slice(0, 200)}`)))"""
 
 
 class Anchors(HTMLParser):
@@ -74,6 +86,17 @@ def open_page(page: Page, path: Path, query: str = "") -> list[str]:
     return faults
 
 
+def weight(files: list[Path]) -> int:
+    """The bytes that a web server would send for these files: compressed, each once."""
+    return sum(len(gzip.compress(path.read_bytes(), 6)) for path in set(files))
+
+
+def barriers(page: Page) -> list[str]:
+    """What axe-core finds against the guidelines WCAG 2.1, levels A and AA, one line each."""
+    page.evaluate(AXE)
+    return page.evaluate(ACCESSIBLE)
+
+
 def look(page: Page, path: Path) -> list[str]:
     """Everything that is wrong with a page, one line each."""
     faults = open_page(page, path)
@@ -82,12 +105,12 @@ def look(page: Page, path: Path) -> list[str]:
         "() => Promise.all([...document.images].map(i => { i.loading = 'eager'; return i.decode().catch(() => 0) }))"
     )
     for picture in page.evaluate(
-        "() => [...document.images].map(i => [i.currentSrc || i.src, i.naturalWidth, i.hasAttribute('alt')])"
+        "() => [...document.images].map(i => [i.currentSrc || i.src, i.naturalWidth, i.getAttribute('alt')])"
     ):
-        address, width, has_alternative = picture
+        address, width, alternative = picture
         if not width:
             faults.append(f"missing picture: {address[:200]}")
-        if not has_alternative:
+        if not alternative or Path(alternative).suffix in PICTURES:
             faults.append(f"picture without an alternative text: {address[:200]}")
     formulas = page.evaluate(
         "() => [document.querySelectorAll('.math').length,"
@@ -110,10 +133,19 @@ def test_the_book_is_built():
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda p: str(p.relative_to(BOOK)))
 def test_a_page(browser, path):
-    size = path.stat().st_size
-    assert size <= (LARGEST_FIRST_PAGE if path.stem == "intro" else LARGEST_PAGE), f"{size} bytes"
-    page = browser.new_page(viewport=DESKTOP)
+    page = browser.new_page(viewport=DESKTOP, color_scheme="light")
+    loaded: list[Path] = []
+    page.on("request", lambda request: loaded.append(Path(unquote(urlsplit(request.url).path))))
     assert not look(page, path)
+    assert not barriers(page)
+    size = weight([file for file in loaded if file.is_file()])
+    assert size <= (LARGEST_FIRST_PAGE if path.stem == "intro" else LARGEST_PAGE), f"{size} bytes"
+    page.add_style_tag(
+        content="* { transition: none !important; }"
+    )  # colours that have arrived, not on their way
+    page.emulate_media(color_scheme="dark")
+    page.wait_for_function("() => document.documentElement.dataset.theme === 'dark'")
+    assert not barriers(page)
     page.set_viewport_size(PHONE)
     width = page.evaluate("() => document.documentElement.scrollWidth")
     assert width <= PHONE["width"], f"{width} pixels wide on a phone"
@@ -135,10 +167,35 @@ def test_the_page_follows_the_readers_colour_scheme(browser, scheme):
     page.close()
 
 
-def test_search_finds_a_word(browser):
+def test_search_leads_from_any_page_to_a_page_with_the_word(browser):
     page = browser.new_page()
-    open_page(page, BOOK / "search.html", "?q=dilation")
+    assert not open_page(page, BOOK / "notation.html")
+    page.keyboard.press("Control+k")
+    page.keyboard.type("subordination")
+    page.keyboard.press("Enter")
     page.wait_for_selector("#search-results li a")
+    page.locator("#search-results li a").first.click()
+    page.wait_for_load_state()
+    assert page.url.startswith("file:") and "search.html" not in page.url
+    assert "subordination" in page.locator("article").inner_text().lower()
+    page.close()
+
+
+NOTEBOOKS = [path for path in PAGES if path.parent.name == "notebooks"]
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+def test_a_notebook_page_says_what_it_ran_on_and_can_be_taken_along(browser, path):
+    page = browser.new_page()
+    open_page(page, path)
+    assert "This page ran in" in page.locator("article").inner_text()
+    [address] = {
+        a.get_attribute("href") for a in page.locator(".dropdown-download-buttons a[href$='.ipynb']").all()
+    }
+    cells = json.loads((path.parent / address).read_text())["cells"]
+    assert any(cell.get("outputs") for cell in cells)
+    elsewhere = [a.get_attribute("href") for a in page.locator(".dropdown-launch-buttons a").all()]
+    assert len(elsewhere) == (2 if PROJECT.get("urls", {}).get("Repository") else 0)
     page.close()
 
 
@@ -148,7 +205,11 @@ PLANTED = {
     "console: planted": "<script>console.error('planted')</script>",
     "script error": "<script>undefined.planted</script>",
     "missing picture": '<img src="nowhere.png" alt="x">',
-    "picture without an alternative text": '<img src="_static/book.css">',
+    "picture without an alternative text": '<img src="_static/overview.png">',
+    "picture without an alternative": '<img src="_static/overview.png" alt="../_images/0f1e2d.png">',
+    "not accessible, color-contrast": '<p style="color: #999; background: #fff">faint</p>',
+    "not accessible, link-name": '<a href="intro.html"></a>',
+    "not accessible, label": '<input type="text">',
     "failed request": '<script src="nowhere.js"></script>',
     "asks the network": '<img src="https://planted.invalid/x.png" alt="x">',
     "formulas are not typeset": r'<span class="math notranslate nohighlight">\(\frac{1\)</span>',
@@ -165,6 +226,6 @@ def test_a_planted_fault_is_found(browser, tmp_path, fault):
     planted.write_text(
         (BOOK / "notation.html").read_text().replace("</article>", PLANTED[fault] + "</article>")
     )
-    page = browser.new_page()
-    assert any(fault in found for found in look(page, planted)), fault
+    page = browser.new_page(color_scheme="light")
+    assert any(fault in found for found in look(page, planted) + barriers(page)), fault
     page.close()

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import importlib.util
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
+import nbformat
 import pytest
 
 TOOLS = Path(__file__).resolve().parent.parent / "tools"
@@ -137,3 +140,58 @@ def test_a_changed_number_in_a_notebook_is_noticed(tmp_path):
     assert nbval() == 1
     source.write_text(source.read_text().replace("42", "44"))
     assert "differs from one.md" in tool("check", "one.md", cwd=tmp_path).stderr
+
+
+def test_a_named_repository_gives_notebooks_a_cell_that_installs_the_library(tmp_path):
+    """The cell is in the twin and in what runs, is hidden on the page, and does nothing where the library is."""
+    shutil.copytree(TOOLS, tmp_path / "tools")
+    project = 'name = "x"\nversion = "1.2.3"\n[project.urls]\nRepository = "https://github.com/owner/name"\n'
+    (tmp_path / "pyproject.toml").write_text(f"[project]\n{project}")
+    (tmp_path / "one.md").write_text(NOTEBOOK)
+    command = [sys.executable, "tools/notebooks.py"]
+
+    def call(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([*command, *arguments], cwd=tmp_path, capture_output=True, text=True)
+
+    assert call("run", "one.md", "--out", "executed.ipynb").returncode == 0
+    assert call("refresh", "one.md", "--executed", "executed.ipynb").returncode == 0
+    assert call("check", "one.md").returncode == 0
+    executed, twin = (
+        nbformat.read(tmp_path / name, as_version=4) for name in ("executed.ipynb", "one.ipynb")
+    )
+    for notebook in (executed, twin):
+        first = notebook.cells[0]
+        assert "--branch v1.2.3 https://github.com/owner/name" in first.source
+        assert first.metadata["tags"] == ["remove-cell"] and not first.outputs
+    assert twin.cells[-1].source == 'print("answer", 42)'
+    assert re.match(
+        r"\*This page ran in \d+ s with the profile `fast` on .+; Python", executed.cells[-1].source
+    )
+
+
+def test_launch_buttons_need_a_named_repository(tmp_path):
+    spec = importlib.util.spec_from_file_location("home", TOOLS.parent / "book/_ext/home.py")
+    home = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(home)
+    app, config = SimpleNamespace(confdir=tmp_path / "book"), SimpleNamespace(html_theme_options={})
+    (tmp_path / "pyproject.toml").write_text('[project]\nversion = "1.2.3"\n')
+    home.add_home(app, config)
+    assert config.html_theme_options == {}
+    (tmp_path / "pyproject.toml").write_text(
+        '[project]\nversion = "1.2.3"\n[project.urls]\nRepository = "https://github.com/owner/name"\n'
+    )
+    home.add_home(app, config)
+    assert config.html_theme_options["repository_url"] == "https://github.com/owner/name"
+    assert config.html_theme_options["repository_branch"] == "v1.2.3"
+    assert set(config.html_theme_options["launch_buttons"]) > {"colab_url", "binderhub_url"}
+
+
+def test_an_example_makes_stale_the_notebook_that_reads_it(tree, monkeypatch):
+    (tree / "examples").mkdir()
+    (tree / "examples/mine.py").write_text("x = 1\n")
+    (tree / "notebooks/one.md").write_text(
+        NOTEBOOK.replace("from pdegcnn_lib import geometry", "import examples.mine")
+    )
+    before = fingerprint(tree, monkeypatch)
+    (tree / "examples/mine.py").write_text("x = 2\n")
+    assert fingerprint(tree, monkeypatch) != before

@@ -7,7 +7,7 @@ from skimage import data, filters
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pdegcnn_lib.experiments import Experiment, Task, Training
+from pdegcnn_lib.experiments import Experiment, Task, Training, Variant
 
 NOISE, TEST_SEED, SIZE = 0.15, 7, 24
 
@@ -59,8 +59,9 @@ EXPERIMENT = Experiment(
     name="ink",
     summary="the ink of a badly lit page, under noise",
     task=Ink,
-    models=("vessels-pdegcnn3", "vessels-cnn3-narrow"),
-    seeds={"fast": (0,), "full": (0, 1, 2, 3, 4)},
+    variants=(Variant("vessels-pdegcnn3"), Variant("vessels-cnn3-narrow")),
+    seeds={"fast": 1, "full": 5},
     training={"fast": Training(steps=60, batch_size=2), "full": Training(steps=2000, batch_size=16)},
-    learning_rate={"pdegcnn": 2e-2, "cnn": 1e-2},
+    settings={"pdegcnn": {"learning_rate": 2e-2}, "cnn": {"learning_rate": 1e-2}},
+    score="dice",
 )

@@ -41,8 +41,9 @@ class ShorterDilation(nn.Dilation):
     def kernel(self) -> Tensor:
         return kernels.morphological_kernel(
             self.metric(),
-            alpha=self.alpha,
+            alpha=self.exponent(),
             window=self.window,
             orientations=self.orientations,
+            t=self.t,
             estimate=squared_shorter,
         )

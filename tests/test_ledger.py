@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import math
 from contextlib import nullcontext
+from pathlib import Path
+from types import ModuleType
 
 import pytest
 import torch
 
 from pdegcnn_lib import ledger
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def load(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"tool_{name}", ROOT / f"tools/{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 @pytest.fixture(autouse=True)
@@ -32,13 +44,13 @@ def put(**changes: object) -> None:
 
 def test_a_row_is_checked_written_and_printed(empty, capsys) -> None:
     put(measured=torch.tensor(0.33341234, dtype=torch.float64))
-    assert capsys.readouterr().out == "T5  constant: measured 0.333, expected 0.333 within 0.00667: holds\n"
+    assert capsys.readouterr().out == "T5  constant: measured 0.333, expected 0.333 within 0.00667; holds\n"
     (row,) = json.loads((empty / "results/ledger/10_theory.json").read_text())
     assert row["measured"] == 0.333 and row["expected"] == 0.3333
     put(measured=0.3301)
     assert len(ledger.entries()) == 1  # a cell that is run twice keeps one row
     put(claim="another", measured=1e-12, expected=0, tolerance=1e-9, relative=False)
-    assert capsys.readouterr().out.endswith("T5  another: 0 within 1e-09: holds\n")
+    assert capsys.readouterr().out.endswith("T5  another: 0 within 1e-09; holds\n")
     assert len(ledger.entries()) == 2
 
 
@@ -77,14 +89,34 @@ def test_relations(relation: str, measured: float, passes: bool) -> None:
 
 def test_a_dropped_assumption_has_to_matter(capsys) -> None:
     put(measured=0.9, dropped="a small radius")
-    assert "fails without a small radius, as it must" in capsys.readouterr().out
+    expected = "T5  constant: measured 0.9, not 0.333; fails without a small radius, as it must\n"
+    assert capsys.readouterr().out == expected
     with pytest.raises(AssertionError, match="HOLDS WITHOUT"):
         put(dropped="nothing that matters")
 
 
 def test_exact_equality(capsys) -> None:
     put(expected=2542, measured=2542, tolerance=0)
-    assert capsys.readouterr().out == "T5  constant: 2542, exactly: holds\n"
+    assert capsys.readouterr().out == "T5  constant: 2542, exactly; holds\n"
+
+
+def test_a_bound_shows_what_was_measured_unless_it_is_rounding(capsys) -> None:
+    bound = {"relation": "at most", "expected": 4, "relative": False, "tolerance": 0.01}
+    put(claim="inside", measured=3.46, **bound)
+    put(claim="on the bound", measured=4.0000001, **bound)
+    put(claim="outside", measured=5.2, dropped="a small C", **bound)
+    assert capsys.readouterr().out.splitlines() == [
+        "T5  inside: measured 3.5, at most 4; holds",
+        "T5  on the bound: at most 4; holds",
+        "T5  outside: measured 5.2, not at most 4; fails without a small C, as it must",
+    ]
+
+
+def test_a_quiet_row_is_checked_and_filed_but_not_printed(capsys) -> None:
+    put(quiet=True)
+    assert capsys.readouterr().out == "" and len(ledger.entries()) == 1
+    with pytest.raises(AssertionError, match="FAILS"):
+        put(measured=7.0, quiet=True)
 
 
 def test_a_new_process_replaces_the_file_of_its_notebook(empty, monkeypatch) -> None:
@@ -100,17 +132,47 @@ def test_the_page_is_red_until_every_statement_has_a_row(empty, capsys) -> None:
     put()
     assert ledger.main(["--out", str(out)]) == 1
     assert "MISSING" in out.read_text() and "T1 has no row" in capsys.readouterr().err
+    assert f"**{len(ledger.STATEMENTS) - 1} faults.**" in out.read_text()
     for name in ledger.STATEMENTS:
         if name != "T5":
             ledger.cannot_check(statement=name, claim="a | b", reason="for the test", where="10_theory")
-    assert ledger.missing() == []
-    assert ledger.main(["--out", str(out)]) == 0
+    assert ledger.missing() == ledger.faults() == []
+    assert ledger.main(["--out", str(out)]) == 0 and capsys.readouterr().err == ""
     page = out.read_text()
-    assert "MISSING" not in page and "a \\| b" in page and "{doc}`notebooks/10_theory`" in page
+    assert "MISSING" not in page and "every row is as it should be" in page
+    assert "| a \\| b |  |  | not checked: for the test | {doc}`10 <notebooks/10_theory>` |" in page
+    assert "| constant | 0.333 ± 0.00667 | 0.333 | holds | {doc}`10 <notebooks/10_theory>` |" in page.replace(
+        "\N{NO-BREAK SPACE}", " "
+    )
     with pytest.raises(AssertionError):
         put(measured=7.0)
     assert ledger.main(["--out", str(out)]) == 1
     assert "**FAILS**" in out.read_text()
+
+
+@pytest.mark.parametrize("fault", ["no row", "FAILS", "HOLDS WITHOUT"])
+def test_a_red_ledger_stops_the_build(empty, fault: str) -> None:
+    """The generator of the pages leaves with a message, and says which statement is at fault."""
+    for name in ledger.STATEMENTS:
+        if name != "T5":
+            ledger.cannot_check(statement=name, claim="c", reason="for the test", where="10_theory")
+    pages = load("generated_pages")
+    with pytest.raises(AssertionError) if fault != "no row" else nullcontext():
+        if fault != "no row":
+            put(**{"measured": 7.0} if fault == "FAILS" else {"dropped": "nothing that matters"})
+    with pytest.raises(SystemExit, match=f"T5.*{fault}"):
+        pages.ledger_page()
+    put()
+    assert pages.ledger_page() == ledger.table()
+
+
+def test_every_statement_has_a_box_in_a_chapter_and_a_row_on_file(monkeypatch) -> None:
+    assert set(ledger.BOXES) == set(ledger.STATEMENTS)
+    chapters = "".join(path.read_text() for path in (ROOT / "notebooks").glob("*.md"))
+    unstated = {label for label in ledger.BOXES.values() if f":label: {label}\n" not in chapters}
+    assert not unstated
+    monkeypatch.setenv("PDEGCNN_ROOT", str(ROOT))
+    assert ledger.faults() == []
 
 
 def test_errors() -> None:

@@ -74,16 +74,11 @@ def command_line() -> str:
 
 
 def ledger_page() -> str:
-    """What the notebooks measured; a row that is not as it should be stops the build."""
+    """What the notebooks measured; a row that is not as it should be or a statement without a row stops the build."""
     from pdegcnn_lib import ledger
 
-    wrong = [
-        f"{row.statement} {row.claim} ({row.where}): {row.verdict}"
-        for row in ledger.entries()
-        if not row.green
-    ]
-    if wrong:
-        raise SystemExit("\n".join(wrong))
+    if faults := ledger.faults():
+        raise SystemExit("\n".join(faults))
     return ledger.table()
 
 

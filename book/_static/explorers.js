@@ -151,9 +151,9 @@
     context.restore();
   }
 
-  // Five slices and the colour bar: one row of six, or two rows of three on a narrow screen.
+  // Five slices and the colour bar: two rows of three, or one row of six where a page is very wide.
   function kernelLayout(width) {
-    const columns = width < 560 ? 3 : 6, cell = width / columns, side = cell - 8;
+    const columns = width < 1000 ? 3 : 6, cell = width / columns, side = cell - 8;
     return { columns, cell, side, row: side + 26, height: (6 / columns) * (side + 26) };
   }
 

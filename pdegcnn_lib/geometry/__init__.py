@@ -10,7 +10,7 @@ from pdegcnn_lib.geometry.estimates import (
     rho_c,
     squared_estimate,
 )
-from pdegcnn_lib.geometry.geodesics import Geodesic, exponential_curve, geodesic, momentum_fan
+from pdegcnn_lib.geometry.geodesics import Geodesic, exponential_curve, geodesic
 from pdegcnn_lib.geometry.groups import R2, SE2, LieGroup, RotoTranslationGroup, TranslationGroup, wrap_angle
 from pdegcnn_lib.geometry.metrics import DiagonalMetric, FullMetric, Metric, as_metric
 
@@ -31,7 +31,6 @@ __all__ = [
     "exponential_curve",
     "geodesic",
     "minimising_momentum",
-    "momentum_fan",
     "rho_b",
     "rho_b_com",
     "rho_b_sr",

@@ -9,9 +9,14 @@ and its displacement along and across P is $X = \int (1 - \dot\theta^2)/r\, dt$,
 X is an elliptic integral and Y is algebraic. In the frame at half the final heading the target sits at
 $b = |b|(\cos\beta_b, \sin\beta_b)$, the headings are -h and h, and the eight symmetries put all of it in one octant.
 For a direction $\beta = \beta_b + u$ of P, the equations $Y = -|b|\sin u$ and $\dot\theta_i^2 = 1 - r^2 g(\psi_i)$
-give r and both end velocities in closed form. What is left is X(u) = |b| cos u, which has exactly one root: this is
-measured by the tests on dense scans, as is the absence of shorter geodesics that make further swings. A turn the
-other way round the circle is never shorter: g has period pi, so it equals a swing already counted.
+give r and both end velocities in closed form. What is left is one equation, X(u) = |b| cos u.
+
+Why the solution is the shortest. Proved: if the equation has one simple root for every target of the open octant, the
+length of its geodesic is a continuous function on M2 whose gradient, the momentum at the end, has unit norm; so it is
+at most d, and being the length of a curve it is at least d. No other geodesic has to be looked at. Measured, not
+proved: X(u) - |b| cos u increases in u, so there is one root; the tests scan it. Proved without that: the geodesic is
+the shortest wherever P points forward and the heading does not first turn away, because its heading then has the least
+action for its own P, and that gives a lower bound of d (`pdegcnn_lib.solvers.momentum_bound`, chapter 11).
 
 The length is evaluated as $P\cdot b + \int\dot\theta^2 dt$, the value of a stationary principle in P, which turns an
 error of the root into an error of second order.

@@ -2,7 +2,6 @@ r"""Geodesics of SE(2) as curves to draw, from the Lie-Poisson equations, for an
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
@@ -24,8 +23,11 @@ class Geodesic(NamedTuple):
     velocity: Tensor
 
     def cusps(self) -> Tensor:
-        """Marks `[..., n-1]` of the steps in which the main velocity changes sign: the spatial curve reverses."""
-        main = self.velocity[..., 0]
+        """Marks `[..., n-1]` of the steps in which the main velocity changes sign: the spatial curve reverses.
+
+        A velocity below 1e-9 counts as 0: a curve that moves sideways only has no cusps, whatever its rounding does.
+        """
+        main = torch.where(self.velocity[..., 0].abs() < 1e-9, 0.0, self.velocity[..., 0])
         return main[..., 1:] * main[..., :-1] < 0
 
 
@@ -111,24 +113,3 @@ def exponential_curve(xi: Tensor, *, samples: int = 101) -> Tensor:
     s = torch.linspace(0, 1, samples, dtype=xi.dtype, device=xi.device)
     scaled = s[:, None] * last_axis("xi", xi, 3)[..., None, :]
     return torch.cat([SE2.exp(scaled)[..., :2], scaled[..., 2:]], -1)
-
-
-def momentum_fan(w: Tensor | Metric, n: int, *, third: float = 0.0, sub_riemannian: bool = False) -> Tensor:
-    r"""Initial momenta of unit dual norm around the circle of main and angular directions, to draw a fan of geodesics.
-
-    $$\lambda_k = \big(w_M\cos\phi_k,\; \texttt{third},\; w_A\sin\phi_k\big), \quad \phi_k = 2\pi k/n,$$
-
-    scaled to unit dual norm by `geodesic` where `third` (the lateral momentum) is not zero and counts.
-
-    Shapes: `w [3]` -> `[n, 3]`, float64. Diagonal metrics only.
-    """
-    metric = as_metric(w)
-    if not isinstance(metric, DiagonalMetric):
-        raise ValueError(f"a fan needs a diagonal metric, got a {type(metric).__name__}")
-    if n < 1:
-        raise ValueError(f"n must be at least 1, got {n}")
-    main, lateral, angular = last_axis("w", metric.w, 3).double()
-    phi = torch.arange(n, dtype=torch.float64) * (2 * math.pi / n)
-    fan = torch.stack([main * torch.cos(phi), torch.full_like(phi, third), angular * torch.sin(phi)], -1)
-    weight = torch.stack([1 / main, 0 / lateral if sub_riemannian else 1 / lateral, 1 / angular])
-    return fan / (fan * weight).norm(dim=-1, keepdim=True)

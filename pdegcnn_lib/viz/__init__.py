@@ -1,7 +1,7 @@
 """Figures: one function per kind of picture, so that the book speaks one visual language. Needs matplotlib."""
 
 from pdegcnn_lib.viz.costs import cost_by_parameters, cost_table, time_to_score_table
-from pdegcnn_lib.viz.distances import error_maps, estimate_handles, geodesic_fan, wavefront
+from pdegcnn_lib.viz.distances import error_maps, estimate_handles, geodesic_fans, wavefronts
 from pdegcnn_lib.viz.fields import image_rows, orientation_montage, score_in_space
 from pdegcnn_lib.viz.kernels import kernel_montage, learned_metrics
 from pdegcnn_lib.viz.results import (
@@ -17,7 +17,7 @@ from pdegcnn_lib.viz.results import (
 )
 from pdegcnn_lib.viz.segmentations import grey, segmentations, verdicts
 from pdegcnn_lib.viz.shapes import association_fields, level_surfaces
-from pdegcnn_lib.viz.statements import convergence, labelled_curves, titled_images
+from pdegcnn_lib.viz.statements import convergence, labelled_curves, markdown_table, titled_images
 from pdegcnn_lib.viz.style import label, model_style, use_style
 
 __all__ = [
@@ -29,7 +29,7 @@ __all__ = [
     "cost_table",
     "error_maps",
     "estimate_handles",
-    "geodesic_fan",
+    "geodesic_fans",
     "grey",
     "grouped",
     "image_rows",
@@ -38,6 +38,7 @@ __all__ = [
     "labelled_curves",
     "learned_metrics",
     "level_surfaces",
+    "markdown_table",
     "model_style",
     "orientation_montage",
     "provenance_line",
@@ -52,5 +53,5 @@ __all__ = [
     "training_curves",
     "use_style",
     "verdicts",
-    "wavefront",
+    "wavefronts",
 ]

@@ -2,31 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import matplotlib.pyplot as plt
-from matplotlib.axes import Axes
-from matplotlib.colors import BoundaryNorm
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import BoundaryNorm, Normalize
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 from torch import Tensor
 
-from pdegcnn_lib.geometry import Geodesic
-from pdegcnn_lib.viz.style import ANGULAR, ESTIMATE_LABELS, ESTIMATE_STYLES, MAIN, VALUE_MAP
+from pdegcnn_lib.geometry import SE2, Geodesic
+from pdegcnn_lib.viz.style import ESTIMATE_LABELS, ESTIMATE_STYLES, MAIN, VALUE_MAP, arrow
 
 ERROR_LEVELS = (0, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)  # an error is read by its order of magnitude
+BANDS = ("0.55", "0.72", "0.88")  # near is dark
 
 
-def error_maps(errors: dict[str, dict[str, Tensor]], *, extent: float) -> Figure:
+def error_maps(errors: Mapping[str, Mapping[str, Tensor]], *, extent: float) -> Figure:
     """Relative errors over the square of positions: a row per estimate, a column per metric, the mean in each panel.
 
     `errors[estimate][title]` is a tensor `[H, W]` over [-extent, extent]^2, y downward as everywhere.
     """
     columns = list(next(iter(errors.values())))
     figure, axes = plt.subplots(
-        len(errors), len(columns), figsize=(1.75 * len(columns), 1.42 * len(errors)), squeeze=False
+        len(errors), len(columns), figsize=(1.7 * len(columns), 1.42 * len(errors)), squeeze=False
     )
     norm = BoundaryNorm(ERROR_LEVELS, plt.get_cmap(VALUE_MAP).N)
     for row, (estimate, maps) in zip(axes, errors.items(), strict=True):
         for ax, title in zip(row, columns, strict=True):
-            values = maps[title]
+            values = maps[title].numpy()
             drawn = ax.imshow(
                 values, cmap=VALUE_MAP, norm=norm, extent=(-extent, extent, extent, -extent), aspect="equal"
             )
@@ -50,18 +54,36 @@ def error_maps(errors: dict[str, dict[str, Tensor]], *, extent: float) -> Figure
     return figure
 
 
-def wavefront(ax: Axes, x: Tensor, y: Tensor, values: dict[str, Tensor], level: float) -> None:
-    """The sets {d <= level} and {estimate <= level} in a plane: the first filled, each border a line of its own style.
+def wavefronts(
+    axis: Tensor,
+    distances: Mapping[str, Tensor],
+    estimates: Mapping[str, Mapping[str, Tensor]],
+    levels: Sequence[float],
+) -> Figure:
+    """The sets {d <= level} as grey bands under the borders of {estimate <= level}, at one to three growing levels.
 
-    `values` maps the name of an estimate, or "d", to a tensor `[len(y), len(x)]`.
+    A row per metric, a column per estimate: `distances[title]` and `estimates[name][title]` are tensors `[n, n]` over
+    axis x axis. A border inside its band belongs to an estimate that is too large there.
+    Raises: ValueError for another number of levels, or levels that do not grow from above 0.
     """
-    if "d" in values:
-        ax.contourf(x, y, values["d"], levels=[0, level], colors=["0.87"])
-    for name, field in values.items():
-        ax.contour(x, y, field, levels=[level], **ESTIMATE_STYLES[name])
-    ax.set(aspect="equal", xlabel="$x$", ylabel="$y$")
-    if not ax.yaxis_inverted():
-        ax.invert_yaxis()
+    if not 1 <= len(levels) <= len(BANDS) or any(a >= b for a, b in zip([0, *levels], levels, strict=False)):
+        raise ValueError(f"levels must be 1 to {len(BANDS)} growing positive numbers, got {list(levels)}")
+    shape = (len(distances), len(estimates))
+    figure, axes = plt.subplots(
+        *shape, figsize=(1.75 * shape[1], 1.75 * shape[0]), squeeze=False, sharex=True, sharey=True
+    )
+    for row, (title, d) in zip(axes, distances.items(), strict=True):
+        for ax, (name, values) in zip(row, estimates.items(), strict=True):
+            ax.contourf(axis, axis, d, levels=[0, *levels], colors=BANDS[-len(levels) :])
+            colour = ESTIMATE_STYLES[name]["colors"]
+            border = ax.contour(axis, axis, values[title], levels=levels, colors=colour, linewidths=1.6)
+            border.set_path_effects([withStroke(linewidth=3, foreground="white")])  # seen on every grey
+            ax.set(aspect="equal", xticks=[], yticks=[])
+        row[0].set_ylabel(title, rotation=0, ha="right", va="center")
+    for ax, name in zip(axes[0], estimates, strict=True):
+        ax.set_title(ESTIMATE_LABELS[name], fontsize=12)
+    axes[0, 0].invert_yaxis()
+    return figure
 
 
 def estimate_handles(names: list[str]) -> list[plt.Line2D]:
@@ -82,15 +104,26 @@ def estimate_handles(names: list[str]) -> list[plt.Line2D]:
     return handles
 
 
-def geodesic_fan(ax: Axes, fan: Geodesic) -> None:
-    """The spatial curves of a family of geodesics `[n, samples, 3]` from p0; a dot marks a reversal."""
-    for points, reverses in zip(fan.points, fan.cusps(), strict=True):
-        ax.plot(points[:, 0], points[:, 1], color="0.35", lw=0.9, zorder=1)
-        at = points[1:][reverses]
-        ax.plot(at[:, 0], at[:, 1], "o", color=ANGULAR, ms=3.2, zorder=2)
-    ax.annotate(
-        "", xy=(0.45, 0), xytext=(0, 0), arrowprops={"arrowstyle": "->", "lw": 2, "color": MAIN}, zorder=3
-    )
-    ax.set(aspect="equal", xlabel="$x$")
-    if not ax.yaxis_inverted():
-        ax.invert_yaxis()
+def geodesic_fans(fans: Mapping[str, Geodesic], *, reach: float, lengths: tuple[float, float]) -> Figure:
+    """The spatial curves of families of geodesics `[n, samples, 3]` from p0, two panels in a row, y downward.
+
+    The colour is the length, from `lengths[0]` (dark) to `lengths[1]`; a grey arrow is the heading at the end, the
+    vermillion one that at p0, and an open dot marks a cusp.
+    """
+    rows = -(-len(fans) // 2)
+    figure, axes = plt.subplots(rows, 2, figsize=(7.0, 3.1 * rows), squeeze=False, sharex=True, sharey=True)
+    colours = ScalarMappable(Normalize(*lengths), VALUE_MAP)
+    for ax, (title, fan) in zip(axes.flat, fans.items(), strict=False):
+        for points, reverses, length in zip(fan.points, fan.cusps(), fan.time[:, -1], strict=True):
+            ax.plot(points[:, 0], points[:, 1], color=colours.to_rgba(length.numpy()), lw=1.6)
+            at = points[1:][reverses]
+            ax.plot(at[:, 0], at[:, 1], "o", ms=4, mfc="white", mec="black", mew=1.1, zorder=4)
+            arrow(ax, points[-1], SE2.frame(points[-1])[:2, 0] * (0.13 * reach), colour="0.2")
+        arrow(ax, points[0], SE2.frame(points[0])[:2, 0] * (0.3 * reach), colour=MAIN, width=0.014)
+        ax.set(aspect="equal", title=title, xlim=(-reach, reach), ylim=(reach, -reach))
+        ax.set(xlabel="$x$", ylabel="$y$")
+        ax.label_outer()
+    for ax in axes.flat[len(fans) :]:
+        ax.set_axis_off()
+    figure.colorbar(colours, ax=axes, shrink=0.6, label="length")
+    return figure

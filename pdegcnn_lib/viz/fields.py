@@ -52,42 +52,83 @@ def image_rows(rows: Sequence[Tensor], *, size: float = 0.75) -> Figure:
     return figure
 
 
-def draw_score(ax: Axes3D, image: Tensor, score: Tensor, *, threshold: float, start: float) -> None:
-    """Draw what `score_in_space` shows into given three-dimensional axes."""
-    orientations, height, width = score.shape
-    x, y = np.meshgrid(np.arange(width + 1) - 0.5, np.arange(height + 1) - 0.5)
-    grey = plt.cm.gray_r(np.asarray(image / image.max()) * 0.8)
-    floor = np.full_like(x, start - 20)
-    ax.computed_zorder = False
-    ax.plot_surface(x, y, floor, facecolors=grey, rstride=1, cstride=1, shade=False, zorder=0)
-    o, row, column = np.nonzero(np.asarray(score > threshold * score.max()))
-    theta = (360 * o / orientations - start) % 360 + start
-    kept = theta < start + 180
-    ax.scatter(
-        column[kept],
-        row[kept],
-        theta[kept],
-        c=theta[kept],
-        cmap=ORIENTATION_MAP,
-        s=7,
-        lw=0,
-        alpha=0.9,
-        zorder=1,
-    )
-    ax.set(xlabel="$x$ in pixels", ylabel="$y$ in pixels", zlabel=r"$\theta$ in degrees")
-    ax.set(zlim=(start - 20, start + 150), zticks=np.arange(start, start + 151, 30))
-    ax.invert_yaxis()
-    ax.view_init(elev=20, azim=-52)
-    ax.set_box_aspect((1, 1, 0.95), zoom=0.82)
+def ridges(score: Tensor, threshold: float) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """The maxima over theta of a score `[Or, H, W]` above a fraction of the largest: column, row, theta, strength.
 
-
-def score_in_space(image: Tensor, score: Tensor, *, threshold: float = 0.3, start: float = -60.0) -> Figure:
-    """The strong responses of an orientation score as points of M2, above the image they come from.
-
-    `score [Or, H, W]` on the full circle. Points above `threshold` times the maximum are drawn for the half circle
-    of angles from `start` degrees; a line has two of opposite direction, the other half shows the same.
+    theta is in degrees and refined by a parabola through the three samples around each maximum.
     """
-    figure = plt.figure(figsize=(5.6, 4.6))
+    before, after = score.roll(1, 0), score.roll(-1, 0)
+    at = (score > before) & (score >= after) & (score > threshold * score.max())
+    o, row, column = (index.numpy() for index in at.nonzero(as_tuple=True))
+    low, middle, high = (part[at].numpy() for part in (before, score, after))
+    offset = (low - high) / (2 * (low - 2 * middle + high))
+    return column, row, (o + offset) * (360 / len(score)), middle / float(score.max())
+
+
+def draw_score(
+    ax: Axes3D,
+    image: Tensor,
+    score: Tensor,
+    *,
+    threshold: float,
+    start: float,
+    top: float,
+    pole: tuple | None,
+    zoom: float = 0.95,
+) -> None:
+    """Draw what `score_in_space` shows into given three-dimensional axes."""
+    height, width = image.shape
+    floor = start - 0.25 * (top - start)
+    x, y = np.meshgrid(np.arange(width + 1) - 0.5, np.arange(height + 1) - 0.5)
+    grey = plt.cm.gray_r(np.asarray(image / image.max()) * 0.85)
+    ax.computed_zorder = False
+    ax.plot_surface(
+        x, y, np.full_like(x, floor), facecolors=grey, rstride=1, cstride=1, shade=False, zorder=0
+    )
+    column, row, theta, strength = ridges(score, threshold)
+    theta = (theta - start) % 360 + start
+    kept = theta < top
+    colours = {"c": theta[kept], "cmap": ORIENTATION_MAP, "vmin": start, "vmax": top}
+    ax.scatter(
+        *(part[kept] for part in (column, row, theta)),
+        s=4 + 14 * strength[kept],
+        lw=0,
+        alpha=0.95,
+        depthshade=False,
+        zorder=1,
+        **colours,
+    )
+    if pole is not None:
+        ax.plot([pole[0]] * 2, [pole[1]] * 2, [floor, pole[2]], "k:", lw=1.3, zorder=2)
+    ax.set(xlabel="$x$ in pixels", ylabel="$y$ in pixels", zlabel=r"$\theta$ in degrees")
+    ax.set(xticks=range(0, width, 20), yticks=range(0, height, 20))
+    ax.set(zlim=(floor, top), zticks=np.arange(math.ceil(start / 30) * 30, top + 1, 30))
+    ax.invert_yaxis()
+    ax.view_init(elev=17, azim=-62)
+    ax.set_box_aspect((1.15, 1.15, 1), zoom=zoom)
+
+
+def score_in_space(
+    image: Tensor,
+    score: Tensor,
+    *,
+    threshold: float = 0.3,
+    start: float = -45.0,
+    top: float = 75.0,
+    pole: tuple[float, float, float] | None = None,
+) -> Figure:
+    """The crests of an orientation score as points of M2, above the image `[H, W]` that they come from.
+
+    `score [Or, H, W]` on the full circle. A point is drawn where the score has a maximum over theta that exceeds
+    `threshold` times the largest, for theta from `start` to `top` degrees: a line has two of opposite direction, so
+    half of the circle shows everything. `pole` = (x, y, theta) draws a dotted line from that pixel up to that height.
+    Raises: ValueError where image and score do not fit, or for a range of more than half a circle.
+    """
+    if score.ndim != 3 or score.shape[1:] != image.shape:
+        raise ValueError(f"score must be [Or, {', '.join(map(str, image.shape))}], got {list(score.shape)}")
+    if not 0 < top - start <= 180:
+        raise ValueError(f"top must lie at most half a circle above start, got {start} to {top} degrees")
+    figure = plt.figure(figsize=(6.4, 4.9))
     ax = figure.add_subplot(projection="3d")
-    draw_score(ax, image, score, threshold=threshold, start=start)
+    draw_score(ax, image, score, threshold=threshold, start=start, top=top, pole=pole)
     return figure

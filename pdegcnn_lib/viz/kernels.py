@@ -22,7 +22,7 @@ def kernel_montage(kernel: Tensor, *, clip: float = 1.0) -> Figure:
     for o in range(orientations):
         for i in range(steps):
             ax = axes[i, o]
-            drawn = ax.imshow(kernel[o, i].clamp(max=clip), cmap=VALUE_MAP, vmin=0, vmax=clip)
+            drawn = ax.imshow(kernel[o, i].clamp(max=clip).numpy(), cmap=VALUE_MAP, vmin=0, vmax=clip)
             ax.set(xticks=[], yticks=[])
             for spine in ax.spines.values():
                 spine.set_visible(False)

@@ -32,7 +32,7 @@ def overview() -> Figure:
     left.imshow(crossing, cmap="gray")
     left.set_title("Two vessels cross in the plane ...")
     left.set_axis_off()
-    draw_score(middle, crossing, score, threshold=0.25, start=-60.0)
+    draw_score(middle, crossing, score, threshold=0.3, start=-45.0, top=75.0, pole=(33, 34, 48), zoom=0.82)
     middle.set_title("... and pass each other in M2")
     counts = {label: models.parameter_count(models.build(name)) for label, (name, _) in NETWORKS.items()}
     bars = right.bar(

@@ -15,6 +15,15 @@ MARKERS = ("o", "s", "^", "D", "v")
 SERIES = tuple(COLORS[name] for name in ("blue", "vermillion", "green", "purple", "orange"))
 
 
+def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table with the first column to the left and the others to the right."""
+    for row in rows:
+        if len(row) != len(head):
+            raise ValueError(f"every row must have {len(head)} cells as the head has, got {list(row)}")
+    lines = [head, ["---", *["--:"] * (len(head) - 1)], *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
 def titled_images(
     pictures: Mapping[str, Tensor], *, signed: Sequence[str] = (), bound: float | None = None
 ) -> Figure:
@@ -22,13 +31,16 @@ def titled_images(
 
     `bound` fixes the scale of every picture (grey from 0, signed from -bound); without it each has its own.
     """
-    figure, axes = plt.subplots(1, len(pictures), figsize=(1.75 * len(pictures), 2.1), squeeze=False)
+    width = min(1.75 * len(pictures), 7.2)
+    figure, axes = plt.subplots(
+        1, len(pictures), figsize=(width, width / len(pictures) + 0.35), squeeze=False
+    )
     for ax, (name, picture) in zip(axes.flat, pictures.items(), strict=True):
         if name in signed:
             top = bound or float(picture.abs().max()) or 1.0
-            ax.imshow(picture, cmap=SIGNED_MAP, vmin=-top, vmax=top)
+            ax.imshow(picture.numpy(), cmap=SIGNED_MAP, vmin=-top, vmax=top)
         else:
-            ax.imshow(picture, cmap="gray", vmin=0, vmax=bound)
+            ax.imshow(picture.numpy(), cmap="gray", vmin=0, vmax=bound)
         ax.set_title(name)
         ax.set_axis_off()
     return figure

@@ -6,6 +6,8 @@ import re
 from typing import Any
 
 import matplotlib as mpl
+from matplotlib.axes import Axes
+from torch import Tensor
 
 # Okabe and Ito's palette: told apart by the colour-blind; the order of lightness survives in grey.
 COLORS = {
@@ -84,6 +86,20 @@ def model_style(model: str) -> dict[str, Any]:
         return DIGIT_STYLES[model]
     found = _VESSELS.fullmatch(model)
     return FAMILY_STYLES.get(found[1] if found else "", {"color": "0.5", "marker": "x"})
+
+
+def arrow(ax: Axes, start: Tensor, step: Tensor, *, colour: str, width: float = 0.009) -> None:
+    """An arrow in data units from `start` along `step`: a heading. Only the first two components are read."""
+    ax.quiver(
+        *start[:2].tolist(),
+        *step[:2].tolist(),
+        angles="xy",
+        scale_units="xy",
+        scale=1,
+        width=width,
+        color=colour,
+        zorder=5,
+    )
 
 
 def use_style() -> None:

@@ -132,23 +132,30 @@ def test_no_path_is_shorter(zeta: float) -> None:
     assert (best <= d * 1.02).all()
 
 
-@pytest.mark.parametrize("zeta", [1.01, 2.0, 8.0, 1e3])
-def test_the_scalar_equation_has_one_root(zeta: float) -> None:
-    """Dense scans over the direction of P: one root in the bracket."""
+@pytest.mark.parametrize(
+    ("zetas", "sizes"), [((1.001, 3), (0.05, 10)), ((3, 1e3), (0.05, 10)), ((1.001, 1e3), (1e-3, 100))]
+)
+def test_the_scalar_equation_has_one_root(zetas: tuple[float, float], sizes: tuple[float, float]) -> None:
+    """Dense scans over the direction of P for targets all over the octant: the miss is negative at first and increases.
+
+    It tends to infinity at the end of the bracket, where the geodesic becomes infinitely long.
+    """
     import numpy as np
 
     from pdegcnn_lib.geometry.distance import _bracket, _extremal
 
-    b = SE2.half_angle(points(500, seed=6)).abs().numpy()
-    size, h, kappa = np.hypot(b[:, 0], b[:, 1]), b[:, 2] / 2, np.full(500, 1 - zeta**-2)
-    direction = (b[:, 0] / size, b[:, 1] / size)
-    upper = _bracket(b[:, 0], b[:, 1], h, kappa)
-    fraction = np.linspace(0, 1, 1503)[:, None]
+    generator, n = np.random.default_rng(6), 800
+    kappa = 1 - np.exp(generator.uniform(*np.log(zetas), n)) ** -2
+    size = np.exp(generator.uniform(*np.log(sizes), n))
+    angle, h = generator.uniform(0, math.pi / 2, (2, n))
+    direction = (np.cos(angle), np.sin(angle))
+    upper = _bracket(*(size * part for part in direction), h, kappa)
+    fraction = np.concatenate([[1e-9], np.linspace(0, 1, 403)[1:-1]])[:, None]
     with np.errstate(all="ignore"):
-        inside = np.sign(_extremal(fraction[1:-1] * upper, size, direction, h, kappa).miss)
-    # Its end values: too short at u = 0, infinitely long at the end; an impossible one in between counts as too long.
-    inside = np.concatenate([-np.ones((1, 500)), np.nan_to_num(inside, nan=1.0), np.ones((1, 500))])
-    assert ((inside[1:] != inside[:-1]).sum(0) == 1).all()
+        miss = _extremal(fraction * upper, size, direction, h, kappa).miss
+    assert np.isfinite(miss).all()
+    assert (np.diff(miss, axis=0) > 0).all()
+    assert (miss[0] < 0).all()
 
 
 def test_the_eight_symmetries_by_shooting() -> None:

@@ -155,7 +155,7 @@ _open: dict[str, list[Entry]] = {}
 
 def folder() -> Path:
     """Where the rows lie, one JSON file for each notebook."""
-    return paths.results() / "ledger"
+    return paths.executed() / "ledger"
 
 
 def _as_filed(row: Entry) -> float | None:

@@ -32,6 +32,11 @@ def results() -> Path:
     return root() / "results"
 
 
+def executed() -> Path:
+    """What running the notebooks left behind for the book; not committed."""
+    return root() / "book" / "_executed"
+
+
 def runs() -> Path:
     """The results and checkpoints that this machine made; not committed."""
     return Path(os.environ.get("PDEGCNN_RUNS") or root() / "runs").resolve()

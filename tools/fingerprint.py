@@ -26,14 +26,18 @@ USES_CLI = re.compile(rf"\bpdegcnn \w|-m {PACKAGE}")
 NEEDS = {f"{PACKAGE}.ops.compiled": "kernels_cu", f"{PACKAGE}.experiments": "results"}
 
 # Notebooks write the ledger and only the book reads it.
-LEDGER = "results/ledger"
+LEDGER = "book/_executed/ledger"
 
 
 def files(folder: str) -> list[Path]:
     """The source files under a folder of the repository, without what is generated, in a fixed order."""
-    found = (ROOT / folder).rglob("*")
+    top = ROOT / folder
     generated = {"_build", "_executed", "_generated", "__pycache__"}
-    return sorted(p for p in found if p.suffix in SOURCES and p.is_file() and not generated & set(p.parts))
+    return sorted(
+        p
+        for p in top.rglob("*")
+        if p.suffix in SOURCES and p.is_file() and not generated & set(p.relative_to(top).parts)
+    )
 
 
 @cache
@@ -89,7 +93,6 @@ def notebook_inputs(notebook: Path) -> list[Path]:
         modules |= {f"{PACKAGE}.cli"}
     needed = closure(modules)
     extra = [p for module, folder in NEEDS.items() if module in needed for p in files(folder)]
-    extra = [p for p in extra if not p.is_relative_to(ROOT / LEDGER)]
     return [
         notebook,
         ROOT / "tools/notebooks.py",

@@ -92,7 +92,7 @@ MODELS = (
     "digits-pdecnn-de",
 )
 SIZES = (100, 300, 1000, 3000, 10000)  # of training sets; all 60 000 are in the main experiment
-STEPS = {"fast": Training(steps=400, batch_size=32), "full": Training(steps=1000, batch_size=64)}
+STEPS = {"fast": Training(steps=400, batch_size=32), "full": Training(steps=500, batch_size=64)}
 
 
 def _experiment(name: str, summary: str, *, rotated: bool = True, **given: Any) -> Experiment:

@@ -20,7 +20,7 @@ CANDIDATES: tuple[Settings, ...] = tuple(
 
 TUNED: dict[str, dict[str, Settings]] = {
     "digits": {
-        "lenet": {"learning_rate": 3e-3, "schedule": "cosine"},
+        "lenet": {"learning_rate": 1e-2, "schedule": "cosine"},
         "gcnn": {"learning_rate": 1e-2, "schedule": "cosine"},
         "pdegcnn": {"learning_rate": 3e-2, "schedule": "cosine"},
     },

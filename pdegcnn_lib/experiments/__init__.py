@@ -3,7 +3,8 @@
 # The modules of the experiments enter them into the list.
 from pdegcnn_lib.experiments import digits, lines, vessels
 from pdegcnn_lib.experiments.config import PROFILES, Training, Unit
-from pdegcnn_lib.experiments.registry import EXPERIMENTS, Experiment, Variant, experiment
+from pdegcnn_lib.experiments.grid import find, obtain
+from pdegcnn_lib.experiments.registry import EXPERIMENTS, Experiment, Variant, enter, experiment
 from pdegcnn_lib.experiments.run import (
     build_model,
     committed_results,
@@ -27,10 +28,13 @@ __all__ = [
     "build_model",
     "committed_results",
     "digits",
+    "enter",
     "experiment",
+    "find",
     "learned_geometry",
     "lines",
     "load_model",
+    "obtain",
     "result_path",
     "run",
     "train",

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 from pdegcnn_lib import paths
 from pdegcnn_lib.data.errors import DataError
@@ -24,6 +26,12 @@ def find(unit: Unit) -> Path | None:
         if path.is_file():
             return path
     return None
+
+
+def obtain(unit: Unit) -> dict[str, Any]:
+    """The result of a run: the committed one where there is one, otherwise that of `run`, which trains if it has to."""
+    path = committed_path(unit)
+    return json.loads(path.read_text()) if path.is_file() else run(unit)
 
 
 def missing(experiment: Experiment, profile: str) -> list[Unit]:

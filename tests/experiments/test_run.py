@@ -255,6 +255,14 @@ def test_the_grid_stops_in_time_and_leaves_out_what_has_no_data(tiny, monkeypatc
     assert said == ["tiny is left out: STARE: nowhere to be found"]
 
 
+def test_a_committed_result_is_taken_before_anything_is_trained(tiny, monkeypatch):
+    unit = tiny.TINY.units("full")[0]
+    monkeypatch.setattr(grid, "run", lambda unit: {"trained": unit.variant})
+    assert experiments.obtain(unit) == {"trained": unit.variant}
+    write_atomically(grid.committed_path(unit), '{"committed": true}')
+    assert experiments.obtain(unit) == {"committed": True}
+
+
 def test_committed_results_are_those_that_the_experiment_asks_for(tiny):
     units = tiny.TINY.units("full")
     other = replace(units[0], training=replace(units[0].training, steps=9))

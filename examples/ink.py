@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from importlib import resources
+
+import numpy as np
 import torch
-from skimage import data, filters
+from PIL import Image
+from skimage import filters
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -14,7 +18,8 @@ NOISE, TEST_SEED, SIZE = 0.15, 7, 24
 
 def page() -> tuple[Tensor, Tensor]:
     """A scanned page in [0, 1] and its ink, darker than the paper around it: `[1, 1, H, W]` each."""
-    image = data.page() / 255
+    with (resources.files("skimage") / "data" / "page.png").open("rb") as file:
+        image = np.asarray(Image.open(file)) / 255
     ink = image < filters.threshold_local(image, 51, offset=0.06)
     scan, mask = (torch.as_tensor(a, dtype=torch.float32)[None, None] for a in (image, ink))
     return scan, mask

@@ -16,7 +16,7 @@ def quadratic_b_spline(x: Tensor) -> Tensor:
     return torch.where(a <= 0.5, 0.75 - a**2, 0.5 * (1.5 - a).clamp(min=0) ** 2)
 
 
-@lru_cache(maxsize=32)
+@torch.compiler.assume_constant_result
 def rotation_table(size: int, orientations: int) -> Tensor:
     r"""The values on the grid turned by $-\theta_o$ of every basis spline of a square grid.
 
@@ -27,6 +27,11 @@ def rotation_table(size: int, orientations: int) -> Tensor:
 
     Shapes: -> `[Or, size*size, size*size]`, float64 on the CPU. The result is shared: do not write to it.
     """
+    return _rotation_table(size, orientations)
+
+
+@lru_cache(maxsize=32)
+def _rotation_table(size: int, orientations: int) -> Tensor:
     check_window((size, size))
     theta = orientation_angles(orientations)
     y, x = (g.reshape(-1) for g in torch.meshgrid(offsets(size), offsets(size), indexing="ij"))

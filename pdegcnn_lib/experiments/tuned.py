@@ -26,8 +26,8 @@ TUNED: dict[str, dict[str, Settings]] = {
     },
     "vessels": {
         "cnn": {"learning_rate": 1e-2, "schedule": "cosine"},
-        "gcnn": {"learning_rate": 1e-2, "schedule": "cosine"},
-        "pdegcnn": {"learning_rate": 3e-2, "schedule": "cosine"},
+        "gcnn": {"learning_rate": 3e-3, "schedule": "cosine"},
+        "pdegcnn": {"learning_rate": 1e-1, "schedule": "cosine"},
     },
     "lines": {
         "cnn": {"learning_rate": 1e-2, "schedule": "cosine"},

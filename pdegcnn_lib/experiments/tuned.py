@@ -30,9 +30,9 @@ TUNED: dict[str, dict[str, Settings]] = {
         "pdegcnn": {"learning_rate": 1e-1, "schedule": "cosine"},
     },
     "lines": {
-        "cnn": {"learning_rate": 1e-2, "schedule": "cosine"},
+        "cnn": {"learning_rate": 3e-2, "schedule": "cosine"},
         "gcnn": {"learning_rate": 1e-2, "schedule": "cosine"},
-        "pdegcnn": {"learning_rate": 3e-2, "schedule": "cosine"},
+        "pdegcnn": {"learning_rate": 1e-1, "schedule": "cosine"},
     },
 }
 

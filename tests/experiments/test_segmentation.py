@@ -7,9 +7,10 @@ import torch
 from torch import nn
 
 from pdegcnn_lib.data import Segmentation, chase
-from pdegcnn_lib.experiments import lines, metrics, vessels
+from pdegcnn_lib.experiments import committed_results, experiment, lines, metrics, vessels
+from pdegcnn_lib.experiments.registry import family
 from pdegcnn_lib.experiments.segmentation import SegmentationTask
-from pdegcnn_lib.experiments.tuned import CANDIDATES, best, label
+from pdegcnn_lib.experiments.tuned import CANDIDATES, TUNED, best, label
 
 sk = pytest.importorskip("sklearn.metrics")
 CPU = torch.device("cpu")
@@ -142,3 +143,12 @@ def test_the_best_candidate_is_the_first_with_the_highest_score():
     ]
     assert best(results, "dice") == {"a": CANDIDATES[2], "b": CANDIDATES[1]}
     assert len({label("m", settings) for settings in CANDIDATES}) == len(CANDIDATES)
+
+
+@pytest.mark.parametrize("name", TUNED)
+def test_the_settings_are_those_that_validation_chose(name):
+    tuning = experiment(f"{name}-tuning")
+    results = committed_results(tuning.name)
+    assert len(results) == len(tuning.units("full")), "a candidate was not tried"
+    chosen = best(results, tuning.score)
+    assert {family(model): settings for model, settings in chosen.items()} == TUNED[name]

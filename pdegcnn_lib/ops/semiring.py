@@ -16,7 +16,7 @@ from pdegcnn_lib.ops.backends import choose
 def _convolve(f: Tensor, k: Tensor, semiring: str, backend: str | None) -> Tensor:
     backend = choose(backend, f)
     if backend == "reference":
-        return reference.semiring_convolution(f, k, semiring)
+        return reference.semiring_convolution(*reference.widened(f, k), semiring).to(f.dtype)
     from pdegcnn_lib.ops import compiled
 
     return compiled.semiring_convolution(f, k, semiring, backend)

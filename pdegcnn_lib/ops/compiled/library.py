@@ -2,6 +2,10 @@
 
 Each forward and each backward is a functional operator of its own, so that torch.compile traces past it. A backward
 operator has no gradient in turn: a second derivative raises instead of being wrong.
+
+Under autocast the operators need no rule: they compute in the arithmetic type whatever dtypes they are given. The rules
+of `torch.library.register_autocast` cast every tensor of a call to one dtype, which would round the kernel to 16 bits or
+store the scores in 32.
 """
 
 from __future__ import annotations

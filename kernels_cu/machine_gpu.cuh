@@ -57,6 +57,10 @@ __device__ inline T sum_lanes(T value) {
     for (int step = 16; step > 0; step /= 2) value += __shfl_xor_sync(0xffffffffu, value, step);
     return value;
 }
+template <class T>
+__device__ inline T sum_warp(T value) {
+    return sum_lanes(value);
+}
 __device__ inline void warp_barrier() { __syncwarp(); }
 // What one lane of each warp does for all of them.
 __device__ inline bool first_lane() { return threadIdx.x % 32 == 0; }

@@ -280,6 +280,11 @@ inline auto sum_lanes(V values) {
     return sum;
 }
 
+template <class T>
+inline T sum_warp(T value) {
+    return value;
+}
+
 template <class T, class V>
 inline void store_narrow(T* row, int x, int length, V values) {
     constexpr int lanes = sizeof(V) / sizeof(values[0]);

@@ -20,6 +20,7 @@
 //   load, load_inside, load_clamped, store, store_inside, store_narrow
 //                               neighbouring lanes read and write neighbouring elements of a row
 //   infinity, splat, position, choose, largest, all_lanes, sum_lanes, exponential, logarithm
+//   sum_warp                    the sum over the threads of a warp, each of which brings one value
 //   add_in_block, add_in_grid  sums that several threads add to
 #pragma once
 
@@ -30,6 +31,17 @@
 #endif
 
 #include "numbers.cuh"
+
+// The sum of one value for each warp, in their order, for every thread of the block. `memory` holds a value for each.
+template <class T>
+__device__ inline T sum_warps(T value, T* memory) {
+    if (first_lane()) memory[warp()] = value;
+    __syncthreads();
+    T sum = T(0);
+    for (int n = 0; n < warps(); n++) sum += memory[n];
+    __syncthreads();
+    return sum;
+}
 
 // Row access. `row` holds `length` elements; lane n of the warp stands at column x + n. Where that is beyond the row,
 // load_inside gives `outside`, load_clamped the element at the end, and store_inside leaves the lane out.

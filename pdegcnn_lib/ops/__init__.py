@@ -20,7 +20,7 @@ from pdegcnn_lib.ops.semiring import (
     linear_convolution_r2,
     log_convolution,
 )
-from pdegcnn_lib.ops.tables import morphological_table
+from pdegcnn_lib.ops.tables import diffusion_table, morphological_table
 from pdegcnn_lib.ops.transport import convection, convection_r2
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "availability",
     "convection",
     "convection_r2",
+    "diffusion_table",
     "dilation",
     "dilation_r2",
     "erosion",

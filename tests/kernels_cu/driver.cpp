@@ -120,5 +120,19 @@ int main() {
         for (float value : grad_by) result.push_back(value / float(H * W));  // sums in another order
         return result;
     });
+#elif defined(IS_TABLES)
+    return compare([](int threads) {
+        static const auto b = numbers<float>(O * taps_in_window * 3, -3, 3), w = numbers<float>(C * 3, 0.3, 1),
+                          g = numbers<float>(table, -1, 1);
+        const std::vector<float> constants = {1.6f, 0.25f};
+        std::vector<float> k(table), grad_w(C * 3);
+        const long long bytes = threads * sizeof(float);
+        call(launch_kernel_table, threads, C, bytes, k.data(), b.data(), w.data(), constants.data(), O, taps_in_window);
+        call(launch_kernel_table_backward, threads, C, bytes, g.data(), k.data(), grad_w.data(), b.data(), w.data(),
+             constants.data(), O, taps_in_window);
+        std::vector<float> result = k;
+        result.insert(result.end(), grad_w.begin(), grad_w.end());
+        return result;
+    });
 #endif
 }

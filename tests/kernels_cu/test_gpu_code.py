@@ -42,7 +42,9 @@ IN_SINGLE = [
     unit("smooth_backward", SCALAR="float", SEMIRING="Linear", WINDOW_COLUMNS="5"),
     unit("smooth_backward", SCALAR="float", SEMIRING="Logarithmic", WINDOW_COLUMNS="0"),
     unit("shift", SCALAR="float"),
-    unit("tables", SCALAR="float", ESTIMATE="Combined"),
+    unit("tables", SCALAR="float", ESTIMATE="Combined", LAW="Power"),
+    unit("tables", SCALAR="float", ESTIMATE="Diagonal", LAW="Gaussian"),
+    unit("tables", SCALAR="float", ESTIMATE="SubRiemannian", LAW="Poisson"),
     unit("limits"),
 ]
 # What else occurs, on one architecture: the largest windows and the other storage types.

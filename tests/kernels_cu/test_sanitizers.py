@@ -33,6 +33,7 @@ KERNELS = {
     "tropical-backward": ["-DIS_TROPICAL_BACKWARD", '-DKERNELS="tropical_backward.cu"', "-DCODE=Code8"],
     "logarithmic-backward": [*SMOOTH, "-DSEMIRING=Logarithmic", "-DWINDOW_COLUMNS=5"],
     "shift": ["-DIS_SHIFT", '-DKERNELS="shift.cu"'],
+    "tables": ["-DIS_TABLES", '-DKERNELS="tables.cu"', "-DESTIMATE=Combined", "-DLAW=Gaussian"],
 }
 
 
@@ -75,6 +76,10 @@ FAULTS = {
             "__syncthreads();\n\n    const long long first_sum",
             "const long long first_sum",
         ),
+        *("thread", "data race"),
+    ),
+    "no barrier before a sum over warps is read": (
+        *("tables", "spmd.cuh", "memory[warp()] = value;\n    __syncthreads();", "memory[warp()] = value;"),
         *("thread", "data race"),
     ),
     "one table of kernel values too many": (

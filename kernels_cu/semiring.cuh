@@ -16,6 +16,8 @@
 #include "spmd.cuh"
 
 struct Tropical {
+    static constexpr bool logarithmic = false;
+
     template <class A>
     static __device__ A zero() {
         return -infinity<A>();

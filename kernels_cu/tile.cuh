@@ -51,7 +51,8 @@ struct Tile {
         rows = p.tile_rows + w.rows - 1;
         pitch = (p.tile_columns + w.columns - 1 + width<A> - 1) / width<A> * width<A>;
     }
-    __device__ A* end() const { return values + planes * rows * pitch; }
+    __device__ int size() const { return planes * rows * pitch; }
+    __device__ A* end() const { return values + size(); }
 
     // Copies sign * f into the tile; returns whether this lane met a value that is not regular.
     template <class Semiring, class T>
@@ -77,5 +78,20 @@ struct Tile {
             }
         }
         return !all_lanes(regular);
+    }
+
+    // Whether what this warp has filled differs from `level` by at most `reach`, where it lies in the image.
+    __device__ bool within(A level, A reach, Volume v, Window w, Place place) const {
+        auto near = splat<A>(0) == splat<A>(0);
+        for (int line = warp(); line < planes * rows; line += warps()) {
+            const int y = place.first_row - w.rows / 2 + line % rows;
+            if (y < 0 || y >= v.height) continue;
+            for (int x = 0; x < pitch; x += width<A>) {
+                const Lanes<A> difference = load(values + line * pitch, x) - level;
+                const Lanes<Index<A>> column = position<A>() + Index<A>(place.first_column - w.columns / 2 + x);
+                near &= ((difference >= -reach) & (difference <= reach)) | (column < 0) | (column >= v.width);
+            }
+        }
+        return all_lanes(near);
     }
 };

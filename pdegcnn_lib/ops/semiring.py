@@ -69,6 +69,8 @@ def log_convolution(f: Tensor, k: Tensor, *, mu: float = 1.0, backend: str | Non
     _check.channelwise(f, k)
     if not mu > 0:
         raise ValueError(f"mu must be positive, got {mu}")
+    if mu == 1:
+        return _convolve(f, k, "log", backend)
     return _convolve(mu * f, mu * k, "log", backend) / mu
 
 

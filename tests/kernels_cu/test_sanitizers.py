@@ -30,6 +30,7 @@ KERNELS = {
         *[*CONVOLUTION, "-DSEMIRING=Tropical", "-DWINDOW_ROWS=0", "-DWINDOW_COLUMNS=0", "-DCODE=Code8"]
     ],
     "linear": [*CONVOLUTION, "-DSEMIRING=Linear", "-DWINDOW_ROWS=5", "-DWINDOW_COLUMNS=5"],
+    "logarithmic": [*CONVOLUTION, "-DSEMIRING=Logarithmic", "-DWINDOW_ROWS=5", "-DWINDOW_COLUMNS=5"],
     "tropical-backward": ["-DIS_TROPICAL_BACKWARD", '-DKERNELS="tropical_backward.cu"', "-DCODE=Code8"],
     "logarithmic-backward": [*SMOOTH, "-DSEMIRING=Logarithmic", "-DWINDOW_COLUMNS=5"],
     "shift": ["-DIS_SHIFT", '-DKERNELS="shift.cu"'],
@@ -66,7 +67,7 @@ def test_kernels_are_free_of_races_and_overruns(tmp_path: Path, sanitizer: str, 
 # A fault in a copy of the source: kernel, file, the sound text, the faulty text, who finds it and what it says.
 FAULTS = {
     "no barrier after the tile": (
-        *("dilation", "group_convolution.cu", "careful = any_in_block(careful);", ""),
+        *("dilation", "group_convolution.cu", "if (any_in_block(careful))", "if (careful)"),
         *("thread", "data race"),
     ),
     "no barrier before the sums are read": (
@@ -78,6 +79,14 @@ FAULTS = {
         ),
         *("thread", "data race"),
     ),
+    "no barrier after the exponentials": (
+        *(
+            "logarithmic",
+            "group_convolution.cu",
+            "exponential(difference));\n            }\n        __syncthreads();",
+        ),
+        *("exponential(difference));\n            }", "thread", "data race"),
+    ),
     "no barrier before a sum over warps is read": (
         *("tables", "spmd.cuh", "memory[warp()] = value;\n    __syncthreads();", "memory[warp()] = value;"),
         *("thread", "data race"),
@@ -86,7 +95,7 @@ FAULTS = {
         *(
             "dilation",
             "group_convolution.cu",
-            "n < present * window.taps();",
+            "n < block.present * window.taps();",
             "n < (group + 1) * window.taps();",
         ),
         *("address", "heap-buffer-overflow"),

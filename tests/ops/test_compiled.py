@@ -134,6 +134,34 @@ def test_logarithmic_convolution_in_float32_errs_by_few_units(data: st.DataObjec
     assert (error <= allowed * (1 + expected.abs())).all()
 
 
+# Exponentials are taken out of the sums where f and k are within 28 of a level (320 in float64): well inside, at the
+# edge, beyond, far beyond; the same of k; and far from zero.
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("range_f", [0.1, 0.95, 1.05, 20.0])
+@pytest.mark.parametrize("range_k", [0.01, 0.9, 30.0])
+@pytest.mark.parametrize("level", [0.0, -500.0])
+def test_logarithmic_convolution_at_every_range(
+    range_f: float, range_k: float, level: float, dtype: torch.dtype
+) -> None:
+    reach = 28 if dtype == torch.float32 else 320
+    f = (torch.rand(2, 2, 4, 19, 37, dtype=torch.float64) * 2 - 1) * reach * range_f + level
+    k = torch.rand(2, 4, 3, 5, 5, dtype=torch.float64) * reach * range_k
+    k[:, :, 0, 0] = math.inf
+    k[0] -= k[0, :, 1:2, 2:3, 2:3]  # the least of all in the middle, as a kernel of dilation has it
+    problem = Problem(f.to(dtype), k.to(dtype), torch.randn(f.shape, dtype=dtype))
+    exact = Problem(problem.f.double(), problem.k.double(), problem.g.double())
+    expected = gradients(reference.semiring_convolution, exact, "log")
+    found = gradients(fast, problem, "log")
+    # Terms and output are rounded at their own size, which is an absolute error of the exponent: the relative error of
+    # a weight. To it come 75 terms; the gradient to k sums 2 * 19 * 37 pixels.
+    size = max(x[x.isfinite()].abs().max().item() for x in (exact.f, exact.k, expected[0]))
+    error = torch.finfo(dtype).eps * (4 * size + 100)
+    torch.testing.assert_close(found[0].double(), expected[0], rtol=0, atol=error)
+    weight = gradients(reference.semiring_convolution, Problem(exact.f, exact.k, exact.g.abs()), "log")
+    for result, law, terms in zip(found[1:], expected[1:], weight[1:], strict=True):
+        assert ((result.double() - law).abs() <= error * terms.abs() + 1e-30).all()
+
+
 @pytest.mark.parametrize("storage", [torch.float16, torch.bfloat16])
 @pytest.mark.parametrize("semiring", TROPICAL)
 @given(data=st.data())

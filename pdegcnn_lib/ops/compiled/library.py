@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pdegcnn_lib.ops.compiled import convolution, tables, transport
+from pdegcnn_lib.ops.compiled import convolution, smooth, tables, transport
 
 
 @torch.library.custom_op("pdegcnn::semiring_convolution", mutates_args=())
@@ -70,7 +70,7 @@ tropical_convolution.register_autograd(_tropical_gradient, setup_context=_keep_t
 @torch.library.custom_op("pdegcnn::smooth_gradient_input", mutates_args=())
 def smooth_gradient_input(g: Tensor, f: Tensor, k: Tensor, out: Tensor, semiring: str) -> Tensor:
     """The gradient of a linear or logarithmic convolution to f."""
-    return convolution.smooth_gradient_input(g, f, k, out, semiring)
+    return smooth.gradient_input(g, f, k, out, semiring)
 
 
 @smooth_gradient_input.register_fake
@@ -81,7 +81,7 @@ def _(g: Tensor, f: Tensor, k: Tensor, out: Tensor, semiring: str) -> Tensor:
 @torch.library.custom_op("pdegcnn::smooth_gradient_kernel", mutates_args=())
 def smooth_gradient_kernel(g: Tensor, f: Tensor, k: Tensor, out: Tensor, semiring: str) -> Tensor:
     """The gradient of a linear or logarithmic convolution to k."""
-    return convolution.smooth_gradient_kernel(g, f, k, out, semiring)
+    return smooth.gradient_kernel(g, f, k, out, semiring)
 
 
 @smooth_gradient_kernel.register_fake

@@ -60,8 +60,12 @@ class Machine:
     warps: int
 
     def enough_blocks(self) -> int:
-        """As many blocks as keep every core busy to the end."""
-        return torch.get_num_threads() * 4 if self.owns_channels else device.multiprocessors() * 2
+        """As many blocks as keep every core busy to the end.
+
+        On the host it is not the number of threads that decides, so that results cannot depend on it: the logarithmic
+        convolution rounds by what a block holds.
+        """
+        return 64 if self.owns_channels else device.multiprocessors() * 2
 
 
 HOST = Machine(host.launch, 16, (64, 64), 512 * 1024, True, 1)

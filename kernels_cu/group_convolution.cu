@@ -9,7 +9,8 @@
 // Layout    f, out [B, C, Or, H, W] of Scalar; k [C, Or, KOr, KH, KW] of its arithmetic type; taps as out, of Code.
 //           All contiguous.
 // A warp    computes strips of `Strip` outputs along y, for width<A> neighbouring x, in registers. It walks the rows
-//           of the tile under the strip; the KW values of a row serve every output with the row in its window.
+//           of the tile under the strip; what it reads of a row serves every output with the row in its window. On the
+//           host it walks a list of taps instead where many of them cannot win, see block.cuh.
 // Border    orientations are periodic; taps outside the image are left out.
 // Ties      the winning tap is the first in the order (i, j, l); its code is (i KH + j) KW + l.
 // NaN       spreads; infinities stay. A block that holds a NaN, or infinities whose difference could be one, takes
@@ -19,72 +20,57 @@
 //           sweep_factors. One element written, and a code; one read, (1 + (KH - 1) / tile_rows)
 //           (1 + (KW - 1) / tile_columns) (1 + (KOr - 1) / group) times.
 // Launch    tile_rows a multiple of 8, tile_columns of width<A>; any number of warps in a block; shared memory for the
-//           tile and for group x taps kernel values; blocks =
+//           tile, for group x taps kernel values and, where lists_taps, for the list; blocks =
 //           B C ceil(Or / group) ceil(H / tile_rows) ceil(W / tile_columns).
 //
 // Compiled once for each Scalar, SEMIRING and window: WINDOW_ROWS x WINDOW_COLUMNS, or 0 x 0 for any; and with
 // CODE, the integer type of the taps, to keep the winners.
-#include "tile.cuh"
+#include "block.cuh"
 
 using Scalar = SCALAR;
 using Semiring = SEMIRING;
 using A = Arithmetic<Scalar>;
 
-constexpr int row_taps = WINDOW_COLUMNS ? WINDOW_COLUMNS : 1;
+constexpr int row_taps = WINDOW_COLUMNS ? WINDOW_COLUMNS : 1, ListStrip = 8;
 
 #ifdef CODE
 using Code = CODE;
-using Accumulator = Semiring::WinnerAccumulator<A, row_taps>;
+using Listed = Tropical::TapWinner<A>;
+#if WINDOW_COLUMNS
+using Accumulator = Tropical::RowWinner<A, row_taps>;
+#else
+using Accumulator = Listed;
+#endif
 constexpr int Strip = row_taps <= 3 ? 4 : 2;
 #else
 using Code = Code8;
+using Listed = Tropical::Accumulator<A, 1>;
 using Accumulator = Semiring::Accumulator<A, row_taps>;
 constexpr int Strip = 8;
 #endif
 
-// What a block works on.
-struct Block {
-    Volume volume;
-    Window window;
-    Plan plan;
-    Place place;
-    Tile<A> tile;
-    A* kernels;               // [present, KOr, KH, KW]
-    int present;              // orientations of the group that there are
-    long long first_plane;    // of the whole table of kernels
-    long long first_element;  // of f and out
-
-    __device__ Block(Volume v, Window w, Plan p, int channels)
-        : volume(v), window(w), plan(p), place(v, p), tile(v, w, p, reinterpret_cast<A*>(shared_memory())) {
-        kernels = tile.end();
-        const int rest = v.orientations - place.first_orientation;
-        present = rest < p.group ? rest : p.group;
-        first_plane = (long long)place.volume % channels * v.orientations + place.first_orientation;
-        first_element =
-            ((long long)place.volume * v.orientations + place.first_orientation) * v.height * v.width;
-    }
-    __device__ long long at(int o, int y, int x) const {
-        return first_element + ((long long)o * volume.height + y) * volume.width + x;
-    }
-};
-
 // Takes the whole window of each output of a strip; the first output stands at row y, column x of the tile.
 template <class Sum>
-__device__ inline void walk(Sum* strip, const Tile<A>& tile, int slot, int y, int x, const A* k, Window w) {
+__device__ inline void walk_window(Sum* strip, const Tile<A>& tile, int slot, int y, int x, const A* k, Window w) {
+    const A one = unseen_one<A>();
     for (int i = 0; i < w.planes; i++) {
         const A* row = tile.values + (slot * tile.rows + y) * tile.pitch + x;
         const A* k_rows = k + i * w.rows * w.columns;
         const int code = i * w.rows * w.columns;
 #if WINDOW_ROWS
+        constexpr int R = Sum::row_taps;
         UNROLL
-        for (int r = 0; r < Strip + WINDOW_ROWS - 1; r++, row += tile.pitch) {
-            Lanes<A> f[WINDOW_COLUMNS];
+        for (int first = 0; first < WINDOW_COLUMNS; first += R) {
             UNROLL
-            for (int l = 0; l < WINDOW_COLUMNS; l++) f[l] = load(row, l);
-            UNROLL
-            for (int s = 0; s < Strip; s++) {
-                const int j = r - s;
-                if (j >= 0 && j < WINDOW_ROWS) strip[s].take(f, k_rows + j * WINDOW_COLUMNS, code + j * WINDOW_COLUMNS);
+            for (int r = 0; r < Strip + WINDOW_ROWS - 1; r++) {
+                Lanes<A> f[R];
+                UNROLL
+                for (int l = 0; l < R; l++) f[l] = load(row + r * tile.pitch, first + l);
+                UNROLL
+                for (int s = 0; s < Strip; s++) {
+                    const int j = r - s, tap = j * WINDOW_COLUMNS + first;
+                    if (j >= 0 && j < WINDOW_ROWS) strip[s].take(f, k_rows + tap, splat<Index<A>>(code + tap), one);
+                }
             }
         }
 #else
@@ -94,7 +80,7 @@ __device__ inline void walk(Sum* strip, const Tile<A>& tile, int slot, int y, in
                 UNROLL
                 for (int s = 0; s < Strip; s++) {
                     const Lanes<A> f = load(row + (s + j) * tile.pitch, l);
-                    strip[s].take(&f, k_rows + tap, code + tap);
+                    strip[s].take(&f, k_rows + tap, splat<Index<A>>(code + tap), one);
                 }
             }
 #endif
@@ -102,30 +88,31 @@ __device__ inline void walk(Sum* strip, const Tile<A>& tile, int slot, int y, in
     }
 }
 
-// All strips of the block: out = value(sum over the window, orientation).
-template <class Sum, class Value>
-__device__ inline void sweep(const Block& block, Scalar* out, [[maybe_unused]] Code* taps, Value value) {
+// All strips of orientations `from` to `to` of the block: out = value(what walk sums, orientation).
+template <class Sum, int S, class Walk, class Value>
+__device__ inline void sweep(const Block<A>& block, int from, int to, Scalar* out, [[maybe_unused]] Code* taps,
+                             Walk walk, Value value) {
     const Plan plan = block.plan;
-    const int strips_y = plan.tile_rows / Strip, strips_x = plan.tile_columns / width<A>;
-    for (int n = warp(); n < block.present * strips_y * strips_x; n += warps()) {
-        const int o = n / (strips_y * strips_x), y = n / strips_x % strips_y * Strip, x = n % strips_x * width<A>;
+    const int strips_y = plan.tile_rows / S, strips_x = plan.tile_columns / width<A>;
+    for (int n = warp(); n < (to - from) * strips_y * strips_x; n += warps()) {
+        const int o = from + n / (strips_y * strips_x), y = n / strips_x % strips_y * S, x = n % strips_x * width<A>;
         const int image_y = block.place.first_row + y, image_x = block.place.first_column + x;
         if (image_y >= block.volume.height || image_x >= block.volume.width) continue;
 #ifdef CODE
         // Should no tap beat -inf, the first one inside the image has won.
         const Lanes<Index<A>> left = block.window.columns / 2 - image_x - position<A>();
         const Lanes<Index<A>> start = choose(left > 0, left, left - left);
-        Sum strip[Strip] = {};
-        for (int s = 0; s < Strip; s++) {
+        Sum strip[S] = {};
+        for (int s = 0; s < S; s++) {
             const int above = block.window.rows / 2 - image_y - s;
             strip[s] = Sum(start + (above > 0 ? above * block.window.columns : 0));
         }
 #else
-        Sum strip[Strip];
+        Sum strip[S];
 #endif
-        walk(strip, block.tile, o % block.tile.planes, y, x, block.kernels + o * block.window.taps(), block.window);
+        walk(strip, o, y, x);
         UNROLL
-        for (int s = 0; s < Strip; s++) {
+        for (int s = 0; s < S; s++) {
             if (image_y + s >= block.volume.height) break;
             const long long row = block.at(o, image_y + s, 0);
             store_inside(out + row, image_x, block.volume.width, value(strip[s].value(), o));
@@ -134,6 +121,37 @@ __device__ inline void sweep(const Block& block, Scalar* out, [[maybe_unused]] C
 #endif
         }
     }
+}
+
+// The same by the whole window of each orientation, and by the listed taps of one.
+template <class Sum, class Value>
+__device__ inline void sweep_window(const Block<A>& block, int from, int to, Scalar* out, Code* taps, Value value) {
+    const auto walk = [&](Sum* strip, int o, int y, int x) {
+        walk_window(strip, block.tile, o % block.tile.planes, y, x, block.kernels + o * block.window.taps(),
+                    block.window);
+    };
+    sweep<Sum, Strip>(block, from, to, out, taps, walk, value);
+}
+
+template <class Sum, class Value>
+__device__ APART void sweep_list(const Block<A>& block, const List<A>& list, int o, Scalar* out, Code* taps,
+                                 Value value) {
+    const int first = o * block.window.taps(), end = first + list.counts[o];
+    const A* const kernel = block.kernels + first;
+    const A one = unseen_one<A>();
+    const auto walk = [&](Sum* strip, int, int y, int x) {
+        const A* const tile = block.tile.values + y * block.tile.pitch + x;
+        for (int n = first; n < end; n++) {
+            const int tap = list.taps[n];
+            const Lanes<Index<A>> code = in_register(splat<Index<A>>(tap));
+            UNROLL
+            for (int s = 0; s < ListStrip; s++) {
+                const Lanes<A> f = load(tile + s * block.tile.pitch, list.offsets[n]);
+                strip[s].take(&f, kernel + tap, code, one);
+            }
+        }
+    };
+    sweep<Sum, ListStrip>(block, o, o + 1, out, taps, walk, value);
 }
 
 // One output by the definition: the careful path.
@@ -157,7 +175,7 @@ __device__ inline A by_definition(const Tile<A>& tile, int slot, int y, int x, i
     return sum;
 }
 
-__device__ inline void sweep_carefully(const Block& block, Scalar* out, [[maybe_unused]] Code* taps, int sign) {
+__device__ inline void sweep_carefully(const Block<A>& block, Scalar* out, [[maybe_unused]] Code* taps, int sign) {
     const Plan plan = block.plan;
     for (int n = thread(); n < block.present * plan.tile_rows * plan.tile_columns; n += threads()) {
         const int o = n / (plan.tile_rows * plan.tile_columns), y = n / plan.tile_columns % plan.tile_rows;
@@ -181,13 +199,15 @@ __device__ inline void sweep_carefully(const Block& block, Scalar* out, [[maybe_
 // sum is at least e^-reach, the middle term, and what underflows in e^-k takes from it less than e^reach times the
 // smallest normal number.
 template <class S>
-__device__ inline bool sweep_factors(const Block& block, const Scalar* f, const A* k, Scalar* out, Code* taps) {
+__device__ inline bool sweep_factors(const Block<A>& block, const Scalar* f, const A* k, Scalar* out, Code* taps) {
     if constexpr (S::logarithmic) {
         constexpr A reach = sizeof(A) == 4 ? A(28) : A(320);
         const int count = block.window.taps();
         const A* const k_block = k + block.first_plane * count;
         const A level = to_arithmetic(f[block.at(0, block.place.first_row, block.place.first_column)]);
-        bool far = !block.tile.within(level, reach, block.volume, block.window, block.place);
+        Lanes<A> low, high;
+        block.tile.extremes(block.volume, block.window, block.place, &low, &high);
+        bool far = !all_lanes((low - level >= -reach) & (high - level <= reach));
         for (int n = thread(); n < block.present * count; n += threads())
             far = far || !(k_block[n / count * count + count / 2] - block.kernels[n] <= reach);
         if (any_in_block(far)) return false;
@@ -201,7 +221,7 @@ __device__ inline bool sweep_factors(const Block& block, const Scalar* f, const 
                 store_inside(block.kernels + o * count, n, count, exponential(difference));
             }
         __syncthreads();
-        sweep<Linear::Accumulator<A, row_taps>>(block, out, taps, [&](Lanes<A> sum, int o) {
+        sweep_window<Linear::Accumulator<A, row_taps>>(block, 0, block.present, out, taps, [&](Lanes<A> sum, int o) {
             return Lanes<A>(logarithm(sum) + (level - k_block[o * count + count / 2]));
         });
         return true;
@@ -209,12 +229,28 @@ __device__ inline bool sweep_factors(const Block& block, const Scalar* f, const 
     return false;
 }
 
+template <class S>
+__device__ inline void sweep_terms(const Block<A>& block, Scalar* out, Code* taps, int sign) {
+    const auto value = [&](Lanes<A> sum, int) { return Lanes<A>(sum * A(sign)); };
+    if constexpr (lists_taps && S::selective) {
+        const List<A> list(block);
+        list.fill();
+        for (int o = 0; o < block.present; o++)
+            if (list.pays(o))
+                sweep_list<Listed>(block, list, o, out, taps, value);
+            else
+                sweep_window<Accumulator>(block, o, o + 1, out, taps, value);
+    } else {
+        sweep_window<Accumulator>(block, 0, block.present, out, taps, value);
+    }
+}
+
 extern "C" __global__ void group_convolution(const Scalar* f, const A* k, Scalar* out, Code* taps, int sign,
                                              int channels, int orientations, int height, int image_width, int planes,
                                              int rows, int columns, int group, int tile_rows, int tile_columns) {
     const Volume volume{orientations, height, image_width};
     const Window window{planes, rows, columns};
-    const Block block(volume, window, Plan{group, tile_rows, tile_columns}, channels);
+    const Block<A> block(volume, window, Plan{group, tile_rows, tile_columns}, channels);
 
     bool careful = block.tile.fill<Semiring>(f, A(sign), volume, window, block.place);
     for (int n = thread(); n < block.present * window.taps(); n += threads()) {
@@ -223,6 +259,6 @@ extern "C" __global__ void group_convolution(const Scalar* f, const A* k, Scalar
     }
     if (any_in_block(careful)) return sweep_carefully(block, out, taps, sign);
     if (sweep_factors<Semiring>(block, f, k, out, taps)) return;
-    sweep<Accumulator>(block, out, taps, [&](Lanes<A> sum, int) { return Lanes<A>(sum * A(sign)); });
+    sweep_terms<Semiring>(block, out, taps, sign);
 }
 EXPORT_KERNEL(group_convolution)

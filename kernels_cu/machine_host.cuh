@@ -22,6 +22,7 @@
 #define __device__
 #define __global__
 #define __launch_bounds__(...)
+#define APART __attribute__((noinline))
 
 #ifdef __clang__
 #define UNROLL _Pragma("unroll")
@@ -63,6 +64,7 @@ template <class T>
 constexpr int width = vector_bytes / sizeof(T);
 template <class T>
 using Index = typename HostVector<T>::index;
+constexpr bool lists_taps = true;
 
 // ---------------------------------------------------------------------------------------------------------------
 // The grid: worker threads draw blocks from a counter.
@@ -211,6 +213,27 @@ template <class T>
 inline T infinity() {
     return std::numeric_limits<T>::infinity();
 }
+#if defined(__x86_64__)
+#define IN_REGISTER(value) asm("" : "+v"(value))
+#elif defined(__aarch64__)
+#define IN_REGISTER(value) asm("" : "+w"(value))
+#else
+#define IN_REGISTER(value)
+#endif
+template <class V>
+inline V in_register(V values) {
+    IN_REGISTER(values);
+    return values;
+}
+// AMD's processors since Zen 3 have a maximum wait for the unit of a sum, but not for that of a product.
+template <class T>
+inline T unseen_one() {
+    T one = 1;
+#if defined(__znver3__) || defined(__znver4__) || defined(__znver5__)
+    IN_REGISTER(one);
+#endif
+    return one;
+}
 template <class T>
 inline Lanes<T> splat(T value) {
     return Lanes<T>{} + value;
@@ -297,19 +320,29 @@ inline V logarithm(V x) {
     const V least = splat<T>(std::numeric_limits<T>::min()), infinite = splat<T>(infinity<T>());
     return x < least ? -infinite : x < infinite ? result : x;
 }
+// What follows reads lane by lane; without in_register it would have the vector in memory all its life.
 template <class Mask>
 inline bool all_lanes(Mask mask) {
+    mask = in_register(mask);
     auto all = mask[0];
     for (size_t n = 1; n < sizeof mask / sizeof mask[0]; n++) all &= mask[n];
     return all != 0;
 }
 template <class V>
 inline auto sum_lanes(V values) {
+    values = in_register(values);
     auto sum = values[0];
     for (size_t n = 1; n < sizeof values / sizeof values[0]; n++) sum += values[n];
     return sum;
 }
 
+template <class V>
+inline auto largest_lane(V values) {
+    values = in_register(values);
+    auto most = values[0];
+    for (size_t n = 1; n < sizeof values / sizeof values[0]; n++) most = values[n] > most ? values[n] : most;
+    return most;
+}
 template <class T>
 inline T sum_warp(T value) {
     return value;

@@ -80,18 +80,20 @@ struct Tile {
         return !all_lanes(regular);
     }
 
-    // Whether what this warp has filled differs from `level` by at most `reach`, where it lies in the image.
-    __device__ bool within(A level, A reach, Volume v, Window w, Place place) const {
-        auto near = splat<A>(0) == splat<A>(0);
+    // The extremes of the image in what each lane has filled; low > high where it has filled none of it.
+    __device__ void extremes(Volume v, Window w, Place place, Lanes<A>* low, Lanes<A>* high) const {
+        const int left = w.columns / 2 - place.first_column, right = left + v.width;
+        const int begin = left > 0 ? left : 0, end = right < pitch ? right : pitch;
+        *low = splat<A>(infinity<A>());
+        *high = splat<A>(-infinity<A>());
         for (int line = warp(); line < planes * rows; line += warps()) {
             const int y = place.first_row - w.rows / 2 + line % rows;
             if (y < 0 || y >= v.height) continue;
-            for (int x = 0; x < pitch; x += width<A>) {
-                const Lanes<A> difference = load(values + line * pitch, x) - level;
-                const Lanes<Index<A>> column = position<A>() + Index<A>(place.first_column - w.columns / 2 + x);
-                near &= ((difference >= -reach) & (difference <= reach)) | (column < 0) | (column >= v.width);
+            for (int x = begin; x < end; x += width<A>) {
+                const Lanes<A> lower = load_inside(values + line * pitch, x, end, infinity<A>());
+                *low = choose(lower < *low, lower, *low);
+                *high = largest(load_inside(values + line * pitch, x, end, -infinity<A>()), *high);
             }
         }
-        return all_lanes(near);
     }
 };

@@ -67,7 +67,7 @@ def test_kernels_are_free_of_races_and_overruns(tmp_path: Path, sanitizer: str, 
 # A fault in a copy of the source: kernel, file, the sound text, the faulty text, who finds it and what it says.
 FAULTS = {
     "no barrier after the tile": (
-        *("dilation", "group_convolution.cu", "if (any_in_block(careful))", "if (careful)"),
+        *("linear", "group_convolution.cu", "if (any_in_block(careful))", "if (false)"),
         *("thread", "data race"),
     ),
     "no barrier before the sums are read": (
@@ -87,6 +87,10 @@ FAULTS = {
         ),
         *("exponential(difference));\n            }", "thread", "data race"),
     ),
+    "no barrier after the list of taps": (
+        *("dilation", "block.cuh", "counts[o] = end - o * w.taps();\n        }\n        __syncthreads();"),
+        *("counts[o] = end - o * w.taps();\n        }", "thread", "data race"),
+    ),
     "no barrier before a sum over warps is read": (
         *("tables", "spmd.cuh", "memory[warp()] = value;\n    __syncthreads();", "memory[warp()] = value;"),
         *("thread", "data race"),
@@ -96,7 +100,7 @@ FAULTS = {
             "dilation",
             "group_convolution.cu",
             "n < block.present * window.taps();",
-            "n < (group + 1) * window.taps();",
+            "n < (group + 2) * window.taps();",
         ),
         *("address", "heap-buffer-overflow"),
     ),

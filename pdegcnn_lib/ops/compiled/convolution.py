@@ -78,6 +78,8 @@ def plan(problem: Problem, machine: Machine, itemsize: int) -> Plan:
         held = min(group + planes - 1, problem.orientations)
         pitch = _ceil(columns + window_columns - 1, machine.lanes) * machine.lanes
         size = (held * (rows + window_rows - 1) * pitch + group * problem.taps) * itemsize
+        if machine.lists_taps:
+            size += group * (2 * problem.taps + 1) * 4 + itemsize
         tiles = _ceil(problem.height, rows) * _ceil(problem.width, columns)
         blocks = problem.volumes * tiles * _ceil(problem.orientations, group)
         fits = size <= machine.fast_bytes

@@ -139,10 +139,11 @@ extern "C" __global__ void shift_gradient_displacement(const Scalar* g, const Sc
 }
 EXPORT_KERNEL(shift_gradient_displacement)
 
+// Few columns, as many as the displacement has pixels: not worth a sum over lanes.
 __device__ inline A sum_row(const A* row, int from, int end) {
-    Lanes<A> sum = splat<A>(A(0));
-    for (int x = from; x < end; x += width<A>) sum += load_inside(row + x, 0, end - x, A(0));
-    return sum_lanes(sum);
+    A sum = A(0);
+    for (int x = from; x < end; x++) sum += row[x];
+    return sum;
 }
 
 // The transposed stencil, from the side of f: a block owns a plane of grad_f and gathers from the planes that read it.
@@ -191,8 +192,8 @@ extern "C" __global__ void shift_gradient_input(const Scalar* g, const A* displa
                             sum_row(blend, clamp(image_width - column - 1, image_width + 1), image_width) * wx;
             warp_barrier();
             if (first_lane()) {
-                result[0] += left;
-                result[image_width - 1] += right;
+                if (left != A(0)) result[0] += left;
+                if (right != A(0)) result[image_width - 1] += right;
             }
             warp_barrier();
         }

@@ -25,8 +25,8 @@
 //   add_in_block, add_in_grid   sums that several threads add to
 //   in_register                 the same values, which the compiler then will not make anew for each use
 //   APART                       a function with registers of its own
-//   unseen_one                  1; hidden from the compiler where a multiply-add runs beside a maximum and a subtraction
-//                               does not, so that f one - k becomes a multiply-add
+//   unseen_one                  1, hidden from the compiler where a multiply-add runs beside a maximum and a
+//                               subtraction does not, so that f one - k becomes a multiply-add
 //   lists_taps                  whether group_convolution.cu lists the taps that can win, see block.cuh
 #pragma once
 

@@ -70,10 +70,6 @@ def fast(f: Tensor, k: Tensor, semiring: str) -> Tensor:
     return compiled.semiring_convolution(f.to(DEVICE), k.to(DEVICE), semiring, DEVICE).cpu()
 
 
-def fast_shift(f: Tensor, by: Tensor) -> Tensor:
-    return compiled.shift(f.to(DEVICE), by.to(DEVICE), DEVICE).cpu()
-
-
 @pytest.mark.parametrize("semiring", TROPICAL)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @given(data=st.data())
@@ -305,46 +301,6 @@ def test_more_than_256_taps_use_codes_of_16_bits() -> None:
         strict=True,
     ):
         torch.testing.assert_close(result, expected, rtol=1e-12, atol=1e-12)
-
-
-@given(data=st.data())
-def test_shift_and_its_gradients_agree_with_the_reference(data: st.DataObject) -> None:
-    problem = draw(data)
-    f = problem.f.detach().requires_grad_()
-    reach = data.draw(st.sampled_from([0.3, 3.0, 200.0]))
-    by = (torch.randn(*f.shape[1:3], 3, dtype=f.dtype) * reach).requires_grad_()
-    out, expected = fast_shift(f, by), reference.shift(f, by)
-    torch.testing.assert_close(out, expected, rtol=1e-11, atol=1e-11)
-    for result, law in zip(
-        torch.autograd.grad(out, (f, by), problem.g),
-        torch.autograd.grad(expected, (f, by), problem.g),
-        strict=True,
-    ):
-        # The fractions lose digits to the size of the displacement; sums run over up to 2 * 70 * 70 terms.
-        torch.testing.assert_close(result, law, rtol=1e-9, atol=1e-9)
-
-
-@pytest.mark.parametrize("storage", [torch.float16, torch.bfloat16])
-def test_shift_stores_16_bits_and_computes_in_32(storage: torch.dtype) -> None:
-    f = torch.randn(2, 3, 4, 9, 33).to(storage)
-    by = torch.randn(3, 4, 3).to(storage)
-    expected = reference.shift(f.float(), by.float())
-    torch.testing.assert_close(fast_shift(f, by).float(), expected, rtol=torch.finfo(storage).eps, atol=1e-5)
-
-
-def test_shift_by_whole_steps_moves_values_unchanged() -> None:
-    f = torch.randn(1, 1, 4, 20, 40)
-    by = torch.tensor([3.0, -2.0, 1.0]).expand(1, 4, 3)
-    expected = f.roll(1, 2)[..., (torch.arange(20) + 2).clamp(max=19), :][
-        ..., (torch.arange(40) - 3).clamp(min=0)
-    ]
-    assert torch.equal(fast_shift(f, by), expected)
-
-
-def test_shift_gradcheck() -> None:
-    f = torch.randn(2, 1, 3, 5, 4, dtype=torch.float64, requires_grad=True)
-    by = (torch.randn(1, 3, 3, dtype=torch.float64) * 2).requires_grad_()
-    assert torch.autograd.gradcheck(lambda f, by: fast_shift(f, by), (f, by))
 
 
 def test_wrong_calls_say_what_is_allowed() -> None:

@@ -41,7 +41,7 @@ using Accumulator = Tropical::RowWinner<A, row_taps>;
 #else
 using Accumulator = Listed;
 #endif
-constexpr int Strip = row_taps <= 3 ? 4 : 2;
+constexpr int Strip = row_taps <= row_of_four_winners ? 4 : 2;
 #else
 using Code = Code8;
 using Listed = Tropical::Accumulator<A, 1>;

@@ -11,6 +11,7 @@ constexpr int width = 32;
 template <class T>
 using Index = int;  // what a lane counts with beside values of type T
 constexpr bool lists_taps = false;  // one thread would make a list while all others wait
+constexpr int row_of_four_winners = 5;
 
 __device__ inline int block() { return blockIdx.x; }
 __device__ inline int warp() { return threadIdx.x / 32; }

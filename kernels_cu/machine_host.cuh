@@ -65,6 +65,7 @@ constexpr int width = vector_bytes / sizeof(T);
 template <class T>
 using Index = typename HostVector<T>::index;
 constexpr bool lists_taps = true;
+constexpr int row_of_four_winners = 3;
 
 // ---------------------------------------------------------------------------------------------------------------
 // The grid: worker threads draw blocks from a counter.

@@ -1,5 +1,5 @@
-// Runs one block far out in tensors of more than 2^32 elements, of which only the part exists that it may touch, and the
-// first block on the same values: the results must agree. An offset that lost its high bits would read or write where
+// Runs one block far out in tensors of more than 2^32 elements, of which only the part exists that it may touch, and
+// the first block on the same values: the results must agree. An offset that lost its high bits would read or write where
 // there is no memory.
 //
 // KERNELS names the source file, IS_... what it holds.

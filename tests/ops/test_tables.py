@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from pdegcnn_lib import ops
-from pdegcnn_lib.geometry import DiagonalMetric, FullMetric
+from pdegcnn_lib.geometry import DiagonalMetric, FullMetric, squared_estimate
 from pdegcnn_lib.kernels import diffusion_kernel, morphological_kernel
 
 TABLES = {
@@ -14,8 +14,10 @@ TABLES = {
     "diffusion": (ops.diffusion_table, diffusion_kernel),
 }
 WINDOW = {"window": (5, 3, 7), "orientations": 8}
+W = torch.tensor([[0.4, 1.3, 0.9], [1.0, 0.2, 2.0]], dtype=torch.float64)
 METRICS = {
-    "diagonal": DiagonalMetric(torch.tensor([[0.4, 1.3, 0.9], [1.0, 0.2, 2.0]], dtype=torch.float64)),
+    "tensor": W,
+    "diagonal": DiagonalMetric(W),
     "full": FullMetric(
         torch.tensor([[[0.9, 0.3, 0.1], [0.0, 1.1, -0.2], [0.4, 0.0, 0.8]]], dtype=torch.float64)
     ),
@@ -39,10 +41,17 @@ def test_a_table_is_the_kernel(law, kind, alpha, backend):
 
 
 @pytest.mark.parametrize("law", TABLES)
+def test_an_estimate_may_be_a_function(law, backend):
+    metric, options = METRICS["diagonal"], {"alpha": 1.0, **WINDOW}
+    found = TABLES[law][0](metric, estimate=squared_estimate("rho_b_sr"), backend=backend, **options)
+    torch.testing.assert_close(
+        found, TABLES[law][1](metric, estimate="rho_b_sr", **options), rtol=1e-12, atol=1e-14
+    )
+
+
+@pytest.mark.parametrize("law", TABLES)
 def test_a_metric_in_16_bits_is_computed_in_single_precision(law, backend):
     w = torch.tensor([[0.4, 1.3, 0.9]], dtype=torch.bfloat16)
-    if backend == "reference":
-        pytest.skip("torch's own operators compute in the dtype of the metric")
     found = TABLES[law][0](DiagonalMetric(w), alpha=1.0, backend=backend, **WINDOW)
     expected = TABLES[law][1](w.double(), alpha=1.0, **WINDOW)
     assert found.dtype == torch.bfloat16

@@ -10,7 +10,6 @@ from torch import Tensor
 
 from pdegcnn_lib.ops.compiled import device, host, library, tables
 from pdegcnn_lib.ops.compiled.convolution import SEMIRINGS
-from pdegcnn_lib.ops.compiled.machines import arithmetic
 
 __all__ = ["availability", "kernel_table", "semiring_convolution", "shift"]
 
@@ -62,16 +61,15 @@ def kernel_table(
     r"""The kernel of diagonal metrics in one launch, or None where the law has no closed form for this alpha.
 
     `law` is `morphological` or `diffusion`, see `kernels.morphological_kernel` and `kernels.diffusion_kernel`, which
-    also say what the arguments may be; nothing of that is checked here. A w in 16 bits is computed in float32.
+    also say what the arguments may be; nothing of that is checked here.
 
-    Shapes: `w [C, 3]` positive, differentiable -> `[C, Or, KOr, KH, KW]`.
+    Shapes: `w [C, 3]` positive, float32 or float64, differentiable -> `[C, Or, KOr, KH, KW]`.
     Raises: ValueError for a tensor that is not on the backend's device, RuntimeError for a second derivative.
     """
     if tables.formula(law, alpha) is None:
         return None
     _on(backend, w)
-    wide = w.to(arithmetic(w.dtype))
-    return library.kernel_table(wide, law, list(window), orientations, alpha, t, estimate).to(w.dtype)
+    return library.kernel_table(w, law, list(window), orientations, alpha, t, estimate)
 
 
 def _on(backend: str, *tensors: Tensor) -> None:

@@ -22,9 +22,10 @@ extern "C" __global__ void arithmetic_limit(const A* k, A* out, long long* repor
         best[n] = splat<A>(-infinity<A>());
     }
     Lanes<A> f = splat<A>(A(0));
+    const A one = unseen_one<A>();
     for (int repeat = 0; repeat < repeats; repeat++) {
         UNROLL
-        for (int n = 0; n < chains; n++) best[n] = largest(Lanes<A>(f - kernel[n]), best[n]);
+        for (int n = 0; n < chains; n++) best[n] = largest(Lanes<A>(f * one - kernel[n]), best[n]);
         f = f + k[0];  // a new value, so that no difference is computed twice
     }
     Lanes<A> total = best[0];

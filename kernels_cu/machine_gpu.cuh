@@ -2,6 +2,7 @@
 #pragma once
 
 #define UNROLL _Pragma("unroll")
+#define APART inline
 
 template <class T>
 using Lanes = T;
@@ -9,6 +10,8 @@ template <class T>
 constexpr int width = 32;
 template <class T>
 using Index = int;  // what a lane counts with beside values of type T
+constexpr bool lists_taps = false;  // one thread would make a list while all others wait
+constexpr int row_of_four_winners = 5;
 
 __device__ inline int block() { return blockIdx.x; }
 __device__ inline int warp() { return threadIdx.x / 32; }
@@ -23,6 +26,14 @@ __device__ inline bool any_in_block(bool flag) { return __syncthreads_or(flag); 
 template <class T>
 __device__ inline T infinity() {
     return T(__int_as_float(0x7f800000));
+}
+template <class T>
+__device__ inline T in_register(T values) {
+    return values;
+}
+template <class T>
+__device__ inline T unseen_one() {
+    return T(1);
 }
 template <class T>
 __device__ inline T splat(T value) {
@@ -56,6 +67,15 @@ template <class T>
 __device__ inline T sum_lanes(T value) {
     for (int step = 16; step > 0; step /= 2) value += __shfl_xor_sync(0xffffffffu, value, step);
     return value;
+}
+template <class T>
+__device__ inline T largest_lane(T value) {
+    for (int step = 16; step > 0; step /= 2) value = largest(value, __shfl_xor_sync(0xffffffffu, value, step));
+    return value;
+}
+template <class T>
+__device__ inline T sum_warp(T value) {
+    return sum_lanes(value);
 }
 __device__ inline void warp_barrier() { __syncwarp(); }
 // What one lane of each warp does for all of them.

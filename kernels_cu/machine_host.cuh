@@ -22,6 +22,7 @@
 #define __device__
 #define __global__
 #define __launch_bounds__(...)
+#define APART __attribute__((noinline))
 
 #ifdef __clang__
 #define UNROLL _Pragma("unroll")
@@ -63,6 +64,8 @@ template <class T>
 constexpr int width = vector_bytes / sizeof(T);
 template <class T>
 using Index = typename HostVector<T>::index;
+constexpr bool lists_taps = true;
+constexpr int row_of_four_winners = 3;
 
 // ---------------------------------------------------------------------------------------------------------------
 // The grid: worker threads draw blocks from a counter.
@@ -211,6 +214,27 @@ template <class T>
 inline T infinity() {
     return std::numeric_limits<T>::infinity();
 }
+#if defined(__x86_64__)
+#define IN_REGISTER(value) asm("" : "+v"(value))
+#elif defined(__aarch64__)
+#define IN_REGISTER(value) asm("" : "+w"(value))
+#else
+#define IN_REGISTER(value)
+#endif
+template <class V>
+inline V in_register(V values) {
+    IN_REGISTER(values);
+    return values;
+}
+// AMD's processors since Zen 3 have a maximum wait for the unit of a sum, but not for that of a product.
+template <class T>
+inline T unseen_one() {
+    T one = 1;
+#if defined(__znver3__) || defined(__znver4__) || defined(__znver5__)
+    IN_REGISTER(one);
+#endif
+    return one;
+}
 template <class T>
 inline Lanes<T> splat(T value) {
     return Lanes<T>{} + value;
@@ -239,45 +263,90 @@ template <class V>
 inline V largest(V a, V b) {
     return a > b ? a : b;
 }
-// e^x = 2^n e^r with |r| <= log(2) / 2, and a Taylor polynomial for e^r; 0 below the smallest normal number.
+template <class To, class From>
+inline To same_bits(From from) {
+    static_assert(sizeof(To) == sizeof(From));
+    To to;
+    std::memcpy(&to, &from, sizeof to);
+    return to;
+}
+
+// What the elementary functions below need to know of float and double. log(2) = high + low, where high has so few
+// bits that its product with an exponent is exact.
+template <class T>
+struct Binary {
+    static constexpr bool single = sizeof(T) == 4;
+    static constexpr int mantissa = single ? 23 : 52, bias = single ? 127 : 1023;
+    static constexpr T log2_high = T(0.693145751953125), log2_low = T(1.428606820309417e-06);
+};
+
+// e^x = 2^n e^r with |r| <= log(2) / 2, and a Taylor polynomial for e^r. Errs by less than two units in the last place;
+// 0 below the smallest normal number, infinite above 2^(bias + 1/2).
 template <class V>
 inline V exponential(V x) {
     using T = std::remove_reference_t<decltype(x[0])>;
     using I = Lanes<Index<T>>;
-    constexpr bool single = sizeof(T) == 4;
-    constexpr int degree = single ? 7 : 13, mantissa = single ? 23 : 52, bias = single ? 127 : 1023;
-    const V top = splat<T>(single ? 89 : 710), bottom = splat<T>(single ? -87.3 : -708.3);
-    const V bounded = x > top ? top : x > bottom ? x : bottom;
-    const I n = __builtin_convertvector(bounded * T(1.4426950408889634) + (x > 0 ? splat<T>(0.5) : splat<T>(-0.5)), I);
-    const V whole = __builtin_convertvector(n, V);
-    const V r = bounded - whole * T(0.693145751953125) - whole * T(1.428606820309417e-06);
-    V sum = splat<T>(1);
+    using B = Binary<T>;
+    constexpr int degree = B::single ? 7 : 13;
+    // In the sum with 3/2 2^mantissa the last bits are those of the nearest integer.
+    constexpr T shifter = B::single ? T(12582912) : T(6755399441055744);
+    const V shifted = x * T(1.4426950408889634) + shifter, n = shifted - shifter;
+    const V r = x - n * B::log2_high - n * B::log2_low;
+    V sum = splat<T>(0);
+    double factorial[degree + 1] = {1};
     UNROLL
-    for (int d = degree; d > 0; d--) sum = sum * r * T(1.0 / d) + T(1);
-    // Two factors, as 2^n alone overflows for the largest x.
-    const I half = n >> 1;
-    const I first = (half + bias) << mantissa, second = (n - half + bias) << mantissa;
-    V a, b;
-    std::memcpy(&a, &first, sizeof a);
-    std::memcpy(&b, &second, sizeof b);
-    return x > bottom ? sum * a * b : x != x ? x : V{};
+    for (int d = 1; d <= degree; d++) factorial[d] = factorial[d - 1] * d;
+    UNROLL
+    for (int d = degree; d >= 0; d--) sum = sum * r + T(1 / factorial[d]);
+    const V power = same_bits<V>((same_bits<I>(shifted) + B::bias) << B::mantissa);
+    const V top = splat<T>(B::single ? 88.37 : 709.43), bottom = splat<T>(B::single ? -87.3 : -708.3);
+    return x > top ? splat<T>(infinity<T>()) : x < bottom ? splat<T>(0) : V(sum * power);
 }
+// log(2^n m) = n log(2) + 2 artanh(s), s = (m - 1) / (m + 1), with m between the roots of 1/2 and 2. For x >= 0 it errs
+// by less than three units in the last place, but is -infinite below the smallest normal number.
 template <class V>
 inline V logarithm(V x) {
-    for (size_t n = 0; n < sizeof x / sizeof x[0]; n++) x[n] = std::log(x[n]);
-    return x;
+    using T = std::remove_reference_t<decltype(x[0])>;
+    using I = Lanes<Index<T>>;
+    using B = Binary<T>;
+    constexpr int terms = B::single ? 5 : 11;
+    const I bits = same_bits<I>(x), root = same_bits<I>(splat<T>(0.7071067811865476));
+    const I n = (bits - root) >> B::mantissa;
+    const V whole = __builtin_convertvector(n, V), m = same_bits<V>(I(bits - (n << B::mantissa)));
+    const V s = (m - 1) / (m + 1);
+    V sum = splat<T>(0);
+    UNROLL
+    for (int d = terms - 1; d >= 0; d--) sum = sum * (s * s) + T(2.0 / (2 * d + 1));
+    const V result = whole * B::log2_high + (whole * B::log2_low + s * sum);
+    const V least = splat<T>(std::numeric_limits<T>::min()), infinite = splat<T>(infinity<T>());
+    return x < least ? -infinite : x < infinite ? result : x;
 }
+// What follows reads lane by lane; without in_register it would have the vector in memory all its life.
 template <class Mask>
 inline bool all_lanes(Mask mask) {
+    mask = in_register(mask);
     auto all = mask[0];
     for (size_t n = 1; n < sizeof mask / sizeof mask[0]; n++) all &= mask[n];
     return all != 0;
 }
 template <class V>
 inline auto sum_lanes(V values) {
+    values = in_register(values);
     auto sum = values[0];
     for (size_t n = 1; n < sizeof values / sizeof values[0]; n++) sum += values[n];
     return sum;
+}
+
+template <class V>
+inline auto largest_lane(V values) {
+    values = in_register(values);
+    auto most = values[0];
+    for (size_t n = 1; n < sizeof values / sizeof values[0]; n++) most = values[n] > most ? values[n] : most;
+    return most;
+}
+template <class T>
+inline T sum_warp(T value) {
+    return value;
 }
 
 template <class T, class V>

@@ -69,13 +69,6 @@ __device__ inline BFloat16 from_arithmetic<BFloat16>(float value) {
 #else
 
 // Bit patterns, for one value or a vector of them: U is an unsigned integer, F a float of as many lanes.
-template <class To, class From>
-inline To same_bits(From from) {
-    static_assert(sizeof(To) == sizeof(From));
-    To to;
-    std::memcpy(&to, &from, sizeof to);
-    return to;
-}
 template <class F, class U>
 inline F half_to_float(U bits) {
     // The exponent is too small by 112; the product restores it, and makes subnormal numbers normal.

@@ -5,17 +5,23 @@
 //   Logarithmic  a (+) b = log(e^a + e^b)       f (x) k = f - k      the logarithmic semifield; its limit is Tropical
 //
 // A semiring gives
+//   logarithmic, selective       whether it is Logarithmic; whether a (+) b is one of a and b
 //   zero()                       the value that (+) leaves alone: the halo of a tile
 //   times(f, k)                  f (x) k
 //   regular_f(f), regular_k(k)   false where an accumulator could lose a NaN or make one with the halo; such a block
 //                                takes the careful path, one tap at a time with a test for the border
-//   Accumulator<A, R>            (+) over rows of R taps: take(f, k, first) takes f[0..R-1], k[0..R-1], whose first
-//                                tap has the code `first`; value() is the sum so far
+//   Accumulator<A, R>            (+) over taps: take(f, k, first, one) takes f[0..row_taps-1], k[0..row_taps-1], whose
+//                                first tap has the code `first`; value() is the sum so far. row_taps is R where it
+//                                pays to judge the R taps of a row at once, and 1 otherwise
+//
+// A difference f - k is written f one - k, see spmd.cuh.
 #pragma once
 
 #include "spmd.cuh"
 
 struct Tropical {
+    static constexpr bool logarithmic = false, selective = true;
+
     template <class A>
     static __device__ A zero() {
         return -infinity<A>();
@@ -38,38 +44,58 @@ struct Tropical {
         return sum != sum || sum > term ? sum : term;
     }
 
-    template <class A, int R>
+    template <class A, int>
     struct Accumulator {
+        static constexpr int row_taps = 1;
         Lanes<A> best = splat<A>(zero<A>());
-        __device__ void take(const Lanes<A>* f, const A* k, int) {
-            UNROLL
-            for (int l = 0; l < R; l++) best = largest(Lanes<A>(f[l] - k[l]), best);
+        __device__ void take(const Lanes<A>* f, const A* k, Lanes<Index<A>>, A one) {
+            best = largest(Lanes<A>(*f * one - *k), best);
         }
         __device__ Lanes<A> value() const { return best; }
     };
 
-    // The same with the winning tap, the first among equals. A comparison and two selections for each tap would double
+    // The same with the winning tap, the first among equals.
+    template <class A>
+    struct TapWinner {
+        static constexpr int row_taps = 1;
+        Lanes<A> best = splat<A>(zero<A>());
+        Lanes<Index<A>> winner;
+
+        TapWinner() = default;
+        __device__ explicit TapWinner(Lanes<Index<A>> first) : winner(first) {}
+        __device__ void take(const Lanes<A>* f, const A* k, Lanes<Index<A>> tap, A) {
+            const Lanes<A> term = *f - *k;
+            const auto wins = term > best;
+            best = choose(wins, term, best);
+            winner = choose(wins, tap, winner);
+        }
+        __device__ Lanes<A> value() const { return best; }
+        __device__ Lanes<Index<A>> tap() const { return winner; }
+    };
+
+    // The same for all taps of a window. A comparison and two selections for each tap would double
     // the work. Here a row is judged at once: it wins or not by its maximum, and with it the winner keeps the maxima
     // of the row's beginnings. Those that fall short of the final maximum count how far into its row the winner stands.
     template <class A, int R>
-    struct WinnerAccumulator {
+    struct RowWinner {
+        static constexpr int row_taps = R;
         Lanes<A> best = splat<A>(zero<A>());
-        Lanes<A> beginning[R > 1 ? R - 1 : 1];
+        Lanes<A> beginning[R - 1];
         Lanes<Index<A>> row;  // the code of the winning row's first tap
 
-        WinnerAccumulator() = default;
-        __device__ explicit WinnerAccumulator(Lanes<Index<A>> first) : row(first) {
+        RowWinner() = default;
+        __device__ explicit RowWinner(Lanes<Index<A>> first) : row(first) {
             UNROLL
             for (int l = 0; l < R - 1; l++) beginning[l] = best;
         }
-        __device__ void take(const Lanes<A>* f, const A* k, int first) {
+        __device__ void take(const Lanes<A>* f, const A* k, Lanes<Index<A>> first, A one) {
             Lanes<A> maximum[R];
-            maximum[0] = f[0] - k[0];
+            maximum[0] = f[0] * one - k[0];
             UNROLL
-            for (int l = 1; l < R; l++) maximum[l] = largest(Lanes<A>(f[l] - k[l]), maximum[l - 1]);
+            for (int l = 1; l < R; l++) maximum[l] = largest(Lanes<A>(f[l] * one - k[l]), maximum[l - 1]);
             const auto wins = maximum[R - 1] > best;
             best = choose(wins, maximum[R - 1], best);
-            row = choose(wins, splat<Index<A>>(first), row);
+            row = choose(wins, first, row);
             UNROLL
             for (int l = 0; l < R - 1; l++) beginning[l] = choose(wins, maximum[l], beginning[l]);
         }
@@ -84,7 +110,7 @@ struct Tropical {
 };
 
 struct Linear {
-    static constexpr bool logarithmic = false;
+    static constexpr bool logarithmic = false, selective = false;
 
     template <class A>
     static __device__ A zero() {
@@ -107,19 +133,17 @@ struct Linear {
         return sum + term;
     }
 
-    template <class A, int R>
+    template <class A, int>
     struct Accumulator {
+        static constexpr int row_taps = 1;
         Lanes<A> sum = splat<A>(A(0));
-        __device__ void take(const Lanes<A>* f, const A* k, int) {
-            UNROLL
-            for (int l = 0; l < R; l++) sum += f[l] * k[l];
-        }
+        __device__ void take(const Lanes<A>* f, const A* k, Lanes<Index<A>>, A) { sum += *f * *k; }
         __device__ Lanes<A> value() const { return sum; }
     };
 };
 
 struct Logarithmic : Tropical {
-    static constexpr bool logarithmic = true;
+    static constexpr bool logarithmic = true, selective = false;
 
     // Only for what the careful path meets: the exponentials of terms that are not finite need no accuracy.
     template <class A>
@@ -134,12 +158,13 @@ struct Logarithmic : Tropical {
     // log of the sum of e^(f - k), as a reference value and the sum of e^(f - k - reference).
     template <class A, int R>
     struct Accumulator {
+        static constexpr int row_taps = R;
         Lanes<A> reference = splat<A>(zero<A>()), sum = splat<A>(A(0));
-        __device__ void take(const Lanes<A>* f, const A* k, int) {
+        __device__ void take(const Lanes<A>* f, const A* k, Lanes<Index<A>>, A one) {
             Lanes<A> term[R], maximum = reference;
             UNROLL
             for (int l = 0; l < R; l++) {
-                term[l] = f[l] - k[l];
+                term[l] = f[l] * one - k[l];
                 maximum = largest(term[l], maximum);
             }
             // -inf - -inf would be a NaN: a finite stand-in leaves e^-inf = 0.

@@ -130,27 +130,20 @@ extern "C" __global__ void shift_gradient_displacement(const Scalar* g, const Sc
         }
         warp_barrier();
     }
-    const A total_x = sum_lanes(sum_x), total_y = sum_lanes(sum_y), total_s = sum_lanes(sum_s);
+    const A of_warp[3] = {sum_lanes(sum_x), sum_lanes(sum_y), sum_lanes(sum_s)};
     __syncthreads();
-    A* const totals = reinterpret_cast<A*>(shared_memory());
-    if (first_lane()) {
-        totals[3 * warp()] = total_x;
-        totals[3 * warp() + 1] = total_y;
-        totals[3 * warp() + 2] = total_s;
-    }
-    __syncthreads();
-    for (int n = thread(); n < 3; n += threads()) {
-        A sum = A(0);
-        for (int of_warp = 0; of_warp < warps(); of_warp++) sum += totals[3 * of_warp + n];
-        grad_displacement[(long long)block() * 3 + n] = sum;
+    for (int n = 0; n < 3; n++) {
+        const A sum = sum_warps(of_warp[n], reinterpret_cast<A*>(shared_memory()));
+        if (thread() == 0) grad_displacement[(long long)block() * 3 + n] = sum;
     }
 }
 EXPORT_KERNEL(shift_gradient_displacement)
 
+// Few columns, as many as the displacement has pixels: not worth a sum over lanes.
 __device__ inline A sum_row(const A* row, int from, int end) {
-    Lanes<A> sum = splat<A>(A(0));
-    for (int x = from; x < end; x += width<A>) sum += load_inside(row + x, 0, end - x, A(0));
-    return sum_lanes(sum);
+    A sum = A(0);
+    for (int x = from; x < end; x++) sum += row[x];
+    return sum;
 }
 
 // The transposed stencil, from the side of f: a block owns a plane of grad_f and gathers from the planes that read it.
@@ -199,8 +192,8 @@ extern "C" __global__ void shift_gradient_input(const Scalar* g, const A* displa
                             sum_row(blend, clamp(image_width - column - 1, image_width + 1), image_width) * wx;
             warp_barrier();
             if (first_lane()) {
-                result[0] += left;
-                result[image_width - 1] += right;
+                if (left != A(0)) result[0] += left;
+                if (right != A(0)) result[image_width - 1] += right;
             }
             warp_barrier();
         }

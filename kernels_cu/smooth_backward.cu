@@ -17,7 +17,7 @@
 //           Launch: blocks = B C Or.
 //
 // Compiled once for each Scalar, SEMIRING and number of columns of the window: WINDOW_COLUMNS, or 0 for any.
-#include "tile.cuh"
+#include "block.cuh"
 
 using Scalar = SCALAR;
 using Semiring = SEMIRING;
@@ -32,29 +32,27 @@ extern "C" __global__ void smooth_gradient_kernel(const Scalar* g, const Scalar*
                                                   int tile_rows, int tile_columns) {
     const Volume volume{orientations, height, image_width};
     const Window window{planes, rows, columns};
-    const Plan plan{group, tile_rows, tile_columns};
-    const Place place(volume, plan);
-    const Tile<A> tile(volume, window, plan, reinterpret_cast<A*>(shared_memory()));
+    const Block<A> block(volume, window, Plan{group, tile_rows, tile_columns}, channels);
+    const Tile<A>& tile = block.tile;
+    const Place& place = block.place;
     tile.template fill<Semiring>(f, A(1), volume, window, place);
     __syncthreads();
 
-    const int present = orientations - place.first_orientation < group ? orientations - place.first_orientation : group;
     const int end_y = height - place.first_row < tile_rows ? height - place.first_row : tile_rows;
     const int end_x = image_width - place.first_column < tile_columns ? image_width - place.first_column : tile_columns;
     const int parts = columns / row_taps;
-    for (int n = warp(); n < present * planes * rows * parts; n += warps()) {
+    for (int n = warp(); n < block.present * planes * rows * parts; n += warps()) {
         const int o = n / (planes * rows * parts), i = n / (rows * parts) % planes, j = n / parts % rows;
         const int l = n % parts * row_taps, slot = (o + i) % tile.planes;
         const long long plane = (long long)place.volume * orientations + place.first_orientation + o;
         const int tap = (i * rows + j) * columns + l;
-        const long long k_plane = (long long)(place.volume % channels) * orientations + place.first_orientation + o;
-        const A* k_row = k + k_plane * window.taps() + tap;
+        const A* k_row = k + (block.first_plane + o) * window.taps() + tap;
 
         Lanes<A> sum[row_taps];
         UNROLL
         for (int m = 0; m < row_taps; m++) sum[m] = splat<A>(A(0));
         for (int y = 0; y < end_y; y++) {
-            const long long row = (plane * height + place.first_row + y) * image_width + place.first_column;
+            const long long row = block.at(o, place.first_row + y, place.first_column);
             const A* tile_row = tile.values + (slot * tile.rows + y + j) * tile.pitch + l;
             for (int x = 0; x < end_x; x += width<A>) {
                 const Lanes<A> upstream = load_inside(g + row, x, end_x, A(0));

@@ -19,8 +19,16 @@
 //   shared_memory()             the block's scratch memory;  __syncthreads(), any_in_block(flag)
 //   load, load_inside, load_clamped, store, store_inside, store_narrow
 //                               neighbouring lanes read and write neighbouring elements of a row
-//   infinity, splat, position, choose, largest, all_lanes, sum_lanes, exponential, logarithm
-//   add_in_block, add_in_grid  sums that several threads add to
+//   infinity, splat, position, choose, largest, exponential, logarithm
+//   all_lanes, sum_lanes, largest_lane, sum_warp
+//                               over the lanes of a warp; the last over its threads, each of which brings one value
+//   add_in_block, add_in_grid   sums that several threads add to
+//   in_register                 the same values, which the compiler then will not make anew for each use
+//   APART                       a function with registers of its own
+//   unseen_one                  1, hidden from the compiler where a multiply-add runs beside a maximum and a
+//                               subtraction does not, so that f one - k becomes a multiply-add
+//   lists_taps                  whether group_convolution.cu lists the taps that can win, see block.cuh
+//   row_of_four_winners         how many taps a row may have for four outputs to keep their winners in registers
 #pragma once
 
 #ifdef __CUDACC__
@@ -30,6 +38,26 @@
 #endif
 
 #include "numbers.cuh"
+
+// The sum or the largest of one value for each warp, in their order, for every thread of the block. `memory` holds a
+// value for each.
+template <class T, class Combine>
+__device__ inline T over_warps(T value, T* memory, Combine combine) {
+    if (first_lane()) memory[warp()] = value;
+    __syncthreads();
+    T total = memory[0];
+    for (int n = 1; n < warps(); n++) total = combine(total, memory[n]);
+    __syncthreads();
+    return total;
+}
+template <class T>
+__device__ inline T sum_warps(T value, T* memory) {
+    return over_warps(value, memory, [](T a, T b) { return a + b; });
+}
+template <class T>
+__device__ inline T largest_warp(T value, T* memory) {
+    return over_warps(value, memory, [](T a, T b) { return a > b ? a : b; });
+}
 
 // Row access. `row` holds `length` elements; lane n of the warp stands at column x + n. Where that is beyond the row,
 // load_inside gives `outside`, load_clamped the element at the end, and store_inside leaves the lane out.

@@ -1,110 +1,109 @@
-// Kernel tables: the morphological kernel of each channel's metric, sampled on the window, and its gradient.
+// Kernel tables: the kernel of each channel's metric, sampled on the window, and its gradient.
 //
-//     k[c, n] = scale S(b[n], w[c])^exponent        grad_w[c, m] = sum over n of g[c, n] exponent k[c, n] / S dS/dw_m
+//     k[c, o, n] = law(S(b[o, n], w[c]))                     of mass 1 for each (c, o) where the law is normalised
+//     grad_w[c, m] = sum over o, n of (g[c, o, n] - mean[c, o]) dk/dS[c, o, n] dS/dw_m
 //
-// where n runs over orientations and window, b[n] are the coordinates of the relative group element (logarithmic or
-// half-angle, the same for all channels) and S is the square of an estimate of the distance:
+// where n runs over the window, b[o, n] are the coordinates of the relative group element, the same for all channels,
+// S is the square of an estimate of the distance, see estimates.cuh, and mean = sum over n of g k for a normalised law,
+// zero for others:
 //
-//     Diagonal       (w1 b1)^2 + (w2 b2)^2 + (w3 b3)^2                              rho_c, rho_b
-//     SubRiemannian  sqrt((nu (w1 + w3))^4 b2^2 + ((w1 b1)^2 + (w3 b3)^2)^2)         rho_b_sr
-//     Combined       max(l^2, min(SubRiemannian, Diagonal)), l with both spatial      rho_b_com
-//                    weights the smaller; axes exchanged where w2 < w1
+//     Power      scale S^exponent       dilation and erosion of order 1/2 < alpha <= 1
+//     Gaussian   e^(-rate S)            diffusion of order 1, normalised
+//     Poisson    (1 + rate S)^-2        diffusion of order 1/2, normalised
 //
-// Layout    b [N, 3]; w, grad_w [C, 3]; k, g [C, N], all of A. Contiguous.
-// Limits    A value above `largest_value` is +inf with gradient zero; at S = 0 the gradient is zero.
+// Layout    b [Or, N, 3]; w, grad_w [C, 3]; k, g [C, Or, N], all of A. Contiguous.
+// Limits    A power above `largest` is +inf with gradient zero; at S = 0 its gradient is zero.
 // A thread  computes entries n = thread, thread + threads, ... of its block's channel; the sums have one order.
-// Cost      per entry a power and a few operations: nothing beside the convolution that uses it.
-// Launch    blocks = C; shared memory for three sums of each thread in the backward kernel.
-#include "spmd.cuh"
+// Cost      per entry a power or an exponential and a few operations: nothing beside the convolution that uses it.
+// Launch    blocks = C; shared memory for one value of each warp.
+//
+// Compiled once for each SCALAR, ESTIMATE and LAW.
+#include "estimates.cuh"
 
 using A = SCALAR;
-
-// The square of rho_sr for weights (w1, w3), and its derivatives by both.
-__device__ inline A sub_riemannian(A b1, A b2, A b3, A w1, A w3, A nu, A* by_1, A* by_3) {
-    const A across = nu * (w1 + w3), cube = across * across * across, along = w1 * w1 * b1 * b1 + w3 * w3 * b3 * b3;
-    const A square = sqrt(cube * across * b2 * b2 + along * along);
-    const A common = square > A(0) ? A(2) * nu * cube * b2 * b2 / square : A(0);
-    const A by_along = square > A(0) ? along / square : A(0);
-    *by_1 = common + by_along * 2 * w1 * b1 * b1;
-    *by_3 = common + by_along * 2 * w3 * b3 * b3;
-    return square;
-}
-
-struct Diagonal {
-    static __device__ A square(const A* b, const A* w, A, A* slope) {
-        A sum = A(0);
-        for (int m = 0; m < 3; m++) {
-            sum += w[m] * w[m] * b[m] * b[m];
-            slope[m] = 2 * w[m] * b[m] * b[m];
-        }
-        return sum;
-    }
-};
-
-struct SubRiemannian {
-    static __device__ A square(const A* b, const A* w, A nu, A* slope) {
-        slope[1] = A(0);
-        return sub_riemannian(b[0], b[1], b[2], w[0], w[2], nu, slope, slope + 2);
-    }
-};
-
-struct Combined {
-    static __device__ A square(const A* b, const A* w, A nu, A* slope) {
-        const bool exchanged = w[1] < w[0];
-        const A b1 = exchanged ? b[1] : b[0], b2 = exchanged ? b[0] : b[1];
-        const A low = exchanged ? w[1] : w[0], high = exchanged ? w[0] : w[1];
-        const A angular = w[2] * w[2] * b[2] * b[2], by_angle = 2 * w[2] * b[2] * b[2];
-        const A lower = low * low * (b1 * b1 + b2 * b2) + angular;
-        const A diagonal = low * low * b1 * b1 + high * high * b2 * b2 + angular;
-        A sub_by_low, sub_by_angle;
-        const A sub = sub_riemannian(b1, b2, b[2], low, w[2], nu, &sub_by_low, &sub_by_angle);
-
-        // Equal candidates share the gradient.
-        const A upper = sub < diagonal ? sub : diagonal;
-        const A of_lower = lower > upper ? A(1) : lower == upper ? A(0.5) : A(0);
-        const A of_sub = (1 - of_lower) * (sub < diagonal ? A(1) : sub == diagonal ? A(0.5) : A(0));
-        const A of_diagonal = 1 - of_lower - of_sub;
-        const A by_low =
-            of_lower * 2 * low * (b1 * b1 + b2 * b2) + of_sub * sub_by_low + of_diagonal * 2 * low * b1 * b1;
-        const A by_high = of_diagonal * 2 * high * b2 * b2;
-        slope[0] = exchanged ? by_high : by_low;
-        slope[1] = exchanged ? by_low : by_high;
-        slope[2] = (of_lower + of_diagonal) * by_angle + of_sub * sub_by_angle;
-        return lower > upper ? lower : upper;
-    }
-};
-
 using Estimate = ESTIMATE;
 
-extern "C" __global__ void morphological_table(const A* b, const A* w, A* k, const A* constants, int entries) {
-    const A exponent = constants[0], scale = constants[1], nu = constants[2], largest_value = constants[3];
-    const long long first = (long long)block() * entries;
-    for (int n = thread(); n < entries; n += threads()) {
-        A slope[3];
-        const A value = scale * pow(Estimate::square(b + 3 * n, w + 3 * block(), nu, slope), exponent);
-        k[first + n] = value > largest_value ? infinity<A>() : value;
-    }
-}
-EXPORT_KERNEL(morphological_table)
+// Each law reads its own constants and gives value(S) and, from that value k, weighted(g) = g dk/dS; for a normalised
+// law k may be any multiple of the value, and S = 0 has the value 1, so that a sum over the window is never zero.
+struct Power {
+    static constexpr bool normalised = false;
+    const A exponent, scale, largest;
 
-extern "C" __global__ void morphological_table_backward(const A* g, const A* k, const A* b, const A* w, A* grad_w,
-                                                        const A* constants, int entries) {
-    const A exponent = constants[0], nu = constants[2];
-    const long long first = (long long)block() * entries;
-    A* const sums = reinterpret_cast<A*>(shared_memory());
-    A sum[3] = {A(0), A(0), A(0)};
-    for (int n = thread(); n < entries; n += threads()) {
-        A slope[3];
-        const A square = Estimate::square(b + 3 * n, w + 3 * block(), nu, slope), value = k[first + n];
-        if (!(square > A(0)) || value == infinity<A>()) continue;
-        for (int m = 0; m < 3; m++) sum[m] += g[first + n] * exponent * (value / square) * slope[m];
+    __device__ explicit Power(const A* c) : exponent(c[0]), scale(c[1]), largest(c[2]) {}
+    __device__ A value(A square) const {
+        const A k = scale * pow(square, exponent);
+        return k > largest ? infinity<A>() : k;
     }
-    for (int m = 0; m < 3; m++) sums[3 * thread() + m] = sum[m];
-    __syncthreads();
-    for (int m = thread(); m < 3; m += threads()) {
-        A total = A(0);
-        for (int of_thread = 0; of_thread < threads(); of_thread++) total += sums[3 * of_thread + m];
-        grad_w[3 * block() + m] = total;
+    __device__ A weighted(A g, A square, A k) const {
+        return square > A(0) && k < infinity<A>() ? g * exponent * (k / square) : A(0);
+    }
+};
+
+struct Gaussian {
+    static constexpr bool normalised = true;
+    const A rate;
+
+    __device__ explicit Gaussian(const A* c) : rate(c[0]) {}
+    __device__ A value(A square) const { return exp(-rate * square); }
+    __device__ A weighted(A g, A, A k) const { return -g * rate * k; }
+};
+
+struct Poisson {
+    static constexpr bool normalised = true;
+    const A rate;
+
+    __device__ explicit Poisson(const A* c) : rate(c[0]) {}
+    __device__ A value(A square) const {
+        const A root = 1 / (1 + rate * square);
+        return root * root;
+    }
+    __device__ A weighted(A g, A square, A k) const { return -2 * g * rate * k / (1 + rate * square); }
+};
+
+using Law = LAW;
+
+// constants = (nu of the estimate, those of the law)
+extern "C" __global__ void kernel_table(A* k, const A* b, const A* w, const A* constants, int orientations, int taps) {
+    const Law law(constants + 1);
+    const A nu = constants[0];
+    A* const memory = reinterpret_cast<A*>(shared_memory());
+    for (int o = 0; o < orientations; o++) {
+        A* const k_o = k + ((long long)block() * orientations + o) * taps;
+        A mass = A(0), slope[3];
+        for (int n = thread(); n < taps; n += threads()) {
+            k_o[n] = law.value(Estimate::square(b + 3 * (o * taps + n), w + 3 * block(), nu, slope));
+            mass += k_o[n];
+        }
+        if (!Law::normalised) continue;
+        mass = sum_warps(sum_warp(mass), memory);
+        for (int n = thread(); n < taps; n += threads()) k_o[n] /= mass;
     }
 }
-EXPORT_KERNEL(morphological_table_backward)
+EXPORT_KERNEL(kernel_table)
+
+extern "C" __global__ void kernel_table_backward(const A* g, const A* k, A* grad_w, const A* b, const A* w,
+                                                 const A* constants, int orientations, int taps) {
+    const Law law(constants + 1);
+    const A nu = constants[0];
+    A* const memory = reinterpret_cast<A*>(shared_memory());
+    A sum[3] = {A(0), A(0), A(0)};
+    for (int o = 0; o < orientations; o++) {
+        const long long first = ((long long)block() * orientations + o) * taps;
+        A mean = A(0);
+        if (Law::normalised) {
+            for (int n = thread(); n < taps; n += threads()) mean += g[first + n] * k[first + n];
+            mean = sum_warps(sum_warp(mean), memory);
+        }
+        for (int n = thread(); n < taps; n += threads()) {
+            A slope[3];
+            const A square = Estimate::square(b + 3 * (o * taps + n), w + 3 * block(), nu, slope);
+            const A weight = law.weighted(g[first + n] - mean, square, k[first + n]);
+            for (int m = 0; m < 3; m++) sum[m] += weight * slope[m];
+        }
+    }
+    for (int m = 0; m < 3; m++) {
+        const A total = sum_warps(sum_warp(sum[m]), memory);
+        if (thread() == 0) grad_w[3 * block() + m] = total;
+    }
+}
+EXPORT_KERNEL(kernel_table_backward)

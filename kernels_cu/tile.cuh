@@ -51,7 +51,8 @@ struct Tile {
         rows = p.tile_rows + w.rows - 1;
         pitch = (p.tile_columns + w.columns - 1 + width<A> - 1) / width<A> * width<A>;
     }
-    __device__ A* end() const { return values + planes * rows * pitch; }
+    __device__ int size() const { return planes * rows * pitch; }
+    __device__ A* end() const { return values + size(); }
 
     // Copies sign * f into the tile; returns whether this lane met a value that is not regular.
     template <class Semiring, class T>
@@ -77,5 +78,22 @@ struct Tile {
             }
         }
         return !all_lanes(regular);
+    }
+
+    // The extremes of the image in what each lane has filled; low > high where it has filled none of it.
+    __device__ void extremes(Volume v, Window w, Place place, Lanes<A>* low, Lanes<A>* high) const {
+        const int left = w.columns / 2 - place.first_column, right = left + v.width;
+        const int begin = left > 0 ? left : 0, end = right < pitch ? right : pitch;
+        *low = splat<A>(infinity<A>());
+        *high = splat<A>(-infinity<A>());
+        for (int line = warp(); line < planes * rows; line += warps()) {
+            const int y = place.first_row - w.rows / 2 + line % rows;
+            if (y < 0 || y >= v.height) continue;
+            for (int x = begin; x < end; x += width<A>) {
+                const Lanes<A> lower = load_inside(values + line * pitch, x, end, infinity<A>());
+                *low = choose(lower < *low, lower, *low);
+                *high = largest(load_inside(values + line * pitch, x, end, -infinity<A>()), *high);
+            }
+        }
     }
 };

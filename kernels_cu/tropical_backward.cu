@@ -27,9 +27,9 @@ using Code = CODE;
 
 // Neighbouring outputs often choose the same tap: sums in several copies keep them from waiting for each other.
 #ifdef __CUDACC__
-constexpr int copies = 8;
+constexpr int copies = 8, batch = 1;
 #else
-constexpr int copies = 4;
+constexpr int copies = 4, batch = 4;
 #endif
 
 extern "C" __global__ void tropical_scatter(const Scalar* g, const Code* taps, A* grad_f, A* grad_k, int sign,
@@ -58,12 +58,23 @@ extern "C" __global__ void tropical_scatter(const Scalar* g, const Code* taps, A
         const long long plane = base + (first + o) * area;
         const long long* const target_o = target + o * window.taps();
         A* const sums_o = sums + o * window.taps() * copies;
-        for (long long n = thread(); n < area; n += threads()) {
-            const A value = to_arithmetic(g[plane + n]);
-            const int tap = taps[plane + n];
+        const auto scatter = [&](long long n, A value, int tap) {
             add_in_grid(grad_f + plane + n + target_o[tap], value);
             add_in_block(sums_o + tap * copies + n % copies, value);
+        };
+        for (long long q = thread(); q < area / batch; q += threads()) {
+            A value[batch];
+            int tap[batch];
+            UNROLL
+            for (int m = 0; m < batch; m++) {
+                value[m] = to_arithmetic(g[plane + q * batch + m]);
+                tap[m] = taps[plane + q * batch + m];
+            }
+            UNROLL
+            for (int m = 0; m < batch; m++) scatter(q * batch + m, value[m], tap[m]);
         }
+        for (long long n = area / batch * batch + thread(); n < area; n += threads())
+            scatter(n, to_arithmetic(g[plane + n]), taps[plane + n]);
     }
     __syncthreads();
 

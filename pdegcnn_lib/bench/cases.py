@@ -33,6 +33,12 @@ def tensors(size: Size, window: Window, device: str, *, grad: bool) -> tuple[Ten
     return f, k, torch.randn(size, device=device)
 
 
+def layer_kernel(size: Size, window: Window, device: str) -> Tensor:
+    """The kernel of a fresh dilation layer: on random input about half of its taps cannot win."""
+    layer = nn.Dilation(size[1], window=window, orientations=size[2]).to(device)
+    return layer.kernel().detach().requires_grad_()
+
+
 def depthwise(f: Tensor, k: Tensor) -> Tensor:
     """Torch's own depthwise convolution with as large a window, the yardstick: one kernel for all orientations."""
     planes, rows, columns = k.shape[2:]

@@ -20,7 +20,9 @@ from pdegcnn_lib import ops, paths
 from pdegcnn_lib.bench import cases, report, suite
 from pdegcnn_lib.bench.limits import Arithmetic
 
-TESTS = ("tests/ops/test_compiled.py", "tests/ops/test_compiled_library.py", "tests/ops/test_compiled_gpu.py")
+TESTS = tuple(
+    f"tests/ops/test_compiled{part}.py" for part in ("", "_library", "_tables", "_transport", "_gpu")
+)
 SANITIZED = ("tests/ops/test_compiled_gpu.py", "-k", "small")
 
 

@@ -116,12 +116,14 @@ def _table(device: str, result: dict[str, object], progress: Progress) -> list[d
     progress("the table")
     peer_ms: Any = result["peer"]
     f, k, g = cases.tensors(SMALL, (5, 5, 5), device, grad=True)
+    of_layer = cases.layer_kernel(SMALL, (5, 5, 5), device)
     g0 = torch.randn(SMALL[1], 3, device=device, requires_grad=True)
     fast, plain, loop = cases.dilation(device), cases.dilation("reference"), Arithmetic(device)
     calls: dict[str, Callable[[], object]] = {
         "limit": loop,
         "forward": cases.without_gradient(fast, f, k),
         "taps": lambda: fast(f, k),
+        "taps, layer": lambda: fast(f, of_layer),
         "both": cases.both_ways(fast, f, k, upstream=g),
         "reference": cases.without_gradient(plain, f, k),
         "convection": cases.both_ways(lambda f, g0: convection(f, g0, backend=device), f, g0, upstream=g),
@@ -145,6 +147,10 @@ def _table(device: str, result: dict[str, object], progress: Progress) -> list[d
         row("dilation 5x5x5 forward: share of the measured arithmetic limit", share, ">=", 0.6),
         row("dilation 5x5x5 forward / torch reference", ms["reference"] / ms["forward"], ">=", 8),
         row("the same with winning taps kept / without, time", ms["taps"] / ms["forward"], "<=", 1.5),
+        row(
+            "the same with the kernels of a layer / random kernels, time",
+            *(ms["taps, layer"] / ms["taps"], "<=", 0.8 if device == "cpu" else 1.1),
+        ),
         row("dilation forward + backward / peer", peer_ms["dilation_both_ways"] / ms["both"], ">=", 30),
         row(
             "convection forward + backward / torch grid_sample composition",

@@ -2,6 +2,11 @@
 
 Functions with a `backend` argument run as plain torch (`reference`), as compiled code (`cpu`) or on a GPU (`cuda`);
 None chooses by device and by what is available, see `pdegcnn_lib.ops.backends`.
+
+All tensors of a call have one dtype. Under `torch.autocast` that is relaxed. Lift, group convolution and linear map are
+convolutions of torch and run in the dtype of autocast. The other operators keep the dtype of f, as torch's pooling
+does, and take a kernel or displacement of any floating dtype as it is: float32 beside a 16-bit f is not rounded to 16
+bits. Each gradient has the dtype of its tensor.
 """
 
 from pdegcnn_lib.ops.backends import BACKENDS, availability
@@ -15,7 +20,7 @@ from pdegcnn_lib.ops.semiring import (
     linear_convolution_r2,
     log_convolution,
 )
-from pdegcnn_lib.ops.tables import morphological_table
+from pdegcnn_lib.ops.tables import diffusion_table, morphological_table
 from pdegcnn_lib.ops.transport import convection, convection_r2
 
 __all__ = [
@@ -23,6 +28,7 @@ __all__ = [
     "availability",
     "convection",
     "convection_r2",
+    "diffusion_table",
     "dilation",
     "dilation_r2",
     "erosion",

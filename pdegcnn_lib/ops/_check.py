@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 
@@ -17,11 +18,17 @@ def floating(name: str, x: Tensor, ndim: int, shape: str) -> Tensor:
 
 
 def alike(name: str, x: Tensor, f: Tensor) -> None:
-    """Raise unless `x` has the dtype and device of `f`."""
-    if x.dtype != f.dtype:
+    """Raise unless `x` has the device of `f` and, outside autocast, its dtype."""
+    if x.dtype != f.dtype and not autocast(f):
         raise TypeError(f"{name} must have the dtype of f, {f.dtype}, got {x.dtype}")
     if x.device != f.device:
         raise ValueError(f"{name} must be on the device of f, {f.device}, got {x.device}")
+
+
+def autocast(f: Tensor) -> bool:
+    """Whether autocast is on for the device of `f`."""
+    device = f.device.type
+    return torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
 
 
 def channelwise(f: Tensor, k: Tensor) -> None:

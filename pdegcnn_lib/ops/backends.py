@@ -18,14 +18,20 @@ def availability() -> dict[str, str | None]:
     return {"reference": None, **compiled.availability()}
 
 
+# What runs here does not change while a process lives, so torch.compile need not trace how it is found out.
+@torch.compiler.assume_constant_result
+def _reason(backend: str) -> str | None:
+    return availability()[backend]
+
+
 @torch.compiler.assume_constant_result
 def _usable(backend: str) -> bool:
-    return _reason(backend) is None
+    return _reason_with_one_warning(backend) is None
 
 
 @cache
-def _reason(backend: str) -> str | None:
-    reason = availability()[backend]
+def _reason_with_one_warning(backend: str) -> str | None:
+    reason = _reason(backend)
     if reason is not None:
         warnings.warn(
             f"the {backend} backend is not available: {reason}; the reference backend runs instead, slower",
@@ -50,7 +56,7 @@ def choose(backend: str | None, f: Tensor) -> str:
     if backend != "reference":
         if f.device.type != backend:
             raise ValueError(f"backend {backend!r} needs tensors on that device, got a tensor on {f.device}")
-        reason = availability()[backend]
+        reason = _reason(backend)
         if reason is not None:
             raise RuntimeError(f"backend {backend!r} is not available: {reason}")
     return backend

@@ -16,6 +16,12 @@ from torch import Tensor
 SEMIRINGS = ("max_plus", "min_plus", "linear", "log")
 
 
+def widened(f: Tensor, k: Tensor) -> tuple[Tensor, Tensor]:
+    """Both tensors in the dtype that holds the values of both."""
+    dtype = torch.promote_types(f.dtype, k.dtype)
+    return f.to(dtype), k.to(dtype)
+
+
 def taps(f: Tensor, window: Sequence[int], fill: float) -> Iterator[tuple[tuple[int, int, int], Tensor]]:
     """Every tap (i, j, l) of the window with the input seen through it, `[B, C, Or, H, W]`.
 

@@ -16,7 +16,7 @@ from pdegcnn_lib.ops.backends import choose
 def _convolve(f: Tensor, k: Tensor, semiring: str, backend: str | None) -> Tensor:
     backend = choose(backend, f)
     if backend == "reference":
-        return reference.semiring_convolution(f, k, semiring)
+        return reference.semiring_convolution(*reference.widened(f, k), semiring).to(f.dtype)
     from pdegcnn_lib.ops import compiled
 
     return compiled.semiring_convolution(f, k, semiring, backend)
@@ -69,6 +69,8 @@ def log_convolution(f: Tensor, k: Tensor, *, mu: float = 1.0, backend: str | Non
     _check.channelwise(f, k)
     if not mu > 0:
         raise ValueError(f"mu must be positive, got {mu}")
+    if mu == 1:
+        return _convolve(f, k, "log", backend)
     return _convolve(mu * f, mu * k, "log", backend) / mu
 
 

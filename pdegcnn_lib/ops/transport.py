@@ -30,7 +30,7 @@ def displacement(g0: Tensor, orientations: int) -> Tensor:
 def _shift(f: Tensor, by: Tensor, backend: str | None) -> Tensor:
     backend = choose(backend, f)
     if backend == "reference":
-        return reference.shift(f, by)
+        return reference.shift(*reference.widened(f, by)).to(f.dtype)
     from pdegcnn_lib.ops import compiled
 
     return compiled.shift(f, by, backend)

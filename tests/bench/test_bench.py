@@ -12,6 +12,8 @@ import torch
 from pdegcnn_lib import ops
 from pdegcnn_lib.bench import cases, gpu, measure, report, suite
 from pdegcnn_lib.bench.limits import Arithmetic
+from pdegcnn_lib.ops.compiled.machines import HOST
+from pdegcnn_lib.ops.compiled.sources import Unit
 
 compiled = pytest.mark.skipif(ops.availability()["cpu"] is not None, reason=str(ops.availability()["cpu"]))
 
@@ -47,6 +49,20 @@ def test_the_arithmetic_loop_reports_its_taps() -> None:
     largest = (loop.repeats - 1) * loop.k[0].item() - loop.k[0].item()
     lanes = {192: 16, 48: 8, 24: 4}[int(per_vector)]
     assert loop.out[0].item() == pytest.approx(lanes * largest, rel=1e-3)
+
+
+@compiled
+def test_the_naive_kernel_whose_instructions_are_counted_is_a_dilation() -> None:
+    f, k = torch.randn(2, 3, 4, 7, 9), torch.rand(3, 4, 3, 5, 3)
+    out = torch.empty_like(f)
+    HOST.launch(
+        Unit("naive"),
+        "naive_dilation",
+        [f, k, out, *f.shape[1:], *k.shape[2:]],
+        blocks=2 * 3 * 4,
+        shared_bytes=0,
+    )
+    assert torch.equal(out, ops.dilation(f, k, backend="reference"))
 
 
 def test_the_composition_around_grid_sample_is_convection() -> None:

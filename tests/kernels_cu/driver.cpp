@@ -42,9 +42,10 @@ int compare(const std::function<std::vector<float>(int)>& run) {
 
 [[maybe_unused]] int round_up(int n, int step) { return (n + step - 1) / step * step; }
 
-// Shared memory of a tile, for groups of 2 orientations on 8 x 32 pixels.
+// Shared memory of a tile, for groups of 2 orientations on 8 x 32 pixels, of their kernels and lists of taps.
 [[maybe_unused]] long long tile_bytes() {
-    return ((2 + KO - 1) * (8 + KH - 1) * round_up(32 + KW - 1, width<float>) + 2 * taps_in_window) * sizeof(float);
+    const int tile = (2 + KO - 1) * (8 + KH - 1) * round_up(32 + KW - 1, width<float>);
+    return (tile + 2 * taps_in_window) * sizeof(float) + 2 * (2 * taps_in_window + 1) * sizeof(int);
 }
 [[maybe_unused]] constexpr int tile_blocks = B * C * 2 * 3;
 
@@ -52,6 +53,8 @@ int main() {
 #if defined(IS_CONVOLUTION)
     return compare([](int threads) {
         static const auto f = numbers<float>(size, -1, 1), k = numbers<float>(table, 0, 1);
+        static auto steep = numbers<float>(table, 0, 9);  // most taps cannot win
+        for (int plane = 0; plane < C * O; plane++) steep[plane * taps_in_window + taps_in_window / 2] = 0;
         std::vector<float> out(size);
         std::vector<Code8> taps(size);
         auto careful = f;
@@ -59,6 +62,9 @@ int main() {
         call(launch_group_convolution, threads, tile_blocks, tile_bytes(), f.data(), k.data(), out.data(), taps.data(),
              1, C, O, H, W, KO, KH, KW, 2, 8, 32);
         std::vector<float> result = out;
+        call(launch_group_convolution, threads, tile_blocks, tile_bytes(), f.data(), steep.data(), out.data(),
+             taps.data(), 1, C, O, H, W, KO, KH, KW, 2, 8, 32);
+        result.insert(result.end(), out.begin(), out.end());
         call(launch_group_convolution, threads, tile_blocks, tile_bytes(), careful.data(), k.data(), out.data(),
              taps.data(), -1, C, O, H, W, KO, KH, KW, 2, 8, 32);
         for (float value : out) result.push_back(value == value ? value : 77.f);
@@ -118,6 +124,20 @@ int main() {
         std::vector<float> result = out;
         result.insert(result.end(), grad_f.begin(), grad_f.end());
         for (float value : grad_by) result.push_back(value / float(H * W));  // sums in another order
+        return result;
+    });
+#elif defined(IS_TABLES)
+    return compare([](int threads) {
+        static const auto b = numbers<float>(O * taps_in_window * 3, -3, 3), w = numbers<float>(C * 3, 0.3, 1),
+                          g = numbers<float>(table, -1, 1);
+        const std::vector<float> constants = {1.6f, 0.25f};
+        std::vector<float> k(table), grad_w(C * 3);
+        const long long bytes = threads * sizeof(float);
+        call(launch_kernel_table, threads, C, bytes, k.data(), b.data(), w.data(), constants.data(), O, taps_in_window);
+        call(launch_kernel_table_backward, threads, C, bytes, g.data(), k.data(), grad_w.data(), b.data(), w.data(),
+             constants.data(), O, taps_in_window);
+        std::vector<float> result = k;
+        result.insert(result.end(), grad_w.begin(), grad_w.end());
         return result;
     });
 #endif

@@ -30,9 +30,11 @@ KERNELS = {
         *[*CONVOLUTION, "-DSEMIRING=Tropical", "-DWINDOW_ROWS=0", "-DWINDOW_COLUMNS=0", "-DCODE=Code8"]
     ],
     "linear": [*CONVOLUTION, "-DSEMIRING=Linear", "-DWINDOW_ROWS=5", "-DWINDOW_COLUMNS=5"],
+    "logarithmic": [*CONVOLUTION, "-DSEMIRING=Logarithmic", "-DWINDOW_ROWS=5", "-DWINDOW_COLUMNS=5"],
     "tropical-backward": ["-DIS_TROPICAL_BACKWARD", '-DKERNELS="tropical_backward.cu"', "-DCODE=Code8"],
     "logarithmic-backward": [*SMOOTH, "-DSEMIRING=Logarithmic", "-DWINDOW_COLUMNS=5"],
     "shift": ["-DIS_SHIFT", '-DKERNELS="shift.cu"'],
+    "tables": ["-DIS_TABLES", '-DKERNELS="tables.cu"', "-DESTIMATE=Combined", "-DLAW=Gaussian"],
 }
 
 
@@ -65,7 +67,7 @@ def test_kernels_are_free_of_races_and_overruns(tmp_path: Path, sanitizer: str, 
 # A fault in a copy of the source: kernel, file, the sound text, the faulty text, who finds it and what it says.
 FAULTS = {
     "no barrier after the tile": (
-        *("dilation", "group_convolution.cu", "careful = any_in_block(careful);", ""),
+        *("linear", "group_convolution.cu", "if (any_in_block(careful))", "if (false)"),
         *("thread", "data race"),
     ),
     "no barrier before the sums are read": (
@@ -77,12 +79,28 @@ FAULTS = {
         ),
         *("thread", "data race"),
     ),
+    "no barrier after the exponentials": (
+        *(
+            "logarithmic",
+            "group_convolution.cu",
+            "exponential(difference));\n            }\n        __syncthreads();",
+        ),
+        *("exponential(difference));\n            }", "thread", "data race"),
+    ),
+    "no barrier after the list of taps": (
+        *("dilation", "block.cuh", "counts[o] = end - o * w.taps();\n        }\n        __syncthreads();"),
+        *("counts[o] = end - o * w.taps();\n        }", "thread", "data race"),
+    ),
+    "no barrier before a sum over warps is read": (
+        *("tables", "spmd.cuh", "memory[warp()] = value;\n    __syncthreads();", "memory[warp()] = value;"),
+        *("thread", "data race"),
+    ),
     "one table of kernel values too many": (
         *(
             "dilation",
             "group_convolution.cu",
-            "n < present * window.taps();",
-            "n < (group + 1) * window.taps();",
+            "n < block.present * window.taps();",
+            "n < (group + 2) * window.taps();",
         ),
         *("address", "heap-buffer-overflow"),
     ),

@@ -14,18 +14,18 @@ def unavailable(monkeypatch):
     """A machine where nothing but the reference runs."""
     reasons = {"reference": None, "cpu": "no C++ compiler was found", "cuda": "no GPU was found"}
     monkeypatch.setattr(backends, "availability", lambda: reasons)
-    backends._reason.cache_clear()
+    backends._reason_with_one_warning.cache_clear()
     yield
-    backends._reason.cache_clear()
+    backends._reason_with_one_warning.cache_clear()
 
 
 @pytest.fixture
 def available(monkeypatch):
     """A machine where everything runs."""
     monkeypatch.setattr(backends, "availability", lambda: dict.fromkeys(backends.BACKENDS))
-    backends._reason.cache_clear()
+    backends._reason_with_one_warning.cache_clear()
     yield
-    backends._reason.cache_clear()
+    backends._reason_with_one_warning.cache_clear()
 
 
 def test_availability_gives_a_reason_for_every_backend_that_cannot_run():

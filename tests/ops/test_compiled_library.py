@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -13,7 +15,8 @@ from torch import Tensor
 
 from pdegcnn_lib import nn
 from pdegcnn_lib.ops import compiled, reference
-from pdegcnn_lib.ops.compiled import host, library
+from pdegcnn_lib.ops.compiled import convolution, host, library
+from pdegcnn_lib.ops.compiled.machines import HOST
 from pdegcnn_lib.ops.compiled.sources import Unit
 
 # `make gpu` runs this file with the operators on the GPU.
@@ -152,6 +155,38 @@ def test_the_gather_of_the_deterministic_mode_is_the_scatter() -> None:
         )
         torch.testing.assert_close(by_gather, grad_f, rtol=1e-12, atol=1e-12)
         torch.testing.assert_close(partial.sum(0), grad_k, rtol=1e-12, atol=1e-12)
+
+
+@on_the_host
+@pytest.mark.parametrize("deterministic", [False, True])
+def test_a_machine_without_an_order_gathers_in_the_deterministic_mode(
+    monkeypatch: pytest.MonkeyPatch, deterministic: bool
+) -> None:
+    """Which kernels a GPU would be given; the host runs them, on one thread, as its blocks would add at once."""
+    launched: list[str] = []
+
+    def launch(unit: Unit, kernel: str, *arguments: Any, **how: Any) -> None:
+        launched.append(kernel)
+        host.launch(unit, kernel, *arguments, **how)
+
+    f, k, _ = tensors(torch.float64, grad=False)
+    g, taps = torch.randn_like(f), library.tropical_convolution(f, k, "max_plus")[1]
+    expected = convolution.tropical_backward(g, taps, k, "max_plus")
+    unordered = replace(HOST, owns_channels=False, launch=launch)
+    monkeypatch.setattr(convolution, "machine_of", lambda x: unordered)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    torch.use_deterministic_algorithms(deterministic)
+    try:
+        found = convolution.tropical_backward(g, taps, k, "max_plus")
+    finally:
+        torch.use_deterministic_algorithms(False)
+        torch.set_num_threads(threads)
+    assert launched == (
+        ["tropical_gather_input", "tropical_gather_kernel"] if deterministic else ["tropical_scatter"]
+    )
+    for result, law in zip(found, expected, strict=True):
+        torch.testing.assert_close(result, law, rtol=1e-12, atol=1e-12)
 
 
 def test_what_the_forward_keeps_is_one_byte_for_each_output() -> None:

@@ -6,12 +6,18 @@ import pytest
 import torch
 
 from pdegcnn_lib import ops
-from pdegcnn_lib.geometry import DiagonalMetric, FullMetric
-from pdegcnn_lib.kernels import morphological_kernel
+from pdegcnn_lib.geometry import DiagonalMetric, FullMetric, squared_estimate
+from pdegcnn_lib.kernels import diffusion_kernel, morphological_kernel
 
+TABLES = {
+    "morphological": (ops.morphological_table, morphological_kernel),
+    "diffusion": (ops.diffusion_table, diffusion_kernel),
+}
 WINDOW = {"window": (5, 3, 7), "orientations": 8}
+W = torch.tensor([[0.4, 1.3, 0.9], [1.0, 0.2, 2.0]], dtype=torch.float64)
 METRICS = {
-    "diagonal": DiagonalMetric(torch.tensor([[0.4, 1.3, 0.9], [1.0, 0.2, 2.0]], dtype=torch.float64)),
+    "tensor": W,
+    "diagonal": DiagonalMetric(W),
     "full": FullMetric(
         torch.tensor([[[0.9, 0.3, 0.1], [0.0, 1.1, -0.2], [0.4, 0.0, 0.8]]], dtype=torch.float64)
     ),
@@ -19,17 +25,57 @@ METRICS = {
 
 
 @pytest.mark.parametrize("backend", [None, "reference"])
-@pytest.mark.parametrize(("alpha", "t"), [(0.5, 1.0), (0.65, 1.0), (0.65, 0.25), (1.0, 3.0)])
+@pytest.mark.parametrize("alpha", [0.5, 0.65, 1.0, torch.tensor(0.75)])
 @pytest.mark.parametrize("kind", METRICS)
-def test_a_table_is_the_kernel(kind, alpha, t, backend):
-    options = {"alpha": alpha, "t": t, "estimate": "rho_b", **WINDOW}
-    table = ops.morphological_table(METRICS[kind], backend=backend, **options)
-    torch.testing.assert_close(table, morphological_kernel(METRICS[kind], **options), rtol=1e-12, atol=0)
+@pytest.mark.parametrize("law", TABLES)
+def test_a_table_is_the_kernel(law, kind, alpha, backend):
+    table, kernel = TABLES[law]
+    options = {"alpha": alpha, "t": 0.8, "estimate": "rho_b", **WINDOW}
+    # A power or an exponential of numbers of order ten, in float64.
+    torch.testing.assert_close(
+        table(METRICS[kind], backend=backend, **options),
+        kernel(METRICS[kind], **options),
+        rtol=1e-12,
+        atol=1e-14 if law == "diffusion" else 0,
+    )
 
 
-def test_an_unknown_estimate_is_named_by_every_backend():
-    for backend in (None, "reference"):
-        with pytest.raises(ValueError, match="estimate must be one of .*, got 'rho_x'"):
-            ops.morphological_table(
-                METRICS["diagonal"], alpha=0.65, estimate="rho_x", backend=backend, **WINDOW
-            )
+@pytest.mark.parametrize("law", TABLES)
+def test_an_estimate_may_be_a_function(law, backend):
+    metric, options = METRICS["diagonal"], {"alpha": 1.0, **WINDOW}
+    found = TABLES[law][0](metric, estimate=squared_estimate("rho_b_sr"), backend=backend, **options)
+    torch.testing.assert_close(
+        found, TABLES[law][1](metric, estimate="rho_b_sr", **options), rtol=1e-12, atol=1e-14
+    )
+
+
+@pytest.mark.parametrize("law", TABLES)
+def test_a_metric_in_16_bits_is_computed_in_single_precision(law, backend):
+    w = torch.tensor([[0.4, 1.3, 0.9]], dtype=torch.bfloat16)
+    found = TABLES[law][0](DiagonalMetric(w), alpha=1.0, backend=backend, **WINDOW)
+    expected = TABLES[law][1](w.double(), alpha=1.0, **WINDOW)
+    assert found.dtype == torch.bfloat16
+    torch.testing.assert_close(found.double(), expected, rtol=2**-8, atol=1e-7)
+
+
+@pytest.mark.parametrize("law", TABLES)
+@pytest.mark.parametrize(
+    ("change", "kind", "says"),
+    [
+        ({"estimate": "rho_x"}, ValueError, "estimate must be one of .*, got 'rho_x'"),
+        ({"alpha": 0.4}, ValueError, r"alpha must lie in \[1/2, 1\], got 0.4"),
+        ({"t": 0.0}, ValueError, "t must be positive and finite, got 0"),
+        ({"window": (5, 4, 5)}, ValueError, r"window must be .* odd positive integers, got \(5, 4, 5\)"),
+        ({"window": (9, 3, 3)}, ValueError, "not be wider than the circle of 8 orientations, got KOr = 9"),
+        (
+            {"metric": DiagonalMetric(torch.ones(2, 2))},
+            ValueError,
+            r"must have shape \[..., 3\], got \[2, 2\]",
+        ),
+        ({"metric": DiagonalMetric(torch.ones(3))}, ValueError, r"must have shape \[C, 3\], got \[3\]"),
+    ],
+)
+def test_bad_arguments_are_named_by_every_backend(law, change, kind, says, backend):
+    arguments = {"metric": METRICS["diagonal"], "alpha": 1.0, "backend": backend, **WINDOW, **change}
+    with pytest.raises(kind, match=says):
+        TABLES[law][0](arguments.pop("metric"), **arguments)

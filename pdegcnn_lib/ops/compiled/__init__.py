@@ -8,11 +8,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from pdegcnn_lib.ops.compiled import device, host, library
+from pdegcnn_lib.ops.compiled import device, host, library, tables
 from pdegcnn_lib.ops.compiled.convolution import SEMIRINGS
-from pdegcnn_lib.ops.compiled.tables import ESTIMATES
 
-__all__ = ["availability", "morphological_table", "semiring_convolution", "shift"]
+__all__ = ["availability", "kernel_table", "semiring_convolution", "shift"]
 
 
 def availability() -> dict[str, str | None]:
@@ -49,31 +48,28 @@ def shift(f: Tensor, displacement: Tensor, backend: str) -> Tensor:
     return library.shift(f, displacement)
 
 
-def morphological_table(
+def kernel_table(
     w: Tensor,
+    law: str,
     alpha: float,
     window: tuple[int, int, int],
     orientations: int,
     t: float,
     estimate: str,
     backend: str,
-) -> Tensor:
-    r"""The morphological kernel of diagonal metrics in one launch, see `kernels.morphological_kernel` for the law.
+) -> Tensor | None:
+    r"""The kernel of diagonal metrics in one launch, or None where the law has no closed form for this alpha.
 
-    Shapes: `w [C, 3]` positive, float32 or float64, differentiable -> `[C, Or, KOr, KH, KW]`; 1/2 < alpha <= 1.
-    Raises: ValueError for an unknown estimate, an alpha or t out of range or a tensor that is not on the backend's
-    device, TypeError for a 16-bit w, RuntimeError for a second derivative.
+    `law` is `morphological` or `diffusion`, see `kernels.morphological_kernel` and `kernels.diffusion_kernel`, which
+    also say what the arguments may be; nothing of that is checked here.
+
+    Shapes: `w [C, 3]` positive, float32 or float64, differentiable -> `[C, Or, KOr, KH, KW]`.
+    Raises: ValueError for a tensor that is not on the backend's device, RuntimeError for a second derivative.
     """
-    if estimate not in ESTIMATES:
-        raise ValueError(f"estimate must be one of {', '.join(ESTIMATES)}, got {estimate!r}")
-    if not 0.5 < alpha <= 1:
-        raise ValueError(f"alpha must be in (1/2, 1] for a table, got {alpha}")
-    if not 0 < t < float("inf"):
-        raise ValueError(f"t must be positive and finite, got {t}")
-    if w.dtype not in (torch.float32, torch.float64):
-        raise TypeError(f"w must be float32 or float64, got {w.dtype}")
+    if tables.formula(law, alpha) is None:
+        return None
     _on(backend, w)
-    return library.morphological_table(w, list(window), orientations, float(alpha), float(t), estimate)
+    return library.kernel_table(w, law, list(window), orientations, alpha, t, estimate)
 
 
 def _on(backend: str, *tensors: Tensor) -> None:

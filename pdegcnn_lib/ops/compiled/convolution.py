@@ -1,4 +1,4 @@
-"""Launches of the semiring group convolution, forward and backward, on either machine."""
+"""Launches of the semiring group convolution: forward for all semirings, backward for the tropical ones."""
 
 from __future__ import annotations
 
@@ -44,6 +44,11 @@ class Problem:
         return self.window[0] * self.window[1] * self.window[2]
 
     @property
+    def sizes(self) -> list[int]:
+        """What every kernel is told: orientations, height, width, and the window."""
+        return [self.orientations, self.height, self.width, *self.window]
+
+    @property
     def empty(self) -> bool:
         return self.volumes * self.orientations * self.height * self.width == 0
 
@@ -73,6 +78,8 @@ def plan(problem: Problem, machine: Machine, itemsize: int) -> Plan:
         held = min(group + planes - 1, problem.orientations)
         pitch = _ceil(columns + window_columns - 1, machine.lanes) * machine.lanes
         size = (held * (rows + window_rows - 1) * pitch + group * problem.taps) * itemsize
+        if machine.lists_taps:
+            size += group * (2 * problem.taps + 1) * 4 + itemsize
         tiles = _ceil(problem.height, rows) * _ceil(problem.width, columns)
         blocks = problem.volumes * tiles * _ceil(problem.orientations, group)
         fits = size <= machine.fast_bytes
@@ -111,14 +118,6 @@ def _window_macros(rows: int, columns: int) -> tuple[tuple[str, str], ...]:
     )
 
 
-def _counts(problem: Problem) -> list[int]:
-    return [problem.volumes, problem.channels]
-
-
-def _sizes(problem: Problem) -> list[int]:
-    return [problem.orientations, problem.height, problem.width, *problem.window]
-
-
 def forward(f: Tensor, k: Tensor, semiring: str, keep_taps: bool) -> tuple[Tensor, Tensor | None]:
     """The convolution, and the codes of the winning taps if asked for (tropical semirings)."""
     f, k = f.contiguous(), k.to(arithmetic(f.dtype)).contiguous()
@@ -136,7 +135,7 @@ def forward(f: Tensor, k: Tensor, semiring: str, keep_taps: bool) -> tuple[Tenso
     machine.launch(
         Unit("group_convolution", tuple(macros)),
         "group_convolution",
-        [f, k, out, taps, sign, problem.channels, *_sizes(problem), how.group, how.rows, how.columns],
+        [f, k, out, taps, sign, problem.channels, *problem.sizes, how.group, how.rows, how.columns],
         blocks=how.blocks,
         shared_bytes=how.shared_bytes,
     )
@@ -162,14 +161,14 @@ def tropical_backward(g: Tensor, taps: Tensor, k: Tensor, semiring: str) -> tupl
         machine.launch(
             unit,
             "tropical_scatter",
-            [g, taps, grad_f, partial, sign, *_sizes(problem), group, int(machine.owns_channels)],
+            [g, taps, grad_f, partial, sign, *problem.sizes, group, int(machine.owns_channels)],
             blocks=problem.volumes * _ceil(problem.orientations, group),
             shared_bytes=group * problem.taps * (8 + 8 * partial.element_size()),
         )
     else:
         grad_f = g.new_empty(g.shape, dtype=computed)
         machine.launch(
-            unit, "tropical_gather_input", [g, taps, grad_f, *_sizes(problem)], blocks=planes, shared_bytes=0
+            unit, "tropical_gather_input", [g, taps, grad_f, *problem.sizes], blocks=planes, shared_bytes=0
         )
         machine.launch(
             unit,
@@ -179,60 +178,3 @@ def tropical_backward(g: Tensor, taps: Tensor, k: Tensor, semiring: str) -> tupl
             shared_bytes=0,
         )
     return grad_f.to(g.dtype), partial.sum(0).to(k.dtype)
-
-
-def transposed(k: Tensor) -> Tensor:
-    """The table of the transposed convolution, `kT[c, o, i, j, l] = k[c, o + i - KOr//2, KOr-1-i, KH-1-j, KW-1-l]`."""
-    orientations, planes = k.shape[1], k.shape[2]
-    i = torch.arange(planes, device=k.device)
-    o = (torch.arange(orientations, device=k.device)[:, None] + i - planes // 2) % orientations
-    return k.flip(2, 3, 4)[:, o, i]
-
-
-def smooth_gradient_input(g: Tensor, f: Tensor, k: Tensor, out: Tensor, semiring: str) -> Tensor:
-    """The gradient of a linear or logarithmic convolution to f."""
-    if semiring == "linear":
-        return forward(g, transposed(k), "linear", False)[0]
-    g, f, out = g.contiguous(), f.contiguous(), out.contiguous()
-    table = transposed(k.to(arithmetic(f.dtype))).contiguous()
-    problem = Problem.of(f, tuple(k.shape[2:]))
-    grad_f = f.new_empty(f.shape)
-    if not problem.empty:
-        machine_of(f).launch(
-            _smooth_unit(f, semiring, problem),
-            "logarithmic_gradient_input",
-            [g, f, table, out, grad_f, problem.channels, *_sizes(problem)],
-            blocks=problem.volumes * problem.orientations,
-            shared_bytes=0,
-        )
-    return grad_f
-
-
-def smooth_gradient_kernel(g: Tensor, f: Tensor, k: Tensor, out: Tensor, semiring: str) -> Tensor:
-    """The gradient of a linear or logarithmic convolution to k."""
-    g, f, out = g.contiguous(), f.contiguous(), out.contiguous()
-    table = k.to(arithmetic(f.dtype)).contiguous()
-    problem = Problem.of(f, tuple(k.shape[2:]))
-    if problem.empty:
-        return k.new_zeros(k.shape)
-    machine = machine_of(f)
-    how = plan(problem, machine, table.element_size())
-    partial = table.new_empty((how.tiles * f.shape[0], *k.shape))
-    machine.launch(
-        _smooth_unit(f, semiring, problem),
-        "smooth_gradient_kernel",
-        [g, f, table, out, partial, *_counts(problem), *_sizes(problem), how.group, how.rows, how.columns],
-        blocks=how.blocks,
-        shared_bytes=how.shared_bytes,
-    )
-    return partial.sum(0).to(k.dtype)
-
-
-def _smooth_unit(f: Tensor, semiring: str, problem: Problem) -> Unit:
-    columns = problem.window[2] if problem.window[2] in UNROLLED else 0
-    macros = (
-        ("SCALAR", scalar(f.dtype)),
-        ("SEMIRING", SEMIRINGS[semiring][0]),
-        ("WINDOW_COLUMNS", str(columns)),
-    )
-    return Unit("smooth_backward", macros)

@@ -2,6 +2,10 @@
 
 Each forward and each backward is a functional operator of its own, so that torch.compile traces past it. A backward
 operator has no gradient in turn: a second derivative raises instead of being wrong.
+
+Under autocast the operators need no rule: they compute in the arithmetic type whatever dtypes they are given. The
+rules of `torch.library.register_autocast` cast every tensor of a call to one dtype, which would round the kernel to 16
+bits or store the scores in 32.
 """
 
 from __future__ import annotations
@@ -11,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pdegcnn_lib.ops.compiled import convolution, tables, transport
+from pdegcnn_lib.ops.compiled import convolution, smooth, tables, transport
 
 
 @torch.library.custom_op("pdegcnn::semiring_convolution", mutates_args=())
@@ -66,7 +70,7 @@ tropical_convolution.register_autograd(_tropical_gradient, setup_context=_keep_t
 @torch.library.custom_op("pdegcnn::smooth_gradient_input", mutates_args=())
 def smooth_gradient_input(g: Tensor, f: Tensor, k: Tensor, out: Tensor, semiring: str) -> Tensor:
     """The gradient of a linear or logarithmic convolution to f."""
-    return convolution.smooth_gradient_input(g, f, k, out, semiring)
+    return smooth.gradient_input(g, f, k, out, semiring)
 
 
 @smooth_gradient_input.register_fake
@@ -77,7 +81,7 @@ def _(g: Tensor, f: Tensor, k: Tensor, out: Tensor, semiring: str) -> Tensor:
 @torch.library.custom_op("pdegcnn::smooth_gradient_kernel", mutates_args=())
 def smooth_gradient_kernel(g: Tensor, f: Tensor, k: Tensor, out: Tensor, semiring: str) -> Tensor:
     """The gradient of a linear or logarithmic convolution to k."""
-    return convolution.smooth_gradient_kernel(g, f, k, out, semiring)
+    return smooth.gradient_kernel(g, f, k, out, semiring)
 
 
 @smooth_gradient_kernel.register_fake
@@ -152,41 +156,42 @@ def _shift_gradient(ctx: Any, g: Tensor) -> tuple[Tensor | None, Tensor | None]:
 shift.register_autograd(_shift_gradient, setup_context=_keep_shift)
 
 
-@torch.library.custom_op("pdegcnn::morphological_table", mutates_args=())
-def morphological_table(
-    w: Tensor, window: list[int], orientations: int, alpha: float, t: float, estimate: str
+@torch.library.custom_op("pdegcnn::kernel_table", mutates_args=())
+def kernel_table(
+    w: Tensor, law: str, window: list[int], orientations: int, alpha: float, t: float, estimate: str
 ) -> Tensor:
     """The kernel `[C, Or, KOr, KH, KW]` of the diagonal metrics `w [C, 3]`."""
-    planes, rows, columns = window
-    return tables.forward(w, (planes, rows, columns), orientations, alpha, t, estimate)
+    return tables.forward(w, law, tuple(window), orientations, alpha, t, estimate)
 
 
-@morphological_table.register_fake
-def _(w: Tensor, window: list[int], orientations: int, alpha: float, t: float, estimate: str) -> Tensor:
+@kernel_table.register_fake
+def _(
+    w: Tensor, law: str, window: list[int], orientations: int, alpha: float, t: float, estimate: str
+) -> Tensor:
     return w.new_empty((w.shape[0], orientations, *window))
 
 
-@torch.library.custom_op("pdegcnn::morphological_table_backward", mutates_args=())
-def morphological_table_backward(
-    g: Tensor, k: Tensor, w: Tensor, alpha: float, t: float, estimate: str
+@torch.library.custom_op("pdegcnn::kernel_table_backward", mutates_args=())
+def kernel_table_backward(
+    g: Tensor, k: Tensor, w: Tensor, law: str, alpha: float, t: float, estimate: str
 ) -> Tensor:
     """The gradient of the table to w."""
-    return tables.backward(g, k, w, alpha, t, estimate)
+    return tables.backward(g, k, w, law, alpha, t, estimate)
 
 
-@morphological_table_backward.register_fake
-def _(g: Tensor, k: Tensor, w: Tensor, alpha: float, t: float, estimate: str) -> Tensor:
+@kernel_table_backward.register_fake
+def _(g: Tensor, k: Tensor, w: Tensor, law: str, alpha: float, t: float, estimate: str) -> Tensor:
     return w.new_empty(w.shape)
 
 
 def _keep_table(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-    w, _, _, *ctx.law = inputs
+    w, ctx.law, _, _, *ctx.parameters = inputs
     ctx.save_for_backward(output, w)
 
 
 def _table_gradient(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
     k, w = ctx.saved_tensors
-    return morphological_table_backward(g, k, w, *ctx.law), None, None, None, None, None
+    return kernel_table_backward(g, k, w, ctx.law, *ctx.parameters), None, None, None, None, None, None
 
 
-morphological_table.register_autograd(_table_gradient, setup_context=_keep_table)
+kernel_table.register_autograd(_table_gradient, setup_context=_keep_table)

@@ -49,7 +49,7 @@ class Launcher(Protocol):
 class Machine:
     """`lanes`: a multiple of every warp's width. `tile`: rows and columns of outputs for one block, at most.
     `fast_bytes`: what a block may hold in shared memory. `owns_channels`: a block is one thread, so that a kernel
-    that scatters can own a whole channel. `warps`: in a block.
+    that scatters can own a whole channel. `warps`: in a block. `lists_taps`: it holds lists of taps as well.
     """
 
     launch: Launcher
@@ -58,14 +58,19 @@ class Machine:
     fast_bytes: int
     owns_channels: bool
     warps: int
+    lists_taps: bool
 
     def enough_blocks(self) -> int:
-        """As many blocks as keep every core busy to the end."""
-        return torch.get_num_threads() * 4 if self.owns_channels else device.multiprocessors() * 2
+        """As many blocks as keep every core busy to the end.
+
+        On the host it is not the number of threads that decides, so that results cannot depend on it: the logarithmic
+        convolution rounds by what a block holds.
+        """
+        return 64 if self.owns_channels else device.multiprocessors() * 2
 
 
-HOST = Machine(host.launch, 16, (64, 64), 512 * 1024, True, 1)
-DEVICE = Machine(device.launch, 32, (16, 64), 64 * 1024, False, device.WARPS)
+HOST = Machine(host.launch, 16, (64, 64), 512 * 1024, True, 1, True)
+DEVICE = Machine(device.launch, 32, (16, 64), 64 * 1024, False, device.WARPS, False)
 
 
 def machine_of(x: Tensor) -> Machine:

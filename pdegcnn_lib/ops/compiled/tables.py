@@ -1,4 +1,4 @@
-"""Launches of the kernel tables: from a diagonal metric to the sampled morphological kernel, and back."""
+"""Launches of the kernel tables: from a diagonal metric to the kernel sampled on the window, and back."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pdegcnn_lib.geometry.estimates import NU
 from pdegcnn_lib.geometry.groups import SE2
 from pdegcnn_lib.kernels.morphological import nu_alpha
 from pdegcnn_lib.kernels.window import relative_elements
-from pdegcnn_lib.ops.compiled.machines import Machine, machine_of, scalar
+from pdegcnn_lib.ops.compiled.machines import machine_of, scalar
 from pdegcnn_lib.ops.compiled.sources import Unit
 
 # Formula of the source and the coordinates that it takes.
@@ -24,6 +24,13 @@ ESTIMATES = {
 }
 
 
+def formula(law: str, alpha: float) -> str | None:
+    """The source's name of the kernel of a law, `morphological` or `diffusion`; None where it has no closed form."""
+    if law == "morphological":
+        return "Power" if alpha > 0.5 else None
+    return {0.5: "Poisson", 1.0: "Gaussian"}.get(alpha)
+
+
 @cache
 def _coordinates(
     window: tuple[int, int, int], orientations: int, estimate: str, dtype: torch.dtype, device: torch.device
@@ -33,55 +40,50 @@ def _coordinates(
 
 
 @cache
-def _constants(alpha: float, t: float, dtype: torch.dtype, device: torch.device) -> Tensor:
-    # The law is nu_alpha t (S / t^2)^exponent: the exponent, the factor of S^exponent, the constant of the
-    # sub-Riemannian estimate, and where `kernels.morphological.power_law` takes a value for infinite.
-    exponent = alpha / (2 * alpha - 1)
-    values = [
-        exponent,
-        float(nu_alpha(alpha)) * t ** (1 - 2 * exponent),
-        NU,
-        torch.finfo(dtype).max * math.exp(-7),
-    ]
-    return torch.tensor(values, dtype=dtype, device=device)
-
-
-def _unit(w: Tensor, estimate: str) -> Unit:
-    return Unit("tables", (("SCALAR", scalar(w.dtype)), ("ESTIMATE", ESTIMATES[estimate][0])))
+def _constants(law: str, alpha: float, t: float, dtype: torch.dtype, device: torch.device) -> Tensor:
+    if law == "morphological":
+        # nu_alpha t (S / t^2)^exponent: the exponent, the factor of S^exponent, and where
+        # `kernels.morphological.power_law` takes a value for infinite.
+        exponent = alpha / (2 * alpha - 1)
+        largest = torch.finfo(dtype).max * math.exp(-7)
+        values = [exponent, float(nu_alpha(alpha)) * t ** (1 - 2 * exponent), largest]
+    else:
+        values = [1 / (4 * t) if alpha == 1 else 1 / t**2]
+    return torch.tensor([NU, *values], dtype=dtype, device=device)
 
 
 def _launch(
-    kernel: str, w: Tensor, tensors: list[Tensor], entries: int, estimate: str, sums_for_each_thread: int
+    kernel: str, tensors: list[Tensor], k: Tensor, w: Tensor, law: str, alpha: float, t: float, estimate: str
 ) -> None:
-    machine: Machine = machine_of(w)
-    threads = 1 if machine.owns_channels else 32 * machine.warps
+    _, orientations, planes, rows, columns = k.shape
+    name = formula(law, alpha)
+    assert name is not None
+    macros = (("SCALAR", scalar(w.dtype)), ("ESTIMATE", ESTIMATES[estimate][0]), ("LAW", name))
+    b = _coordinates((planes, rows, columns), orientations, estimate, w.dtype, w.device)
+    constants = _constants(law, alpha, t, w.dtype, w.device)
+    machine = machine_of(w)
     machine.launch(
-        _unit(w, estimate),
+        Unit("tables", macros),
         kernel,
-        [*tensors, entries],
+        [*tensors, b, w, constants, orientations, planes * rows * columns],
         blocks=len(w),
-        shared_bytes=sums_for_each_thread * threads * w.element_size(),
+        shared_bytes=machine.warps * w.element_size(),
     )
 
 
 def forward(
-    w: Tensor, window: tuple[int, int, int], orientations: int, alpha: float, t: float, estimate: str
+    w: Tensor, law: str, window: tuple[int, ...], orientations: int, alpha: float, t: float, estimate: str
 ) -> Tensor:
     """`w [C, 3]` to the kernel `[C, Or, KOr, KH, KW]`."""
     w = w.contiguous()
     k = w.new_empty((len(w), orientations, *window))
-    b = _coordinates(window, orientations, estimate, w.dtype, w.device)
-    constants = _constants(alpha, t, w.dtype, w.device)
-    _launch("morphological_table", w, [b, w, k, constants], b.numel() // 3, estimate, 0)
+    _launch("kernel_table", [k], k, w, law, alpha, t, estimate)
     return k
 
 
-def backward(g: Tensor, k: Tensor, w: Tensor, alpha: float, t: float, estimate: str) -> Tensor:
+def backward(g: Tensor, k: Tensor, w: Tensor, law: str, alpha: float, t: float, estimate: str) -> Tensor:
     """The gradient to w from the upstream gradient g of the kernel k."""
     g, k, w = g.contiguous(), k.contiguous(), w.contiguous()
     grad_w = w.new_empty(w.shape)
-    _, orientations, planes, rows, columns = k.shape
-    b = _coordinates((planes, rows, columns), orientations, estimate, w.dtype, w.device)
-    constants = _constants(alpha, t, w.dtype, w.device)
-    _launch("morphological_table_backward", w, [g, k, b, w, grad_w, constants], b.numel() // 3, estimate, 3)
+    _launch("kernel_table_backward", [g, k, grad_w], k, w, law, alpha, t, estimate)
     return grad_w

@@ -1,0 +1,71 @@
+// The squares S of the estimates of the distance, and their derivatives by the weights of a diagonal metric.
+//
+//     Diagonal       (w1 b1)^2 + (w2 b2)^2 + (w3 b3)^2                              rho_c, rho_b
+//     SubRiemannian  sqrt((nu (w1 + w3))^4 b2^2 + ((w1 b1)^2 + (w3 b3)^2)^2)         rho_b_sr
+//     Combined       max(l^2, min(SubRiemannian, Diagonal)), l with both spatial      rho_b_com
+//                    weights the smaller; axes exchanged where w2 < w1
+//
+// b are the coordinates of the group element, logarithmic for rho_c and half-angle for the others. At S = 0 the
+// derivatives are zero. Each gives square(b, w, nu, slope): S, and slope[m] = dS / dw_m.
+#pragma once
+
+#include "spmd.cuh"
+
+// The square of rho_sr for weights (w1, w3), and its derivatives by both.
+template <class A>
+__device__ inline A sub_riemannian(A b1, A b2, A b3, A w1, A w3, A nu, A* by_1, A* by_3) {
+    const A across = nu * (w1 + w3), cube = across * across * across, along = w1 * w1 * b1 * b1 + w3 * w3 * b3 * b3;
+    const A square = sqrt(cube * across * b2 * b2 + along * along);
+    const A common = square > A(0) ? A(2) * nu * cube * b2 * b2 / square : A(0);
+    const A by_along = square > A(0) ? along / square : A(0);
+    *by_1 = common + by_along * 2 * w1 * b1 * b1;
+    *by_3 = common + by_along * 2 * w3 * b3 * b3;
+    return square;
+}
+
+struct Diagonal {
+    template <class A>
+    static __device__ A square(const A* b, const A* w, A, A* slope) {
+        A sum = A(0);
+        for (int m = 0; m < 3; m++) {
+            sum += w[m] * w[m] * b[m] * b[m];
+            slope[m] = 2 * w[m] * b[m] * b[m];
+        }
+        return sum;
+    }
+};
+
+struct SubRiemannian {
+    template <class A>
+    static __device__ A square(const A* b, const A* w, A nu, A* slope) {
+        slope[1] = A(0);
+        return sub_riemannian(b[0], b[1], b[2], w[0], w[2], nu, slope, slope + 2);
+    }
+};
+
+struct Combined {
+    template <class A>
+    static __device__ A square(const A* b, const A* w, A nu, A* slope) {
+        const bool exchanged = w[1] < w[0];
+        const A b1 = exchanged ? b[1] : b[0], b2 = exchanged ? b[0] : b[1];
+        const A low = exchanged ? w[1] : w[0], high = exchanged ? w[0] : w[1];
+        const A angular = w[2] * w[2] * b[2] * b[2], by_angle = 2 * w[2] * b[2] * b[2];
+        const A lower = low * low * (b1 * b1 + b2 * b2) + angular;
+        const A diagonal = low * low * b1 * b1 + high * high * b2 * b2 + angular;
+        A sub_by_low, sub_by_angle;
+        const A sub = sub_riemannian(b1, b2, b[2], low, w[2], nu, &sub_by_low, &sub_by_angle);
+
+        // Equal candidates share the gradient.
+        const A upper = sub < diagonal ? sub : diagonal;
+        const A of_lower = lower > upper ? A(1) : lower == upper ? A(0.5) : A(0);
+        const A of_sub = (1 - of_lower) * (sub < diagonal ? A(1) : sub == diagonal ? A(0.5) : A(0));
+        const A of_diagonal = 1 - of_lower - of_sub;
+        const A by_low =
+            of_lower * 2 * low * (b1 * b1 + b2 * b2) + of_sub * sub_by_low + of_diagonal * 2 * low * b1 * b1;
+        const A by_high = of_diagonal * 2 * high * b2 * b2;
+        slope[0] = exchanged ? by_high : by_low;
+        slope[1] = exchanged ? by_low : by_high;
+        slope[2] = (of_lower + of_diagonal) * by_angle + of_sub * sub_by_angle;
+        return lower > upper ? lower : upper;
+    }
+};

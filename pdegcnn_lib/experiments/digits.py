@@ -110,6 +110,13 @@ enter(
     _experiment("digits-upright", "trained on upright digits, tested on rotated ones", rotated=False),
     _experiment("digits-rotated", "trained and tested on rotated digits"),
     _experiment(
+        "digits-rotated-longer",
+        "rotated digits, trained eight times as long",
+        variants=tuple(Variant(model, training={"steps": 8 * STEPS["full"].steps}) for model in MODELS[:5]),
+        seeds={"fast": 0, "full": 1},
+        keep_weights=False,
+    ),
+    _experiment(
         "digits-rotated-12k",
         "rotated digits, 12 000 for training and 50 000 for test",
         variants=tuple(Variant(model, data={"protocol": "12000/50000"}) for model in MODELS),

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from pdegcnn_lib import ops
 from pdegcnn_lib.geometry import SE2
-from pdegcnn_lib.kernels import diffusion_kernel, diffusion_kernel_r2, morphological_kernel_r2
+from pdegcnn_lib.kernels import diffusion_kernel_r2, morphological_kernel_r2
 from pdegcnn_lib.kernels.morphological import check_time
 from pdegcnn_lib.kernels.window import Window, check_window, default_window
 from pdegcnn_lib.nn.metric import Draw, diffusion_scales, initial_scales, trainable_alpha, trainable_metric
@@ -203,13 +203,14 @@ class Diffusion(_TermM2):
 
     def kernel(self) -> Tensor:
         """The sampled kernel of the current coefficients, `[C, Or, KOr, KH, KW]`."""
-        return diffusion_kernel(
+        return ops.diffusion_table(
             self.metric(),
             alpha=self.exponent(),
             window=self.window,
             orientations=self.orientations,
             t=self.t,
             estimate=self.estimate,
+            backend=self.backend,
         )
 
     def forward(self, f: Tensor) -> Tensor:

@@ -110,6 +110,12 @@ def _view(arguments: argparse.Namespace) -> None:
         print(path)
 
 
+def _gallery(arguments: argparse.Namespace) -> None:
+    from pdegcnn_lib.viz.gallery import gallery
+
+    print(gallery(("vessels-pdegcnn6", "vessels-cnn6-narrow")))
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="pdegcnn", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
@@ -158,6 +164,7 @@ def _parser() -> argparse.ArgumentParser:
     view.add_argument("model", metavar="NAME|FILE", help="a trained network")
     view.add_argument("-o", "--out", type=Path, required=True, metavar="DIR", help="where the pictures go")
     view.add_argument("--image", type=Path, metavar="IMAGE", help="what to lift; default: a vessel crossing")
+    add("gallery", _gallery, "draw the best and worst test photographs of the vessel networks", has_json=False)
     return parser
 
 

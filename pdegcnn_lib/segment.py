@@ -55,27 +55,35 @@ def load(result: Path) -> tuple[nn.Module, dict[str, Any]]:
     return load_model(result), json.loads(result.read_text())
 
 
-def probability(
-    model: nn.Module, record: Mapping[str, Any], rgb: Tensor, *, scale: float | None = None, core: int = CORE
-) -> Tensor:
-    """The probability of a vessel or line at every pixel, 0 outside the field of view.
+def prepare(
+    record: Mapping[str, Any], rgb: Tensor, *, scale: float | None = None
+) -> tuple[Tensor, Tensor]:
+    """A picture as a network was shown its training images, and the field of view: `[3, H, W]` -> two tensors.
 
-    The picture is brought to the scale of training (`scale`; by default `natural_scale` for vessels, 1 for lines),
-    prepared as the training images were, segmented tile by tile, and brought back. `record` is the result that the
-    network comes from. Shapes: `[3, H, W]` -> `[H, W]`.
+    The picture is brought to the scale of training (`scale`; by default `natural_scale` for vessels, 1 for lines):
+    `[Cin, H', W']`. The field `[H, W]` stays at the size of the picture. `record` is the result of the network.
     """
     of_an_eye = record["experiment"].startswith("vessels")
     field = fundus.field_of_view(rgb) if of_an_eye else torch.ones(rgb.shape[1:], dtype=torch.bool)
     factor = scale if scale is not None else natural_scale(field) if of_an_eye else 1.0
     height, width = (max(8, round(n * factor)) for n in rgb.shape[1:])
     small = resized(rgb, height, width)
-    if of_an_eye:
-        inside = resized(field[None].float(), height, width)[0] >= 0.5
-        image = fundus.standardise(
-            fundus.channels(small, "green" if record["in_channels"] == 1 else "rgb"), inside
-        )
-    else:
-        image = small.mean(dim=0, keepdim=True)
+    if not of_an_eye:
+        return small.mean(dim=0, keepdim=True), field
+    inside = resized(field[None].float(), height, width)[0] >= 0.5
+    mode = "green" if record["in_channels"] == 1 else "rgb"
+    return fundus.standardise(fundus.channels(small, mode), inside), field
+
+
+def probability(
+    model: nn.Module, record: Mapping[str, Any], rgb: Tensor, *, scale: float | None = None, core: int = CORE
+) -> Tensor:
+    """The probability of a vessel or line at every pixel, 0 outside the field of view.
+
+    The picture is prepared (`prepare`), segmented tile by tile, and brought back to its size. `record` is the result
+    that the network comes from. Shapes: `[3, H, W]` -> `[H, W]`.
+    """
+    image, field = prepare(record, rgb, scale=scale)
     logits = apply_tiled(model, image, core=core)
     back = resized(torch.sigmoid(logits), *rgb.shape[1:])[0]
     return torch.where(field, back, torch.zeros_like(back))

@@ -17,6 +17,8 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.version import Version
 
+from pdegcnn_lib import segment
+
 tomllib = pytest.importorskip("tomllib", reason="part of Python since 3.11, the version of the lock")
 ROOT = Path(__file__).resolve().parent.parent
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -104,7 +106,7 @@ def test_the_library_needs_torch_and_numpy_only():
     assert result.stdout.strip() == "[]", result.stdout + result.stderr
 
 
-def test_the_wheel_carries_the_kernel_sources_and_the_types(tmp_path):
+def test_the_wheel_carries_the_kernel_sources_the_types_and_a_trained_network(tmp_path):
     built = run(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path))
     assert built.returncode == 0, built.stderr
     [wheel] = tmp_path.glob("*-py3-none-any.whl")
@@ -112,6 +114,8 @@ def test_the_wheel_carries_the_kernel_sources_and_the_types(tmp_path):
     sources = {p.name for p in (ROOT / "kernels_cu").iterdir() if p.suffix in {".cu", ".cuh"}}
     assert sources
     assert {f"pdegcnn_lib/kernels_cu/{name}" for name in sources} | {"pdegcnn_lib/py.typed"} <= names
+    network = f"pdegcnn_lib/trained/{segment.DEFAULT_MODEL.split('/')[1]}"
+    assert {f"{network}.json", f"{network}.safetensors"} <= names
 
 
 # ---- tracked files ---------------------------------------------------------------------------------------------

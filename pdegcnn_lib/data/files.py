@@ -38,5 +38,7 @@ def picture(content: bytes, path: Path, dataset: str) -> Image:
         image = Image.open(io.BytesIO(content))
         image.load()
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
-        raise DataError(f"{dataset}: {path} cannot be read as a picture: {error}") from error
+        # Pillow's word on a format that it does not know is the address of a buffer.
+        reason = "" if isinstance(error, UnidentifiedImageError) else f": {error}"
+        raise DataError(f"{dataset}: {path} cannot be read as a picture{reason}") from error
     return image

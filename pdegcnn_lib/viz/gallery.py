@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 
+from pdegcnn_lib import paths
 from pdegcnn_lib.data import Segmentation
-from pdegcnn_lib.experiments import load_model
+from pdegcnn_lib.experiments import experiment, grid, load_model
 from pdegcnn_lib.models.tiling import apply_tiled
 from pdegcnn_lib.viz.segmentations import grey, segmentations, verdicts
+from pdegcnn_lib.viz.style import label, use_style
 
 WINDOW = 160  # rows and columns around the place that is shown
 
@@ -48,3 +51,19 @@ def examples(
             row = {"photograph": grey(image[len(image) // 2], field)[part]}
             rows.append(row | {title: verdicts(mask, truth, field)[part] for title, mask in found.items()})
     return segmentations(rows)
+
+
+def gallery(models: tuple[str, ...]) -> Path:
+    """Draw the examples of the vessel experiment, first seeds, into `results/vessels/examples.png`.
+
+    Raises: OSError when a result is missing, DataError without CHASE_DB1.
+    """
+    vessels = experiment("vessels")
+    networks = {model: grid.committed_path(vessels.unit(model, 0, "full")) for model in models}
+    scores = json.loads(networks[models[0]].read_text())["metrics"]
+    use_style()
+    figure = examples({label(m): path for m, path in networks.items()}, vessels.task("full").test, scores)
+    out = paths.results() / "vessels" / "examples.png"
+    out.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(out, dpi=130, bbox_inches="tight")
+    return out

@@ -164,7 +164,9 @@ def _parser() -> argparse.ArgumentParser:
     view.add_argument("model", metavar="NAME|FILE", help="a trained network")
     view.add_argument("-o", "--out", type=Path, required=True, metavar="DIR", help="where the pictures go")
     view.add_argument("--image", type=Path, metavar="IMAGE", help="what to lift; default: a vessel crossing")
-    add("gallery", _gallery, "draw the best and worst test photographs of the vessel networks", has_json=False)
+    add(
+        "gallery", _gallery, "draw the best and worst test photographs of the vessel networks", has_json=False
+    )
     return parser
 
 

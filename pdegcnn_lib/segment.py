@@ -55,9 +55,7 @@ def load(result: Path) -> tuple[nn.Module, dict[str, Any]]:
     return load_model(result), json.loads(result.read_text())
 
 
-def prepare(
-    record: Mapping[str, Any], rgb: Tensor, *, scale: float | None = None
-) -> tuple[Tensor, Tensor]:
+def prepare(record: Mapping[str, Any], rgb: Tensor, *, scale: float | None = None) -> tuple[Tensor, Tensor]:
     """A picture as a network was shown its training images, and the field of view: `[3, H, W]` -> two tensors.
 
     The picture is brought to the scale of training (`scale`; by default `natural_scale` for vessels, 1 for lines):

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from pdegcnn_lib import paths
 from pdegcnn_lib.data import Segmentation
 from pdegcnn_lib.experiments import experiment, grid, load_model
+from pdegcnn_lib.experiments.vessels import chase
 from pdegcnn_lib.models.tiling import apply_tiled
 from pdegcnn_lib.viz.segmentations import grey, segmentations, verdicts
 from pdegcnn_lib.viz.style import label, use_style
@@ -62,7 +63,7 @@ def gallery(models: tuple[str, ...]) -> Path:
     networks = {model: grid.committed_path(vessels.unit(model, 0, "full")) for model in models}
     scores = json.loads(networks[models[0]].read_text())["metrics"]
     use_style()
-    figure = examples({label(m): path for m, path in networks.items()}, vessels.task("full").test, scores)
+    figure = examples({label(m): path for m, path in networks.items()}, chase("full").test, scores)
     out = paths.results() / "vessels" / "examples.png"
     out.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(out, dpi=130, bbox_inches="tight")

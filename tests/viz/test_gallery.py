@@ -13,7 +13,8 @@ from matplotlib.colors import to_rgb
 
 from pdegcnn_lib.data import Segmentation
 from pdegcnn_lib.experiments import experiment, grid
-from pdegcnn_lib.viz import gallery, segmentations
+from pdegcnn_lib.viz import gallery
+from pdegcnn_lib.viz.segmentations import VERDICTS
 
 
 class Threshold(torch.nn.Module):
@@ -53,7 +54,7 @@ def test_best_and_worst_whole_and_close(photographs, tmp_path, monkeypatch):
     best, worst, close = pictures[1], pictures[7], pictures[10]
     assert best.shape[:2] == worst.shape[:2] == (40, 40)
     assert close.shape[:2] == (10, 10)
-    made_up = np.asarray(to_rgb(segmentations.VERDICTS["made up"]))
+    made_up = np.asarray(to_rgb(VERDICTS["made up"]))
     assert not (best == made_up).all(-1).any()
     assert (worst == made_up).all(-1).sum() == (close == made_up).all(-1).sum() == 16
 

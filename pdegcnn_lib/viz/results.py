@@ -17,6 +17,11 @@ from pdegcnn_lib.experiments.comparison import compare
 from pdegcnn_lib.viz.style import label, model_style
 
 Record = Mapping[str, Any]
+CHANGES = {
+    "de": "no convection",
+    "cdde": "with diffusion",
+    "full": "full metrics",
+}  # what a label does not say
 
 
 def grouped(records: Iterable[Record], key: str = "variant") -> dict[str, list[Record]]:
@@ -80,7 +85,10 @@ def changes_of(variant: str, base: str) -> str:
     """What the name of a variant says about its difference from the base."""
     if variant == base:
         return "none"
-    return variant.removeprefix(f"{base}-").replace("-", " ") if variant.startswith(base) else label(variant)
+    if not variant.startswith(base):
+        return label(variant)
+    change = variant.removeprefix(f"{base}-")
+    return CHANGES.get(change, change.replace("-", " "))
 
 
 def provenance_line(records: Iterable[Record]) -> str:

@@ -119,20 +119,38 @@ def score_by_parameters(
 
     `references` are horizontal lines, such as a human observer.
     """
-    figure, ax = plt.subplots(figsize=(6.2, 3.4))
+    figure, ax = plt.subplots(figsize=(7.2, 3.8))
+    points = []
     for variant, group in grouped(records).items():
         values = [100 * r["metrics"][metric] for r in group]
         count, style = group[0]["parameters"], model_style(group[0]["model"])
         ax.scatter([count] * len(values), values, s=14, alpha=0.5, **style)
-        ax.scatter([count], [mean(values)], s=70, edgecolor="black", lw=0.7, label=label(variant), **style)
-    for text, value in (references or {}).items():
-        ax.axhline(100 * value, color="0.4", lw=1, ls="--", label=text)
+        ax.scatter([count], [mean(values)], s=70, edgecolor="black", lw=0.7, **style)
+        points.append((count, mean(values), label(variant).replace(" layers", "")))
+    counts = [count for count, _, _ in points]
     ax.set(xscale="log", xlabel="parameters", ylabel=f"{name} in percent")
+    ax.set_xlim(
+        min(counts) / 1.5, max(10 * min(counts), 8 * max(counts))
+    )  # a decade at least, room for names
+    for text, value in (references or {}).items():
+        ax.axhline(100 * value, color="0.4", lw=1, ls="--")
+        ax.annotate(text, (ax.get_xlim()[1], 100 * value), ha="right", va="bottom", fontsize=8, color="0.3")
+    _name_points(ax, points)
     ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
     ax.xaxis.set_major_formatter("{x:,.0f}")
     ax.xaxis.set_minor_locator(NullLocator())
-    _beside(ax)
     return figure
+
+
+def _name_points(ax: Axes, points: list[tuple[float, float, str]]) -> None:
+    """Write names to the right of points, moved apart vertically where points of a like abscissa lie close."""
+    bottom, top = ax.get_ylim()
+    apart, written = 0.055 * (top - bottom), list[tuple[float, float]]()
+    for x, y, text in sorted(points, key=lambda point: point[1]):
+        near = [v for u, v in written if 1 / 3 < u / x < 3]
+        at = max([y, *(v + apart for v in near)])
+        written.append((x, at))
+        ax.annotate(text, (x, at), xytext=(8, 0), textcoords="offset points", va="center", fontsize=8)
 
 
 def score_boxes(

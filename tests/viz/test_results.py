@@ -83,11 +83,10 @@ def test_scores_stand_where_they_belong():
     points = np.concatenate([c.get_offsets() for c in ax.collections])
     assert {(2560, 78.0), (25662, 70.0), (25662, 72.0), (25662, 74.0)} <= {tuple(p) for p in points.round(6)}
     assert [line.get_ydata()[0] for line in ax.lines] == [80.0]
-    assert [t.get_text() for t in ax.get_legend().get_texts()] == [
-        "CNN, 6 layers",
-        "PDE-G-CNN, 6 layers",
-        "observer",
-    ]
+    assert [t.get_text() for t in ax.texts] == ["observer", "CNN, 6", "PDE-G-CNN, 6"]
+    level = [record(f"vessels-pdegcnn6-{what}", 0, 0.75) for what in ("rho_b", "rho_c", "full")]
+    [ax] = viz.score_by_parameters(level, "dice", name="Dice").axes
+    assert len({t.xy[1] for t in ax.texts}) == 3  # three names in one place would be none
     [ax] = viz.score_boxes(RECORDS, "dice", name="Dice").axes
     dots = [c.get_offsets()[:, 1].tolist() for c in ax.collections]
     assert [sorted(np.round(d, 6)) for d in dots] == [[70.0, 74.0], [78.0]]

@@ -10,7 +10,7 @@ import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
 from pdegcnn_lib.viz.results import Record, grouped, thousands
-from pdegcnn_lib.viz.style import label, model_style
+from pdegcnn_lib.viz.style import label, model_style, short_label
 
 Cost = Mapping[str, Any]
 
@@ -37,8 +37,14 @@ def cost_by_parameters(cost: Cost) -> Figure:
         style = model_style(row["model"])
         x, y = row["parameters"], row["step_ms"]["median"]
         ax.scatter([x], [y], s=60, edgecolor="black", lw=0.6, **style)
-        name = label(row["model"]).replace(" layers", "")
-        ax.annotate(name, (x, y), xytext=(7, 0), textcoords="offset points", va="center", fontsize=8)
+        ax.annotate(
+            short_label(row["model"]),
+            (x, y),
+            xytext=(7, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=8,
+        )
     ax.set(xscale="log", yscale="log", xlabel="parameters", ylabel="training step in ms")
     ax.margins(x=0.18)
     return figure

@@ -15,7 +15,7 @@ from pdegcnn_lib.experiments import experiment, grid, load_model
 from pdegcnn_lib.experiments.vessels import chase
 from pdegcnn_lib.models.tiling import apply_tiled
 from pdegcnn_lib.viz.segmentations import grey, segmentations, verdicts
-from pdegcnn_lib.viz.style import label, use_style
+from pdegcnn_lib.viz.style import label, save, use_style
 
 WINDOW = 160  # rows and columns around the place that is shown
 
@@ -64,7 +64,4 @@ def gallery(models: tuple[str, ...]) -> Path:
     scores = json.loads(networks[models[0]].read_text())["metrics"]
     use_style()
     figure = examples({label(m): path for m, path in networks.items()}, chase("full").test, scores)
-    out = paths.results() / "vessels" / "examples.png"
-    out.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(out, dpi=130, bbox_inches="tight")
-    return out
+    return save(figure, paths.results() / "vessels" / "examples.png", dpi=130)

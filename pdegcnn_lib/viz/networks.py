@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import math
 from collections.abc import Callable, Sequence
@@ -15,7 +14,6 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
-from pdegcnn_lib import paths
 from pdegcnn_lib.data import retina
 from pdegcnn_lib.experiments import load_model
 from pdegcnn_lib.geometry import squared_estimate
@@ -25,7 +23,7 @@ from pdegcnn_lib.segment import read
 from pdegcnn_lib.viz.fields import orientation_montage
 from pdegcnn_lib.viz.kernels import learned_metrics
 from pdegcnn_lib.viz.shapes import association_fields
-from pdegcnn_lib.viz.style import LATERAL, SIGNED_MAP, use_style
+from pdegcnn_lib.viz.style import LATERAL, SIGNED_MAP, save, use_style
 
 
 def operators(model: nn.Module) -> dict[str, Dilation | Erosion]:
@@ -166,11 +164,4 @@ def view(result: Path, image: Path | None, out: Path) -> list[Path]:
     }
     for name, operator in operators(model).items():
         figures[name.replace(", ", "-").replace(" ", "")] = partial(learned_fields, operator)
-    return [_save(figure(), out / f"{name}.png") for name, figure in figures.items()]
-
-
-def _save(figure: Figure, path: Path) -> Path:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png")
-    plt.close(figure)
-    return paths.write_atomically(path, buffer.getvalue())
+    return [save(figure(), out / f"{name}.png") for name, figure in figures.items()]

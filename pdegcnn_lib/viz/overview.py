@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import io
 import sys
 from pathlib import Path
 
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
-from pdegcnn_lib import data, models, ops, paths
+from pdegcnn_lib import data, models, ops
 from pdegcnn_lib.kernels import cake_wavelets
 from pdegcnn_lib.viz.fields import draw_score
-from pdegcnn_lib.viz.style import COLORS, use_style
+from pdegcnn_lib.viz.style import COLORS, save, use_style
 
 NETWORKS = {
     "PDE-G-CNN": ("vessels-pdegcnn6", COLORS["green"]),
@@ -47,6 +46,4 @@ def overview() -> Figure:
 
 if __name__ == "__main__":
     use_style()
-    buffer = io.BytesIO()
-    overview().savefig(buffer, dpi=120, metadata={"Software": None})
-    print(paths.write_atomically(Path(sys.argv[1]), buffer.getvalue()))
+    print(save(overview(), Path(sys.argv[1]), dpi=120, metadata={"Software": None}))

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
 from pdegcnn_lib.experiments.comparison import compare
-from pdegcnn_lib.viz.style import label, model_style
+from pdegcnn_lib.viz.style import label, model_style, short_label
 
 Record = Mapping[str, Any]
 CHANGES = {
@@ -126,12 +126,11 @@ def score_by_parameters(
         count, style = group[0]["parameters"], model_style(group[0]["model"])
         ax.scatter([count] * len(values), values, s=14, alpha=0.5, **style)
         ax.scatter([count], [mean(values)], s=70, edgecolor="black", lw=0.7, **style)
-        points.append((count, mean(values), label(variant).replace(" layers", "")))
+        points.append((count, mean(values), short_label(variant)))
     counts = [count for count, _, _ in points]
     ax.set(xscale="log", xlabel="parameters", ylabel=f"{name} in percent")
-    ax.set_xlim(
-        min(counts) / 1.5, max(10 * min(counts), 8 * max(counts))
-    )  # a decade at least, room for names
+    # A decade at least, and room for names on the right.
+    ax.set_xlim(min(counts) / 1.5, max(10 * min(counts), 8 * max(counts)))
     for text, value in (references or {}).items():
         ax.axhline(100 * value, color="0.4", lw=1, ls="--")
         ax.annotate(text, (ax.get_xlim()[1], 100 * value), ha="right", va="bottom", fontsize=8, color="0.3")

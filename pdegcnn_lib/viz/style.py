@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import re
+from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
+import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from torch import Tensor
+
+from pdegcnn_lib import paths
 
 # Okabe and Ito's palette: told apart by the colour-blind; the order of lightness survives in grey.
 COLORS = {
@@ -80,6 +86,11 @@ def label(variant: str) -> str:
     return f"{FAMILY_LABELS[found[1]]}, {found[2]} layers{changed}"
 
 
+def short_label(variant: str) -> str:
+    """The label without the word layers, to stand beside a point of a figure."""
+    return label(variant).replace(" layers", "")
+
+
 def model_style(model: str) -> dict[str, Any]:
     """Colour and marker of a network: its own among digits, that of its family among vessels, grey otherwise."""
     if model in DIGIT_STYLES:
@@ -100,6 +111,14 @@ def arrow(ax: Axes, start: Tensor, step: Tensor, *, colour: str, width: float = 
         color=colour,
         zorder=5,
     )
+
+
+def save(figure: Figure, path: Path, **options: Any) -> Path:
+    """Write a figure as PNG, atomically, and close it; `options` are those of matplotlib's `savefig`."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", **options)
+    plt.close(figure)
+    return paths.write_atomically(path, buffer.getvalue())
 
 
 def use_style() -> None:

@@ -6,10 +6,6 @@ from pdegcnn_lib.viz.fields import image_rows, orientation_montage, score_in_spa
 from pdegcnn_lib.viz.kernels import kernel_montage, learned_metrics
 from pdegcnn_lib.viz.results import (
     accuracy_by_angle,
-    change_table,
-    grouped,
-    provenance_line,
-    result_table,
     score_boxes,
     score_by_parameters,
     score_by_size,
@@ -17,8 +13,9 @@ from pdegcnn_lib.viz.results import (
 )
 from pdegcnn_lib.viz.segmentations import grey, segmentations, verdicts
 from pdegcnn_lib.viz.shapes import association_fields, level_surfaces
-from pdegcnn_lib.viz.statements import convergence, labelled_curves, markdown_table, titled_images
+from pdegcnn_lib.viz.statements import convergence, labelled_curves, titled_images
 from pdegcnn_lib.viz.style import label, model_style, use_style
+from pdegcnn_lib.viz.tables import change_table, grouped, markdown_table, provenance_line, result_table
 
 __all__ = [
     "accuracy_by_angle",

@@ -9,25 +9,21 @@ from typing import Any
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
-from pdegcnn_lib.viz.results import Record, grouped, thousands
 from pdegcnn_lib.viz.style import label, model_style, short_label
+from pdegcnn_lib.viz.tables import Record, grouped, markdown_table, thousands
 
 Cost = Mapping[str, Any]
 
 
 def cost_table(cost: Cost) -> str:
     """A Markdown table: parameters, time of a training step and of a photograph, memory of a step."""
-    lines = [
-        "| network | parameters | training step, ms | photograph, ms | peak memory of a step, MiB |",
-        "|---|--:|--:|--:|--:|",
-    ]
+    rows = []
     for row in cost["networks"]:
+        times = [f"{row[key]['median']:.0f}" for key in ("step_ms", "photograph_ms")]
         peak = "" if row["peak_mib"] is None else f"{row['peak_mib']:.0f}"
-        lines.append(
-            f"| {label(row['model'])} | {thousands(row['parameters'])} | {row['step_ms']['median']:.0f} "
-            f"| {row['photograph_ms']['median']:.0f} | {peak} |"
-        )
-    return "\n".join(lines) + f"\n\n*{cost['provenance']['device']}*"
+        rows.append([label(row["model"]), thousands(row["parameters"]), *times, peak])
+    head = ["network", "parameters", "training step, ms", "photograph, ms", "peak memory of a step, MiB"]
+    return markdown_table(head, rows) + f"\n\n*{cost['provenance']['device']}*"
 
 
 def cost_by_parameters(cost: Cost) -> Figure:
@@ -58,15 +54,14 @@ def steps_to(record: Record, score: float) -> int | None:
 def time_to_score_table(records: Iterable[Record], cost: Cost, *, score: float) -> str:
     """A Markdown table: the median over the seeds of the steps to a training score, and the time these steps take."""
     step_ms = {row["model"]: row["step_ms"]["median"] for row in cost["networks"]}
-    lines = [f"| network | runs that reach {100 * score:.0f} % | steps | seconds |", "|---|--:|--:|--:|"]
+    rows = []
     for variant, group in grouped(records).items():
         if group[0]["model"] not in step_ms:
             continue
         found = [n for n in (steps_to(r, score) for r in group) if n is not None]
-        cells = (
-            f"{median(found):.0f} | {median(found) * step_ms[group[0]['model']] / 1e3:.0f}"
-            if found
-            else "never | "
-        )
-        lines.append(f"| {label(variant)} | {len(found)} of {len(group)} | {cells} |")
-    return "\n".join(lines)
+        cells = ["never", ""]
+        if found:
+            seconds = median(found) * step_ms[group[0]["model"]] / 1e3
+            cells = [f"{median(found):.0f}", f"{seconds:.0f}"]
+        rows.append([label(variant), f"{len(found)} of {len(group)}", *cells])
+    return markdown_table(["network", f"runs that reach {100 * score:.0f} %", "steps", "seconds"], rows)

@@ -1,11 +1,10 @@
-"""Pictures and tables of results: each takes the records that `experiments.run` returns or that are committed."""
+"""Pictures of results: each takes the records that `experiments.run` returns or that are committed."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from statistics import mean, stdev
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from statistics import mean
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -13,99 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
-from pdegcnn_lib.experiments.comparison import compare
 from pdegcnn_lib.viz.style import label, model_style, short_label
-
-Record = Mapping[str, Any]
-CHANGES = {
-    "de": "no convection",
-    "cdde": "with diffusion",
-    "full": "full metrics",
-}  # what a label does not say
-
-
-def grouped(records: Iterable[Record], key: str = "variant") -> dict[str, list[Record]]:
-    """The records by variant (or by another entry), in the order in which they come."""
-    groups: dict[str, list[Record]] = defaultdict(list)
-    for record in records:
-        groups[record[key]].append(record)
-    return dict(groups)
-
-
-def thousands(count: int) -> str:
-    """A whole number with thin spaces between thousands, as the book prints them."""
-    return f"{count:,}".replace(",", "\u202f")
-
-
-def spread(values: list[float], digits: int = 1) -> str:
-    """Mean and standard deviation in percent, with the number of seeds: `91.3 ± 0.4 (5)`."""
-    deviation = f" ± {100 * stdev(values):.{digits}f}" if len(values) > 1 else ""
-    return f"{100 * mean(values):.{digits}f}{deviation} ({len(values)})"
-
-
-def result_table(records: Iterable[Record], metrics: Mapping[str, str], *, digits: int = 1) -> str:
-    """A Markdown table: a row per variant, a column per metric, each as `spread`.
-
-    `metrics` maps a key of the record's metrics to a heading.
-    """
-    lines = [
-        "| network | parameters | " + " | ".join(metrics.values()) + " |",
-        "|---|--:|" + "--:|" * len(metrics),
-    ]
-    for variant, group in grouped(records).items():
-        cells = [spread([r["metrics"][key] for r in group], digits) for key in metrics]
-        lines.append(
-            f"| {label(variant)} | {thousands(group[0]['parameters'])} | " + " | ".join(cells) + " |"
-        )
-    return "\n".join(lines)
-
-
-def change_table(base: Sequence[Record], changed: Iterable[Record], metric: str = "dice_by_image") -> str:
-    """A Markdown table of what a change does: the score of the base and of each change, and the paired difference.
-
-    Changes are held against the runs of the base with the same seeds.
-    """
-    lines = ["| change | parameters | Dice, % | minus base, % | 95 % interval |", "|---|--:|--:|--:|---|"]
-    name = base[0]["variant"]
-    for variant, group in {name: list(base), **grouped(changed)}.items():
-        score = spread([r["metrics"]["dice"] for r in group])
-        row = f"| {changes_of(variant, name)} | {thousands(group[0]['parameters'])} | {score} |"
-        if variant == name:
-            lines.append(f"{row} | |")
-            continue
-        seeds = {r["seed"] for r in group}
-        found = compare([*group, *(r for r in base if r["seed"] in seeds)], variant, name, metric)
-        lines.append(
-            f"{row} {100 * found.difference:+.1f} | [{100 * found.low:+.1f}, {100 * found.high:+.1f}] |"
-        )
-    return "\n".join(lines)
-
-
-def changes_of(variant: str, base: str) -> str:
-    """What the name of a variant says about its difference from the base."""
-    if variant == base:
-        return "none"
-    if not variant.startswith(base):
-        return label(variant)
-    change = variant.removeprefix(f"{base}-")
-    return CHANGES.get(change, change.replace("-", " "))
-
-
-def provenance_line(records: Iterable[Record]) -> str:
-    """One sentence on where results come from: runs, steps, batch, device, revisions."""
-    records = list(records)
-    if not records:
-        return "*No run is committed yet; `make grid` makes them.*"
-
-    def every(values: Iterable[object]) -> str:
-        return " or ".join(map(str, sorted(set(values), key=str)))
-
-    steps, batch = (every(r["training"][key] for r in records) for key in ("steps", "batch_size"))
-    return (
-        f"*{len(records)} runs of {steps} steps, batches of {batch}; on {every(r['device'] for r in records)}; "
-        f"torch {every(r['versions']['torch'] for r in records)}; code at "
-        f"{every((r['revision'] or 'no checkout') for r in records)}.*"
-    )
+from pdegcnn_lib.viz.tables import Record, grouped, thousands
 
 
 def _beside(ax: Axes) -> None:

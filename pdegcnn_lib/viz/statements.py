@@ -15,15 +15,6 @@ MARKERS = ("o", "s", "^", "D", "v")
 SERIES = tuple(COLORS[name] for name in ("blue", "vermillion", "green", "purple", "orange"))
 
 
-def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table with the first column to the left and the others to the right."""
-    for row in rows:
-        if len(row) != len(head):
-            raise ValueError(f"every row must have {len(head)} cells as the head has, got {list(row)}")
-    lines = [head, ["---", *["--:"] * (len(head) - 1)], *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
-
-
 def titled_images(
     pictures: Mapping[str, Tensor], *, signed: Sequence[str] = (), bound: float | None = None
 ) -> Figure:

@@ -54,7 +54,7 @@ def test_labels():
 
 def test_the_table_has_means_deviations_and_seeds():
     head, rule, first, second = viz.result_table(RECORDS, {"dice": "Dice, %"}).splitlines()
-    assert head == "| network | parameters | Dice, % |" and rule == "|---|--:|--:|"
+    assert head == "| network | parameters | Dice, % |" and rule == "| --- | --: | --: |"
     assert first == "| CNN, 6 layers | 25\u202f662 | 72.0 ± 2.8 (2) |"
     assert second == "| PDE-G-CNN, 6 layers | 2\u202f560 | 78.0 (1) |"
 

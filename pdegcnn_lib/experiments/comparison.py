@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,3 +59,18 @@ def compare(records: Iterable[Record], a: str, b: str, metric: str = "dice_by_im
         len(difference),
         float(p_value),
     )
+
+
+def against_base(
+    base: Sequence[Record], changed: Iterable[Record], metric: str = "dice_by_image"
+) -> dict[str, Comparison]:
+    """Each variant among `changed` against the runs of the one variant `base` that have the same seeds."""
+    groups: dict[str, list[Record]] = {}
+    for record in changed:
+        groups.setdefault(record["variant"], []).append(record)
+    found = {}
+    for variant, group in groups.items():
+        seeds = {r["seed"] for r in group}
+        rivals = [r for r in base if r["seed"] in seeds]
+        found[variant] = compare([*group, *rivals], variant, base[0]["variant"], metric)
+    return found

@@ -6,6 +6,7 @@ from pdegcnn_lib.viz.fields import image_rows, orientation_montage, score_in_spa
 from pdegcnn_lib.viz.kernels import kernel_montage, learned_metrics
 from pdegcnn_lib.viz.results import (
     accuracy_by_angle,
+    change_plot,
     score_boxes,
     score_by_parameters,
     score_by_size,
@@ -20,6 +21,7 @@ from pdegcnn_lib.viz.tables import change_table, grouped, markdown_table, proven
 __all__ = [
     "accuracy_by_angle",
     "association_fields",
+    "change_plot",
     "change_table",
     "convergence",
     "cost_by_parameters",

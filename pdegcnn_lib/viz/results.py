@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
-from statistics import mean
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from statistics import mean, stdev
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -12,8 +12,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
-from pdegcnn_lib.viz.style import label, model_style, short_label
-from pdegcnn_lib.viz.tables import Record, grouped, thousands
+from pdegcnn_lib.experiments.comparison import against_base
+from pdegcnn_lib.viz.style import COLORS, label, model_style, short_label
+from pdegcnn_lib.viz.tables import Record, changes_of, grouped, thousands
 
 
 def _beside(ax: Axes) -> None:
@@ -106,6 +107,27 @@ def score_by_size(
     ax.set_xticks(sorted(every), [thousands(n) for n in sorted(every)])
     ax.xaxis.set_minor_locator(NullLocator())
     _beside(ax)
+    return figure
+
+
+def change_plot(base: Sequence[Record], changed: Iterable[Record], metric: str = "dice_by_image") -> Figure:
+    """What each change does to the score: the paired difference to the base in percent, with its 95 % interval.
+
+    The band is what another seed does: twice the standard deviation of a difference between two runs of the base.
+    """
+    found = against_base(base, changed, metric)
+    figure, ax = plt.subplots(figsize=(6.6, 0.8 + 0.24 * len(found)))
+    if len(base) > 1:
+        by_seed = 2 * 2**0.5 * stdev(100 * mean(r["metrics"][metric]) for r in base)
+        ax.axvspan(-by_seed, by_seed, color="0.9", lw=0)
+    ax.axvline(0, color="0.4", lw=1)
+    for place, c in enumerate(found.values()):
+        low, middle, high = (100 * value for value in (c.low, c.difference, c.high))
+        ax.plot([low, high], [place, place], color=COLORS["blue"], lw=1.6)
+        ax.plot([middle], [place], "o", color=COLORS["vermillion"], ms=5)
+    names = [changes_of(variant, base[0]["variant"]) for variant in found]
+    ax.set_yticks(range(len(names)), names, fontsize=9)
+    ax.set(xlabel="Dice score minus that of the unchanged network, in percent", ylim=(len(names) - 0.5, -0.5))
     return figure
 
 

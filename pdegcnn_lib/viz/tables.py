@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from statistics import mean, stdev
 from typing import Any
 
-from pdegcnn_lib.experiments.comparison import compare
+from pdegcnn_lib.experiments.comparison import against_base
 from pdegcnn_lib.viz.style import label
 
 Record = Mapping[str, Any]
@@ -64,17 +64,16 @@ def change_table(base: Sequence[Record], changed: Iterable[Record], metric: str 
     Changes are held against the runs of the base with the same seeds.
     """
     name = base[0]["variant"]
+    changed = list(changed)
+    found = against_base(base, changed, metric)
     rows = []
     for variant, group in {name: list(base), **grouped(changed)}.items():
         score = spread([r["metrics"]["dice"] for r in group])
-        row = [changes_of(variant, name), thousands(group[0]["parameters"]), score]
-        if variant == name:
-            rows.append([*row, "", ""])
-            continue
-        seeds = {r["seed"] for r in group}
-        found = compare([*group, *(r for r in base if r["seed"] in seeds)], variant, name, metric)
-        interval = f"[{100 * found.low:+.1f}, {100 * found.high:+.1f}]"
-        rows.append([*row, f"{100 * found.difference:+.1f}", interval])
+        cells = ["", ""]
+        if variant in found:
+            c = found[variant]
+            cells = [f"{100 * c.difference:+.1f}", f"[{100 * c.low:+.1f}, {100 * c.high:+.1f}]"]
+        rows.append([changes_of(variant, name), thousands(group[0]["parameters"]), score, *cells])
     return markdown_table(["change", "parameters", "Dice, %", "minus base, %", "95 % interval"], rows)
 
 

@@ -71,6 +71,14 @@ def test_changes_are_held_against_the_base_of_the_same_seed():
     assert rows[0].startswith("| none | 2\u202f560 | 42.5 ± ")
     assert rows[1] == "| no erosion | 2\u202f560 | 77.0 (1) | +2.0 | [+2.0, +2.0] |"
 
+    [ax] = viz.change_plot(base, changed).axes
+    assert [t.get_text() for t in ax.get_yticklabels()] == ["no erosion"]
+    *_, interval, point = ax.lines
+    assert np.allclose(interval.get_xdata(), [2, 2]) and np.allclose(point.get_xdata(), [2])
+    [band] = ax.patches
+    # The means of the two runs are 75 and 10: their deviation is 65 / sqrt 2, that of a difference 65.
+    assert np.allclose(band.get_x(), -130) and np.allclose(band.get_width(), 260)
+
 
 def test_the_provenance_says_what_was_run():
     said = viz.provenance_line(RECORDS)

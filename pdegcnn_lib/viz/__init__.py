@@ -16,13 +16,21 @@ from pdegcnn_lib.viz.segmentations import grey, segmentations, verdicts
 from pdegcnn_lib.viz.shapes import association_fields, level_surfaces
 from pdegcnn_lib.viz.statements import convergence, labelled_curves, titled_images
 from pdegcnn_lib.viz.style import label, model_style, use_style
-from pdegcnn_lib.viz.tables import change_table, grouped, markdown_table, provenance_line, result_table
+from pdegcnn_lib.viz.tables import (
+    change_table,
+    claim_table,
+    grouped,
+    markdown_table,
+    provenance_line,
+    result_table,
+)
 
 __all__ = [
     "accuracy_by_angle",
     "association_fields",
     "change_plot",
     "change_table",
+    "claim_table",
     "convergence",
     "cost_by_parameters",
     "cost_table",

@@ -65,7 +65,13 @@ DIGIT_STYLES: dict[str, dict[str, Any]] = {
     "digits-pdegcnn-de": {"color": COLORS["vermillion"], "marker": "P"},
     "digits-pdecnn-de": {"color": COLORS["black"], "marker": "X"},
 }
-FAMILY_LABELS = {"cnn": "CNN", "gcnn": "G-CNN", "pdegcnn": "PDE-G-CNN", "pdecnn": "PDE-CNN"}
+FAMILY_LABELS = {
+    "cnn": "CNN",
+    "gcnn": "G-CNN",
+    "pdegcnn": "PDE-G-CNN",
+    "pdecnn": "PDE-CNN",
+    "lenet": "LeNet-5",
+}
 FAMILY_STYLES: dict[str, dict[str, Any]] = {
     "cnn": {"color": COLORS["orange"], "marker": "s"},
     "gcnn": {"color": COLORS["sky"], "marker": "^"},

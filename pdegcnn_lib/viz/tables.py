@@ -7,8 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from statistics import mean, stdev
 from typing import Any
 
+from pdegcnn_lib.experiments.claims import Verdict
 from pdegcnn_lib.experiments.comparison import against_base
-from pdegcnn_lib.viz.style import label
+from pdegcnn_lib.viz.style import FAMILY_LABELS, label
 
 Record = Mapping[str, Any]
 CHANGES = {
@@ -102,3 +103,26 @@ def provenance_line(records: Iterable[Record]) -> str:
         f"torch {every(r['versions']['torch'] for r in records)}; code at "
         f"{every((r['revision'] or 'no checkout') for r in records)}.*"
     )
+
+
+def claim_table(verdicts: Iterable[Verdict]) -> str:
+    """A Markdown table of claims: the two networks, the difference of their scores, its interval, and the verdict."""
+    rows = []
+    for found in verdicts:
+        share = f"{100 * found.parameters[0] / found.parameters[1]:.0f} %"
+        interval = f"[{100 * found.low:+.1f}, {100 * found.high:+.1f}]"
+        runs = " and ".join(map(str, found.runs))
+        rival = FAMILY_LABELS[found.claim.rival_family]
+        rows.append(
+            [found.claim.task, rival, share, f"{100 * found.difference:+.1f}", interval, runs, found.word]
+        )
+    head = [
+        "task",
+        "rival",
+        "parameters of it",
+        "minus rival, %",
+        "95 % interval",
+        "runs",
+        "at least as good?",
+    ]
+    return markdown_table(head, rows)

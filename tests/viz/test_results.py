@@ -11,6 +11,7 @@ plt = pytest.importorskip("matplotlib.pyplot")
 
 from pdegcnn_lib import models, viz  # noqa: E402
 from pdegcnn_lib.experiments import weights_path  # noqa: E402
+from pdegcnn_lib.experiments.claims import Claim, Verdict  # noqa: E402
 from pdegcnn_lib.viz import networks  # noqa: E402
 from pdegcnn_lib.viz.segmentations import VERDICTS  # noqa: E402
 
@@ -78,6 +79,12 @@ def test_changes_are_held_against_the_base_of_the_same_seed():
     [band] = ax.patches
     # The means of the two runs are 75 and 10: their deviation is 65 / sqrt 2, that of a difference 65.
     assert np.allclose(band.get_x(), -130) and np.allclose(band.get_width(), 260)
+
+
+def test_claims_are_listed_with_their_verdicts():
+    claim = Claim("digits", "digits-rotated", "digits-pdegcnn", "digits-lenet5")
+    rows = viz.claim_table([Verdict(claim, 0.02, -0.01, 0.05, (2542, 44426), (1, 5))]).splitlines()
+    assert rows[2] == "| digits | LeNet-5 | 6 % | +2.0 | [-1.0, +5.0] | 1 and 5 | level |"
 
 
 def test_the_provenance_says_what_was_run():

@@ -1,0 +1,97 @@
+"""The claim that PDE-G-CNNs do at least as well as larger networks, held against the committed results."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from statistics import mean
+
+from pdegcnn_lib.experiments.comparison import Record, compare
+from pdegcnn_lib.experiments.lines import with_estimate
+from pdegcnn_lib.experiments.registry import experiment, family
+from pdegcnn_lib.experiments.run import committed_results
+from pdegcnn_lib.experiments.vessels import SIX, TWELVE
+
+TEST_DIGITS = 10_000  # of MNIST, in every experiment that is asked below
+
+
+@dataclass(frozen=True)
+class Claim:
+    """`ours` does at least as well as `rival`, two variants of an experiment; `task` names it for readers."""
+
+    task: str
+    experiment: str
+    ours: str
+    rival: str
+
+    @property
+    def rival_family(self) -> str:
+        """The family of networks that the rival is one of: cnn, gcnn or lenet."""
+        return family(experiment(self.experiment).variant(self.rival).model)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the results say of a claim: ours minus rival with a 95 % interval over the test images, and the runs.
+
+    `parameters` and `runs` are pairs, of ours and of the rival.
+    """
+
+    claim: Claim
+    difference: float
+    low: float
+    high: float
+    parameters: tuple[int, int]
+    runs: tuple[int, int]
+
+    @property
+    def word(self) -> str:
+        """`holds` where the interval lies above zero, `fails` where it lies below, otherwise `level`."""
+        return "holds" if self.low > 0 else "fails" if self.high < 0 else "level"
+
+
+CNN, GCNN, PDE = SIX
+LINES_3, LINES_6 = (with_estimate(f"vessels-pdegcnn{n}", "rho_c").name for n in (3, 6))
+CLAIMS = (
+    *(Claim("vessels, 6 layers", "vessels", PDE, rival) for rival in (CNN, GCNN)),
+    Claim("vessels, 6 layers, four times as long", "vessels", f"{PDE}-longer", f"{CNN}-longer"),
+    *(Claim("vessels, 12 layers", "vessels", TWELVE[2], rival) for rival in TWELVE[:2]),
+    *(Claim("vessels, from one photograph", "vessels-size", f"{PDE}-1", f"{r}-1") for r in (CNN, GCNN)),
+    *(Claim("lines, 3 layers", "lines", LINES_3, f"vessels-{kind}3-narrow") for kind in ("cnn", "gcnn")),
+    *(Claim("lines, 6 layers", "lines", LINES_6, rival) for rival in (CNN, GCNN)),
+    Claim("digits, trained upright", "digits-upright", "digits-pdegcnn-invariant", "digits-lenet5"),
+    *(Claim("digits", "digits-rotated", "digits-pdegcnn", f"digits-{r}") for r in ("lenet5", "gcnn")),
+    *(
+        Claim("digits, eight times as long", "digits-rotated-longer", "digits-pdegcnn", f"digits-{r}")
+        for r in ("lenet5", "gcnn")
+    ),
+    Claim("digits, from 300", "digits-size", "digits-pdegcnn-invariant-300", "digits-lenet5-300"),
+)
+
+
+def judge(claim: Claim, records: Iterable[Record]) -> Verdict | None:
+    """Hold a claim against the records of its experiment; None without a run of both networks.
+
+    The interval is the paired bootstrap over images where each has a score of its own, otherwise that of a difference
+    of two proportions. It does not tell how far seeds lie apart.
+    """
+    groups = [[r for r in records if r["variant"] == name] for name in (claim.ours, claim.rival)]
+    if not all(groups):
+        return None
+    parameters, runs = (
+        (groups[0][0]["parameters"], groups[1][0]["parameters"]),
+        (len(groups[0]), len(groups[1])),
+    )
+    if "dice_by_image" in groups[0][0]["metrics"]:
+        found = compare([*groups[0], *groups[1]], claim.ours, claim.rival)
+        return Verdict(claim, found.difference, found.low, found.high, parameters, runs)
+    ours, rival = (mean(r["metrics"]["accuracy"] for r in group) for group in groups)
+    half = 1.96 * ((ours * (1 - ours) + rival * (1 - rival)) / TEST_DIGITS) ** 0.5
+    return Verdict(claim, ours - rival, ours - rival - half, ours - rival + half, parameters, runs)
+
+
+def judged() -> list[Verdict]:
+    """Every claim for which results are committed, with its verdict."""
+    records = {name: committed_results(name) for name in {claim.experiment for claim in CLAIMS}}
+    found = (judge(claim, records[claim.experiment]) for claim in CLAIMS)
+    return [verdict for verdict in found if verdict is not None]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import mean, stdev
 from typing import Any
 
 import numpy as np
@@ -74,3 +75,11 @@ def against_base(
         rivals = [r for r in base if r["seed"] in seeds]
         found[variant] = compare([*group, *rivals], variant, base[0]["variant"], metric)
     return found
+
+
+def seed_band(base: Iterable[Record], metric: str = "dice_by_image") -> float:
+    """How far two runs that differ in the seed alone may lie apart: twice the standard deviation of their difference.
+
+    Raises: StatisticsError for fewer than two runs.
+    """
+    return 2 * 2**0.5 * stdev(mean(r["metrics"][metric]) for r in base)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from statistics import mean, stdev
+from statistics import mean
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
-from pdegcnn_lib.experiments.comparison import against_base
+from pdegcnn_lib.experiments.comparison import against_base, seed_band
 from pdegcnn_lib.viz.style import COLORS, label, model_style, short_label
 from pdegcnn_lib.viz.tables import Record, changes_of, grouped, thousands
 
@@ -113,13 +113,13 @@ def score_by_size(
 def change_plot(base: Sequence[Record], changed: Iterable[Record], metric: str = "dice_by_image") -> Figure:
     """What each change does to the score: the paired difference to the base in percent, with its 95 % interval.
 
-    The band is what another seed does: twice the standard deviation of a difference between two runs of the base.
+    The band is `seed_band`, what another seed does.
     """
     found = against_base(base, changed, metric)
     figure, ax = plt.subplots(figsize=(6.6, 0.8 + 0.24 * len(found)))
     if len(base) > 1:
-        by_seed = 2 * 2**0.5 * stdev(100 * mean(r["metrics"][metric]) for r in base)
-        ax.axvspan(-by_seed, by_seed, color="0.9", lw=0)
+        band = 100 * seed_band(base, metric)
+        ax.axvspan(-band, band, color="0.9", lw=0)
     ax.axvline(0, color="0.4", lw=1)
     for place, c in enumerate(found.values()):
         low, middle, high = (100 * value for value in (c.low, c.difference, c.high))

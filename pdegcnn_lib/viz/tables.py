@@ -110,19 +110,11 @@ def claim_table(verdicts: Iterable[Verdict]) -> str:
     rows = []
     for found in verdicts:
         share = f"{100 * found.parameters[0] / found.parameters[1]:.0f} %"
-        interval = f"[{100 * found.low:+.1f}, {100 * found.high:+.1f}]"
-        runs = " and ".join(map(str, found.runs))
+        score = f"{100 * found.difference:+.1f} [{100 * found.low:+.1f}, {100 * found.high:+.1f}]"
+        runs = "{} / {}".format(*found.runs)
         rival = FAMILY_LABELS[found.claim.rival_family]
-        rows.append(
-            [found.claim.task, rival, share, f"{100 * found.difference:+.1f}", interval, runs, found.word]
-        )
-    head = [
-        "task",
-        "rival",
-        "parameters of it",
-        "minus rival, %",
-        "95 % interval",
-        "runs",
-        "at least as good?",
-    ]
+        # A number is not torn from its interval.
+        whole = (text.replace(" ", "\u00a0") for text in (share, score, runs))
+        rows.append([found.claim.task, rival, *whole, found.word])
+    head = ["task", "rival", "share of its parameters", "minus rival, %", "runs", "as good or better"]
     return markdown_table(head, rows)

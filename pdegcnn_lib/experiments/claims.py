@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import mean
 
@@ -69,7 +69,7 @@ CLAIMS = (
 )
 
 
-def judge(claim: Claim, records: Iterable[Record]) -> Verdict | None:
+def judge(claim: Claim, records: Sequence[Record]) -> Verdict | None:
     """Hold a claim against the records of its experiment; None without a run of both networks.
 
     The interval is the paired bootstrap over images where each has a score of its own, otherwise that of a difference

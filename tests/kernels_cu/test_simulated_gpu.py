@@ -43,6 +43,15 @@ def assert_close(found: list[Tensor], law: list[Tensor], dtype: torch.dtype) -> 
         torch.testing.assert_close(result.double(), expected.double(), rtol=0, atol=EPS[dtype] * scale)
 
 
+def simulated_and_law(semiring: str, f: Tensor, k: Tensor, g: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+    """A convolution and its gradients, on the simulated GPU and by the reference in double precision."""
+    found = both_ways(lambda f, k: compiled.semiring_convolution(f, k, semiring, "cpu"), (f, k), g)
+    law = both_ways(
+        lambda f, k: reference.semiring_convolution(f, k, semiring), (f.double(), k.double()), g.double()
+    )
+    return found, law
+
+
 CASES = [
     *((semiring, (3, 5, 5), dtype) for semiring in reference.SEMIRINGS for dtype in EPS),
     *((semiring, (3, 3, 3), torch.float32) for semiring in reference.SEMIRINGS),
@@ -54,10 +63,7 @@ CASES = [
 @pytest.mark.parametrize(("semiring", "window", "dtype"), CASES)
 def test_convolution_and_its_gradients_agree_with_the_reference(gpu, semiring, window, dtype) -> None:
     f, k, g = problem(window, dtype)
-    found = both_ways(lambda f, k: compiled.semiring_convolution(f, k, semiring, "cpu"), (f, k), g)
-    law = both_ways(
-        lambda f, k: reference.semiring_convolution(f, k, semiring), (f.double(), k.double()), g.double()
-    )
+    found, law = simulated_and_law(semiring, f, k, g)
     assert_close(found, law, dtype)
     without_gradients = compiled.semiring_convolution(f, k, semiring, "cpu")
     torch.testing.assert_close(without_gradients, found[0], rtol=EPS[dtype], atol=EPS[dtype])
@@ -81,10 +87,9 @@ def test_a_block_with_a_value_that_is_not_finite_takes_the_careful_path(gpu, sem
 @pytest.mark.parametrize("semiring", ["max_plus", "min_plus"])
 def test_the_deterministic_mode_gathers_the_same_sums(gpu, semiring) -> None:
     f, k, g = problem((3, 5, 5), torch.float64)
-    law = both_ways(lambda f, k: reference.semiring_convolution(f, k, semiring), (f, k), g)
     torch.use_deterministic_algorithms(True)
     try:
-        found = both_ways(lambda f, k: compiled.semiring_convolution(f, k, semiring, "cpu"), (f, k), g)
+        found, law = simulated_and_law(semiring, f, k, g)
     finally:
         torch.use_deterministic_algorithms(False)
     assert_close(found, law, torch.float64)
@@ -143,8 +148,7 @@ def convolve(semiring: str) -> None:
 def convolve_back(semiring: str) -> None:
     """The gradient to the kernel, with an assertion of its values."""
     f, k, g = problem((3, 5, 5), torch.float32)
-    found = both_ways(lambda f, k: compiled.semiring_convolution(f, k, semiring, "cpu"), (f, k), g)
-    law = both_ways(lambda f, k: reference.semiring_convolution(f, k, semiring), (f, k), g)
+    found, law = simulated_and_law(semiring, f, k, g)
     assert_close(found[2:], law[2:], torch.float32)
 
 

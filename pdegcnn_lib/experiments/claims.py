@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import mean
+from statistics import mean, variance
 
 from pdegcnn_lib.experiments.comparison import Record, compare
 from pdegcnn_lib.experiments.lines import with_estimate
@@ -32,7 +32,7 @@ class Claim:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the results say of a claim: ours minus rival with a 95 % interval over the test images, and the runs.
+    """What the results say of a claim: ours minus rival with its 95 % interval, and the runs.
 
     `parameters` and `runs` are pairs, of ours and of the rival.
     """
@@ -51,14 +51,19 @@ class Verdict:
 
 
 CNN, GCNN, PDE = SIX
-LINES_3, LINES_6 = (with_estimate(f"vessels-pdegcnn{n}", "rho_c").name for n in (3, 6))
+LINES_3, LINES_6, LINES_12 = (with_estimate(f"vessels-pdegcnn{n}", "rho_c").name for n in (3, 6, 12))
 CLAIMS = (
     *(Claim("vessels, 6 layers", "vessels", PDE, rival) for rival in (CNN, GCNN)),
     Claim("vessels, 6 layers, four times as long", "vessels", f"{PDE}-longer", f"{CNN}-longer"),
     *(Claim("vessels, 12 layers", "vessels", TWELVE[2], rival) for rival in TWELVE[:2]),
+    *(
+        Claim("vessels in colour, 6 layers", "vessels-rgb", PDE, f"vessels-{kind}6")
+        for kind in ("cnn", "gcnn")
+    ),
     *(Claim("vessels, from one photograph", "vessels-size", f"{PDE}-1", f"{r}-1") for r in (CNN, GCNN)),
     *(Claim("lines, 3 layers", "lines", LINES_3, f"vessels-{kind}3-narrow") for kind in ("cnn", "gcnn")),
     *(Claim("lines, 6 layers", "lines", LINES_6, rival) for rival in (CNN, GCNN)),
+    *(Claim("lines, 12 layers", "lines", LINES_12, rival) for rival in TWELVE[:2]),
     Claim("digits, trained upright", "digits-upright", "digits-pdegcnn-invariant", "digits-lenet5"),
     *(Claim("digits", "digits-rotated", "digits-pdegcnn", f"digits-{r}") for r in ("lenet5", "gcnn")),
     *(
@@ -72,8 +77,8 @@ CLAIMS = (
 def judge(claim: Claim, records: Sequence[Record]) -> Verdict | None:
     """Hold a claim against the records of its experiment; None without a run of both networks.
 
-    The interval is the paired bootstrap over images where each has a score of its own, otherwise that of a difference
-    of two proportions. It does not tell how far seeds lie apart.
+    The interval is that of `compare` where each image has a score of its own, otherwise that of a difference of two
+    proportions with the variance over the seeds of each. Of a network with one run it knows nothing about other seeds.
     """
     groups = [[r for r in records if r["variant"] == name] for name in (claim.ours, claim.rival)]
     if not all(groups):
@@ -85,9 +90,15 @@ def judge(claim: Claim, records: Sequence[Record]) -> Verdict | None:
     if "dice_by_image" in groups[0][0]["metrics"]:
         found = compare([*groups[0], *groups[1]], claim.ours, claim.rival)
         return Verdict(claim, found.difference, found.low, found.high, parameters, runs)
-    ours, rival = (mean(r["metrics"]["accuracy"] for r in group) for group in groups)
-    half = 1.96 * ((ours * (1 - ours) + rival * (1 - rival)) / TEST_DIGITS) ** 0.5
-    return Verdict(claim, ours - rival, ours - rival - half, ours - rival + half, parameters, runs)
+    ours, rival = ([r["metrics"]["accuracy"] for r in group] for group in groups)
+    difference = mean(ours) - mean(rival)
+    half = 1.96 * (_variance_of_mean(ours) + _variance_of_mean(rival)) ** 0.5
+    return Verdict(claim, difference, difference - half, difference + half, parameters, runs)
+
+
+def _variance_of_mean(accuracies: Sequence[float]) -> float:
+    p, over_seeds = mean(accuracies), variance(accuracies) if len(accuracies) > 1 else 0.0
+    return p * (1 - p) / TEST_DIGITS + over_seeds / len(accuracies)
 
 
 def judged() -> list[Verdict]:

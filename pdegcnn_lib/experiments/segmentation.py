@@ -17,22 +17,39 @@ class SegmentationTask(Task):
     """Masks from images, by the Dice loss on patches; whole images are segmented at the threshold 1/2.
 
     A patch is drawn from a random image around a random pixel of its field of view, as far as the border allows.
-    `patch` is its side, or 0 for whole images. Nothing is augmented: equivariance replaces it. Where the test images
-    have a second observer, he is judged as a network is.
+    `patch` is its side, or 0 for whole images. With `augment` each is turned by a random multiple of 90 degrees; by
+    default nothing is augmented: equivariance replaces it. Where the test images have a second observer, he is judged as
+    a network is. Raises: ValueError for a patch larger than the images, and for turned images that do not fit together.
     """
 
-    def __init__(self, train: Segmentation, test: Segmentation, *, patch: int = 64) -> None:
+    def __init__(
+        self, train: Segmentation, test: Segmentation, *, patch: int = 64, augment: bool = False
+    ) -> None:
         height, width = train.images.shape[-2:]
         if patch and not 8 <= patch <= min(height, width):
             raise ValueError(f"patch must be 0 or from 8 to {min(height, width)}, got {patch}")
-        self.train, self.test, self.patch = train, test, patch
+        if augment and not patch and height != width:
+            raise ValueError(
+                f"augment must be False for whole images that are not square, got {height} x {width}"
+            )
+        self.train, self.test, self.patch, self.augment = train, test, patch, augment
         self.in_channels = train.images.shape[1]
         self._inside = [field[0].nonzero() for field in train.field]
 
     def batch(self, size: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        images, truths = self._drawn(size, generator)
+        if self.augment:
+            turns = torch.randint(4, (size,), generator=generator).tolist()
+            images, truths = (
+                torch.stack([one.rot90(k, (-2, -1)) for one, k in zip(group, turns, strict=True)])
+                for group in (images, truths)
+            )
+        return images, truths.float()
+
+    def _drawn(self, size: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         chosen = torch.randint(len(self.train), (size,), generator=generator)
         if not self.patch:
-            return self.train.images[chosen], self.train.truth[chosen].float()
+            return self.train.images[chosen], self.train.truth[chosen]
         where = torch.rand(size, generator=generator)
         images, truths = [], []
         for n, u in zip(chosen.tolist(), where.tolist(), strict=True):
@@ -41,7 +58,7 @@ class SegmentationTask(Task):
             window = (slice(None), slice(y, y + self.patch), slice(x, x + self.patch))
             images.append(self.train.images[n][window])
             truths.append((self.train.truth[n] & self.train.field[n])[window])
-        return torch.stack(images), torch.stack(truths).float()
+        return torch.stack(images), torch.stack(truths)
 
     def _corner(self, centre: Tensor) -> tuple[int, int]:
         height, width = self.train.images.shape[-2:]

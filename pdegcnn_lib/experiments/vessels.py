@@ -15,20 +15,26 @@ SIX = ("vessels-cnn6-narrow", "vessels-gcnn6-narrow", "vessels-pdegcnn6")
 TWELVE = ("vessels-cnn12-narrow", "vessels-gcnn12-narrow", "vessels-pdegcnn12")
 VALIDATION_IMAGES = 4  # the last of the training images, while settings are chosen
 STEPS = {"fast": Training(steps=100, batch_size=4), "full": Training(steps=600, batch_size=8)}
+LONGER = {"steps": 4 * STEPS["full"].steps}
 
 
 def chase(
-    profile: str, *, images: int | None = None, validation: bool = False, mode: str = "green"
+    profile: str,
+    *,
+    images: int | None = None,
+    validation: bool = False,
+    mode: str = "green",
+    augment: bool = False,
 ) -> SegmentationTask:
-    """CHASE_DB1 at half resolution; `images` keeps the first training images only.
+    """CHASE_DB1 at half resolution; `images` keeps the first training images only, `augment` turns the patches.
 
     With `validation` the last training images take the place of the test set, which stays untouched.
     """
     train = data.chase.load(True, mode=mode)
     if validation:
         held = train.take(slice(-VALIDATION_IMAGES, None))
-        return SegmentationTask(train.take(slice(0, -VALIDATION_IMAGES)), held)
-    return SegmentationTask(train.take(slice(0, images)), data.chase.load(False, mode=mode))
+        return SegmentationTask(train.take(slice(0, -VALIDATION_IMAGES)), held, augment=augment)
+    return SegmentationTask(train.take(slice(0, images)), data.chase.load(False, mode=mode), augment=augment)
 
 
 def drive(profile: str, *, mode: str = "green") -> SegmentationTask:
@@ -49,6 +55,11 @@ def _experiment(name: str, summary: str, variants: tuple[Variant, ...], **given:
 def changed(what: str, **options: object) -> Variant:
     """The PDE-G-CNN of six layers with some options changed."""
     return Variant("vessels-pdegcnn6", f"vessels-pdegcnn6-{what}", options=options)
+
+
+def turned(model: str, suffix: str = "", **given: Any) -> Variant:
+    """A network whose training patches are turned by random multiples of 90 degrees."""
+    return Variant(model, f"{model}{suffix}-augmented", data={"augment": True}, **given)
 
 
 CHANGES = (
@@ -75,10 +86,7 @@ enter(
             *map(Variant, SIX),
             *(Variant(model, seeds=3) for model in TWELVE),
             # A step of the CNN takes a fraction of the time, and the loss of both still falls after 600 of them.
-            *(
-                Variant(model, f"{model}-longer", training={"steps": 4 * STEPS["full"].steps}, seeds=3)
-                for model in (SIX[0], SIX[2])
-            ),
+            *(Variant(model, f"{model}-longer", training=LONGER, seeds=3) for model in (SIX[0], SIX[2])),
         ),
         seeds={"fast": 0, "full": 5},
     ),
@@ -86,6 +94,16 @@ enter(
         "vessels-size",
         "vessels, against the number of training images",
         tuple(Variant(m, f"{m}-{n}", data={"images": n}) for n, m in product((1, 2, 5, 10), SIX)),
+        keep_weights=False,
+    ),
+    _experiment(
+        "vessels-augmented",
+        "vessels, with training patches that are turned by random multiples of 90 degrees",
+        (
+            turned(SIX[0], seeds=3),
+            turned(SIX[0], "-longer", training=LONGER),
+            *map(turned, SIX[1:]),
+        ),
         keep_weights=False,
     ),
     _experiment("vessels-parts", "vessels, with one part of the PDE-G-CNN changed at a time", CHANGES),

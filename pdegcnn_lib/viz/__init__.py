@@ -19,7 +19,6 @@ from pdegcnn_lib.viz.style import label, model_style, use_style
 from pdegcnn_lib.viz.tables import (
     change_table,
     claim_table,
-    grouped,
     markdown_table,
     provenance_line,
     result_table,
@@ -38,7 +37,6 @@ __all__ = [
     "estimate_handles",
     "geodesic_fans",
     "grey",
-    "grouped",
     "image_rows",
     "kernel_montage",
     "label",

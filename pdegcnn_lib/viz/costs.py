@@ -9,8 +9,9 @@ from typing import Any
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
+from pdegcnn_lib.experiments.comparison import Record, grouped
 from pdegcnn_lib.viz.style import label, model_style, short_label
-from pdegcnn_lib.viz.tables import Record, grouped, markdown_table, thousands
+from pdegcnn_lib.viz.tables import markdown_table, thousands
 
 Cost = Mapping[str, Any]
 

@@ -12,9 +12,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
-from pdegcnn_lib.experiments.comparison import against_base, seed_band
+from pdegcnn_lib.experiments.comparison import Record, against_base, grouped, seed_band
 from pdegcnn_lib.viz.style import COLORS, label, model_style, short_label
-from pdegcnn_lib.viz.tables import Record, changes_of, grouped, thousands
+from pdegcnn_lib.viz.tables import changes_of, thousands
 
 
 def _beside(ax: Axes) -> None:

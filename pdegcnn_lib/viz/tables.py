@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from statistics import mean, stdev
-from typing import Any
 
 from pdegcnn_lib.experiments.claims import Verdict
-from pdegcnn_lib.experiments.comparison import against_base
+from pdegcnn_lib.experiments.comparison import Record, against_base, grouped
 from pdegcnn_lib.viz.style import FAMILY_LABELS, label
 
-Record = Mapping[str, Any]
 CHANGES = {
     "de": "no convection",
     "cdde": "with diffusion",
@@ -26,14 +23,6 @@ def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
             raise ValueError(f"every row must have {len(head)} cells as the head has, got {list(row)}")
     lines = [head, ["---", *["--:"] * (len(head) - 1)], *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
-
-
-def grouped(records: Iterable[Record], key: str = "variant") -> dict[str, list[Record]]:
-    """The records by variant (or by another entry), in the order in which they come."""
-    groups: dict[str, list[Record]] = defaultdict(list)
-    for record in records:
-        groups[record[key]].append(record)
-    return dict(groups)
 
 
 def thousands(count: int) -> str:

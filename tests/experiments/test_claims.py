@@ -25,7 +25,7 @@ def test_every_claim_is_about_variants_of_its_experiment():
     ("shift", "word"),
     [((0.02, 0.03, 0.01), "holds"), ((-0.02, -0.03, -0.01), "fails"), ((-0.1, 0.1, 0), "level")],
 )
-def test_a_verdict_is_where_the_interval_over_images_lies(shift, word):
+def test_a_verdict_is_where_the_interval_lies(shift, word):
     rival = [0.5, 0.6, 0.7]
     ours = [score + by for score, by in zip(rival, shift, strict=True)]
     found = judge(
@@ -42,13 +42,20 @@ def test_a_verdict_is_where_the_interval_over_images_lies(shift, word):
 
 
 def test_accuracies_have_the_interval_of_two_proportions():
-    found = judge(
-        CLAIM, [run("ours", 0, accuracy=0.9), run("ours", 1, accuracy=0.92), run("rival", 0, accuracy=0.9)]
-    )
-    assert found.difference == pytest.approx(0.01)
-    # The deviation of each proportion of 10 000 is about 0.003.
-    assert found.high - found.low == pytest.approx(2 * 1.96 * 0.0029 * 2**0.5, rel=0.05)
-    assert found.word == "holds"
+    found = judge(CLAIM, [run("ours", 0, accuracy=0.92), run("rival", 0, accuracy=0.9)])
+    assert found.difference == pytest.approx(0.02) and found.word == "holds"
+    # The deviations of the two proportions of 10 000 are 0.0027 and 0.003.
+    assert found.high - found.low == pytest.approx(2 * 1.96 * (0.0027**2 + 0.003**2) ** 0.5, rel=0.01)
+
+
+def test_seeds_that_lie_apart_widen_the_interval_of_accuracies():
+    def judged(apart: float):
+        ours = [run("ours", seed, accuracy=0.92 + apart * by) for seed, by in enumerate((-1, 0, 1))]
+        return judge(CLAIM, [*ours, run("rival", 0, accuracy=0.9)])
+
+    assert judged(0.0).word == "holds" and judged(0.03).word == "level"
+    # Three seeds with the deviation 0.03: their mean has 0.03 / sqrt(3), beside which the digits hardly count.
+    assert judged(0.03).high - judged(0.03).low == pytest.approx(2 * 1.96 * 0.03 / 3**0.5, rel=0.05)
 
 
 def test_a_claim_without_runs_has_no_verdict():

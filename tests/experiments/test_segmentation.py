@@ -91,6 +91,30 @@ def test_patches_lie_around_the_field_and_hold_what_belongs_together():
         SegmentationTask(pictures(), pictures(), patch=41)
 
 
+@pytest.mark.parametrize("patch", [0, 16])
+def test_augmented_patches_are_the_others_turned_together_with_their_masks(patch):
+    data = pictures(size=40)
+    plain, augmented = (SegmentationTask(data, data, patch=patch, augment=a) for a in (False, True))
+    # The same draw of images and places comes first, the turns after it.
+    images, truths = plain.batch(200, torch.Generator().manual_seed(1))
+    turned, turned_truths = augmented.batch(200, torch.Generator().manual_seed(1))
+    assert turned.shape == images.shape and turned_truths.dtype == truths.dtype
+    turns = [
+        next(k for k in range(4) if torch.equal(a.rot90(k, (-2, -1)), b))
+        for a, b in zip(images, turned, strict=True)
+    ]
+    assert all(torch.equal(truths[n].rot90(k, (-2, -1)), turned_truths[n]) for n, k in enumerate(turns))
+    assert all(30 <= turns.count(k) <= 75 for k in range(4)), "each of the four turns about 50 times"
+
+
+def test_whole_images_that_are_not_square_are_not_augmented():
+    square = pictures(size=40)
+    wide = Segmentation(square.names, *(x[..., :30, :] for x in (square.images, square.truth, square.field)))
+    with pytest.raises(ValueError, match="augment must be False .*, got 30 x 40"):
+        SegmentationTask(wide, wide, patch=0, augment=True)
+    assert SegmentationTask(wide, wide, patch=16, augment=True).batch(2, torch.Generator())
+
+
 def test_nothing_outside_the_field_counts():
     test = pictures()
     task = SegmentationTask(pictures(), test, patch=16)

@@ -67,6 +67,10 @@ CLAIMS = (
     Claim("digits, trained upright", "digits-upright", "digits-pdegcnn-invariant", "digits-lenet5"),
     *(Claim("digits", "digits-rotated", "digits-pdegcnn", f"digits-{r}") for r in ("lenet5", "gcnn")),
     *(
+        Claim("digits, invariant head", "digits-rotated", "digits-pdegcnn-invariant", f"digits-{r}")
+        for r in ("lenet5", "gcnn-invariant")
+    ),
+    *(
         Claim("digits, eight times as long", "digits-rotated-longer", "digits-pdegcnn", f"digits-{r}")
         for r in ("lenet5", "gcnn")
     ),

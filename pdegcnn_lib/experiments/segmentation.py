@@ -19,7 +19,7 @@ class SegmentationTask(Task):
     A patch is drawn from a random image around a random pixel of its field of view, as far as the border allows.
     `patch` is its side, or 0 for whole images. With `augment` each is turned by a random multiple of 90 degrees; by
     default nothing is augmented: equivariance replaces it. Where the test images have a second observer, he is judged
-    as a network is. Raises: ValueError for a patch larger than the images, and turned ones that do not fit.
+    as a network is. Raises: ValueError for a patch larger than the images, or to turn whole ones not square.
     """
 
     def __init__(

@@ -1,25 +1,47 @@
 // The squares S of the estimates of the distance, and their derivatives by the weights of a diagonal metric.
 //
 //     Diagonal       (w1 b1)^2 + (w2 b2)^2 + (w3 b3)^2                              rho_c, rho_b
-//     SubRiemannian  sqrt((nu (w1 + w3))^4 b2^2 + ((w1 b1)^2 + (w3 b3)^2)^2)         rho_b_sr
+//     SubRiemannian  sqrt((nu s(w1, w3))^4 b2^2 + ((w1 b1)^2 + (w3 b3)^2)^2)         rho_b_sr
 //     Combined       max(l^2, min(SubRiemannian, Diagonal)), l with both spatial      rho_b_com
 //                    weights the smaller; axes exchanged where w2 < w1
 //
+// with s(w1, w3) = w1 + w3, or 2 sqrt(w1 w3) in SubRiemannianCovariant and CombinedCovariant.
 // b are the coordinates of the group element, logarithmic for rho_c and half-angle for the others. At S = 0 the
 // derivatives are zero. Each gives square(b, w, nu, slope): S, and slope[m] = dS / dw_m.
 #pragma once
 
 #include "spmd.cuh"
 
+// s(w1, w3), the scale of a sideways move made by turning and driving, and its derivatives by both.
+struct Sum {
+    template <class A>
+    static __device__ A value(A w1, A w3, A* by_1, A* by_3) {
+        *by_1 = *by_3 = A(1);
+        return w1 + w3;
+    }
+};
+
+struct Product {
+    template <class A>
+    static __device__ A value(A w1, A w3, A* by_1, A* by_3) {
+        const A root = sqrt(w1 * w3);
+        *by_1 = root / w1;
+        *by_3 = root / w3;
+        return 2 * root;
+    }
+};
+
 // The square of rho_sr for weights (w1, w3), and its derivatives by both.
-template <class A>
+template <class Scale, class A>
 __device__ inline A sub_riemannian(A b1, A b2, A b3, A w1, A w3, A nu, A* by_1, A* by_3) {
-    const A across = nu * (w1 + w3), cube = across * across * across, along = w1 * w1 * b1 * b1 + w3 * w3 * b3 * b3;
+    A scale_by_1, scale_by_3;
+    const A across = nu * Scale::value(w1, w3, &scale_by_1, &scale_by_3), cube = across * across * across;
+    const A along = w1 * w1 * b1 * b1 + w3 * w3 * b3 * b3;
     const A square = sqrt(cube * across * b2 * b2 + along * along);
     const A common = square > A(0) ? A(2) * nu * cube * b2 * b2 / square : A(0);
     const A by_along = square > A(0) ? along / square : A(0);
-    *by_1 = common + by_along * 2 * w1 * b1 * b1;
-    *by_3 = common + by_along * 2 * w3 * b3 * b3;
+    *by_1 = common * scale_by_1 + by_along * 2 * w1 * b1 * b1;
+    *by_3 = common * scale_by_3 + by_along * 2 * w3 * b3 * b3;
     return square;
 }
 
@@ -35,15 +57,17 @@ struct Diagonal {
     }
 };
 
-struct SubRiemannian {
+template <class Scale>
+struct SubRiemannianWith {
     template <class A>
     static __device__ A square(const A* b, const A* w, A nu, A* slope) {
         slope[1] = A(0);
-        return sub_riemannian(b[0], b[1], b[2], w[0], w[2], nu, slope, slope + 2);
+        return sub_riemannian<Scale>(b[0], b[1], b[2], w[0], w[2], nu, slope, slope + 2);
     }
 };
 
-struct Combined {
+template <class Scale>
+struct CombinedWith {
     template <class A>
     static __device__ A square(const A* b, const A* w, A nu, A* slope) {
         const bool exchanged = w[1] < w[0];
@@ -53,7 +77,7 @@ struct Combined {
         const A lower = low * low * (b1 * b1 + b2 * b2) + angular;
         const A diagonal = low * low * b1 * b1 + high * high * b2 * b2 + angular;
         A sub_by_low, sub_by_angle;
-        const A sub = sub_riemannian(b1, b2, b[2], low, w[2], nu, &sub_by_low, &sub_by_angle);
+        const A sub = sub_riemannian<Scale>(b1, b2, b[2], low, w[2], nu, &sub_by_low, &sub_by_angle);
 
         // Equal candidates share the gradient.
         const A upper = sub < diagonal ? sub : diagonal;
@@ -69,3 +93,8 @@ struct Combined {
         return lower > upper ? lower : upper;
     }
 };
+
+using SubRiemannian = SubRiemannianWith<Sum>;
+using SubRiemannianCovariant = SubRiemannianWith<Product>;
+using Combined = CombinedWith<Sum>;
+using CombinedCovariant = CombinedWith<Product>;

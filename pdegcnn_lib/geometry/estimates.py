@@ -7,6 +7,7 @@ which is what the kernels raise to a power: the square is differentiable at p0, 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -49,15 +50,20 @@ def squared_rho_b(p: Tensor, metric: Metric) -> Tensor:
     return _on_se2(metric).squared(SE2.half_angle(p))
 
 
-def squared_rho_b_sr(p: Tensor, metric: Metric, nu: float = NU) -> Tensor:
+def _sideways(w_main: Tensor, w_angular: Tensor, covariant: bool) -> Tensor:
+    """The scale of a sideways move made by turning and driving; the two means are equal where the weights are."""
+    return 2 * torch.sqrt(w_main * w_angular) if covariant else w_main + w_angular
+
+
+def squared_rho_b_sr(p: Tensor, metric: Metric, nu: float = NU, covariant: bool = False) -> Tensor:
     """rho_b_sr**2, see `rho_b_sr`."""
     w_main, _, w_angular = _diagonal(metric, "rho_b_sr")
     b1, b2, b3 = SE2.half_angle(p).unbind(-1)
     along = (w_main * b1) ** 2 + (w_angular * b3) ** 2
-    return safe_sqrt((nu * (w_main + w_angular)) ** 4 * b2**2 + along**2)
+    return safe_sqrt((nu * _sideways(w_main, w_angular, covariant)) ** 4 * b2**2 + along**2)
 
 
-def squared_rho_b_com(p: Tensor, metric: Metric, nu: float = NU) -> Tensor:
+def squared_rho_b_com(p: Tensor, metric: Metric, nu: float = NU, covariant: bool = False) -> Tensor:
     """rho_b_com**2, see `rho_b_com`."""
     w_main, w_lateral, w_angular = _diagonal(metric, "rho_b_com")
     b = SE2.half_angle(p)
@@ -71,7 +77,7 @@ def squared_rho_b_com(p: Tensor, metric: Metric, nu: float = NU) -> Tensor:
     low, b3 = ordered[..., 0], b[..., 2]
     lower = (low**2) * (b1**2 + b2**2) + (w_angular * b3) ** 2
     along = (low * b1) ** 2 + (w_angular * b3) ** 2
-    sub_riemannian = safe_sqrt((nu * (low + w_angular)) ** 4 * b2**2 + along**2)
+    sub_riemannian = safe_sqrt((nu * _sideways(low, w_angular, covariant)) ** 4 * b2**2 + along**2)
     half_angle = along + (ordered[..., 1] * b2) ** 2
     return torch.maximum(lower, torch.minimum(sub_riemannian, half_angle))
 
@@ -81,6 +87,8 @@ SQUARED_ESTIMATES: dict[str, Estimate] = {
     "rho_b": squared_rho_b,
     "rho_b_sr": squared_rho_b_sr,
     "rho_b_com": squared_rho_b_com,
+    "rho_b_sr_covariant": partial(squared_rho_b_sr, covariant=True),
+    "rho_b_com_covariant": partial(squared_rho_b_com, covariant=True),
 }
 
 
@@ -116,21 +124,26 @@ def rho_b(p: Tensor, w: Tensor | Metric) -> Tensor:
     return safe_sqrt(squared_rho_b(p, as_metric(w)))
 
 
-def rho_b_sr(p: Tensor, w: Tensor | Metric, nu: float = NU) -> Tensor:
+def rho_b_sr(p: Tensor, w: Tensor | Metric, nu: float = NU, covariant: bool = False) -> Tensor:
     r"""The sub-Riemannian estimate, the limit of infinite lateral cost; w_lateral does not enter.
 
-    $$\rho_{b,sr}(p)^4 = \big(\nu (w_M + w_A)\big)^4 (b^2)^2 + \big((w_M b^1)^2 + (w_A b^3)^2\big)^2$$
+    $$\rho_{b,sr}(p)^4 = (\nu s)^4 (b^2)^2 + \big((w_M b^1)^2 + (w_A b^3)^2\big)^2, \qquad s = w_M + w_A$$
 
-    Shapes, units, gradients and errors as in `rho_c`; diagonal metrics only. Source: Analysis paper.
+    With `covariant` $s = 2\sqrt{w_M w_A}$, equal to the sum where the weights are: then, as for the distance, another
+    unit of length, (x, y) -> (l x, l y) and w_M -> w_M / l, changes nothing.
+    Shapes, units, gradients and errors as in `rho_c`; diagonal metrics only.
+    Source: Analysis paper; the covariant scale is this project's.
     """
-    return safe_sqrt(squared_rho_b_sr(p, as_metric(w), nu))
+    return safe_sqrt(squared_rho_b_sr(p, as_metric(w), nu, covariant))
 
 
-def rho_b_com(p: Tensor, w: Tensor | Metric, nu: float = NU) -> Tensor:
+def rho_b_com(p: Tensor, w: Tensor | Metric, nu: float = NU, covariant: bool = False) -> Tensor:
     r"""The combined estimate $\rho_{b,com} = \max(l, \min(\rho_{b,sr}, \rho_b))$, good for every anisotropy.
 
     $l = \sqrt{w_M^2(x^2+y^2) + w_A^2\theta^2}$ is a lower bound of the distance when w_lateral >= w_main. For
     w_lateral < w_main the two axes exchange their roles, which is the same metric seen after a quarter turn.
-    Shapes, units, gradients and errors as in `rho_c`; diagonal metrics only. Source: Analysis paper.
+    `covariant` chooses the scale in $\rho_{b,sr}$, see `rho_b_sr`: without it the error grows once w_A/w_M, in units of
+    length, is far from 1. Shapes, units, gradients and errors as in `rho_c`; diagonal metrics only.
+    Source: Analysis paper; the covariant scale is this project's.
     """
-    return safe_sqrt(squared_rho_b_com(p, as_metric(w), nu))
+    return safe_sqrt(squared_rho_b_com(p, as_metric(w), nu, covariant))

@@ -38,6 +38,8 @@ ESTIMATE_LABELS = {
     "rho_b": r"$\rho_b$",
     "rho_b_sr": r"$\rho_{b,sr}$",
     "rho_b_com": r"$\rho_{b,com}$",
+    "rho_b_sr_covariant": r"$\rho_{b,sr}$, covariant",
+    "rho_b_com_covariant": r"$\rho_{b,com}$, covariant",
 }
 ESTIMATE_STYLES: dict[str, dict[str, Any]] = {
     "d": {"colors": COLORS["black"], "linestyles": "solid", "linewidths": 2.4},
@@ -45,6 +47,8 @@ ESTIMATE_STYLES: dict[str, dict[str, Any]] = {
     "rho_b": {"colors": COLORS["sky"], "linestyles": "dashdot", "linewidths": 1.8},
     "rho_b_sr": {"colors": COLORS["purple"], "linestyles": "dotted", "linewidths": 2.2},
     "rho_b_com": {"colors": COLORS["green"], "linestyles": "solid", "linewidths": 1.8},
+    "rho_b_sr_covariant": {"colors": COLORS["yellow"], "linestyles": "dotted", "linewidths": 2.2},
+    "rho_b_com_covariant": {"colors": COLORS["blue"], "linestyles": "dashed", "linewidths": 1.8},
 }
 
 DIGIT_LABELS = {

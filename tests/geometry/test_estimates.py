@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from functools import partial
 
 import pytest
 import torch
@@ -20,7 +21,11 @@ from pdegcnn_lib.geometry import (
     squared_estimate,
 )
 
-ESTIMATES = {"rho_c": rho_c, "rho_b": rho_b, "rho_b_sr": rho_b_sr, "rho_b_com": rho_b_com}
+COVARIANT = {
+    "rho_b_sr_covariant": partial(rho_b_sr, covariant=True),
+    "rho_b_com_covariant": partial(rho_b_com, covariant=True),
+}
+ESTIMATES = {"rho_c": rho_c, "rho_b": rho_b, "rho_b_sr": rho_b_sr, "rho_b_com": rho_b_com, **COVARIANT}
 EVERY = pytest.mark.parametrize("rho", ESTIMATES.values(), ids=ESTIMATES)
 
 position = st.floats(-6, 6)
@@ -44,12 +49,13 @@ def by_hand(name: str, p, w, nu: float = 1.6) -> float:
     if name == "rho_c":
         sinc = math.sin(t / 2) / (t / 2) if t else 1.0
         return math.sqrt((w_m * b1 / sinc) ** 2 + (w_l * b2 / sinc) ** 2 + (w_a * t) ** 2)
-    if name == "rho_b_sr":
-        return ((nu * (w_m + w_a)) ** 4 * b2**2 + ((w_m * b1) ** 2 + (w_a * t) ** 2) ** 2) ** 0.25
+    mean = (lambda a, b: 2 * math.sqrt(a * b)) if name.endswith("covariant") else (lambda a, b: a + b)
+    if name.startswith("rho_b_sr"):
+        return ((nu * mean(w_m, w_a)) ** 4 * b2**2 + ((w_m * b1) ** 2 + (w_a * t) ** 2) ** 2) ** 0.25
     if w_l < w_m:  # the same metric in the frame turned by a quarter
         b1, b2, w_m, w_l = b2, b1, w_l, w_m
     lower = math.sqrt(w_m**2 * (b1**2 + b2**2) + (w_a * t) ** 2)
-    sr = ((nu * (w_m + w_a)) ** 4 * b2**2 + ((w_m * b1) ** 2 + (w_a * t) ** 2) ** 2) ** 0.25
+    sr = ((nu * mean(w_m, w_a)) ** 4 * b2**2 + ((w_m * b1) ** 2 + (w_a * t) ** 2) ** 2) ** 0.25
     upper = math.sqrt((w_m * b1) ** 2 + (w_l * b2) ** 2 + (w_a * t) ** 2)
     return max(lower, min(sr, upper))
 
@@ -67,7 +73,7 @@ def test_closed_formulas(name, p, w):
 @given(p=point, nu=st.floats(0.5, 3))
 def test_nu_enters_as_stated(p, nu):
     w = (1.0, 3.0, 0.7)
-    for name in ("rho_b_sr", "rho_b_com"):
+    for name in ("rho_b_sr", "rho_b_com", *COVARIANT):
         found = ESTIMATES[name](tensor(p), tensor(w), nu=nu).item()
         assert found == pytest.approx(by_hand(name, p, w, nu), rel=1e-12, abs=1e-150)
 
@@ -92,7 +98,38 @@ def test_order_of_the_estimates(p, w):
     assert rho_b(p, w) <= rho_c(p, w) * slack
     assert lower <= rho_b_com(p, w) * slack
     assert rho_b_com(p, w) <= rho_b(p, w) * slack
+    assert lower <= rho_b_com(p, w, covariant=True) * slack
+    assert rho_b_com(p, w, covariant=True) <= rho_b(p, w) * slack
     assert rho_b(p, w) <= high / low * lower * slack
+
+
+@pytest.mark.parametrize("name", ["rho_c", "rho_b", *COVARIANT])
+@given(p=point, w=scales, unit=st.floats(0.05, 20))
+def test_another_unit_of_length_changes_nothing(name, p, w, unit):
+    """(x, y) -> (l x, l y) with w_main, w_lateral -> 1/l of them, an isometry: true of d, so wanted of an estimate."""
+    (x, y, t), (w_m, w_l, w_a) = p, w
+    scaled = ESTIMATES[name](tensor((unit * x, unit * y, t)), tensor((w_m / unit, w_l / unit, w_a)))
+    assert scaled.item() == pytest.approx(ESTIMATES[name](tensor(p), tensor(w)).item(), rel=1e-12, abs=1e-12)
+
+
+def test_the_sum_of_the_papers_depends_on_the_unit_of_length():
+    """w_A/w_M = 25: the sum is 26, the product 10, and a sideways move is read 2.6 times too long, or more."""
+    p, w = tensor((0.0, 0.5, 0.0)), tensor((1.0, 1e3, 25.0))
+    for rho in (rho_b_sr, rho_b_com):
+        assert (rho(p, w) / rho(p, w, covariant=True)).item() == pytest.approx(2.6, rel=1e-12)
+        scaled = rho(tensor((0.0, 12.5, 0.0)), tensor((1 / 25, 40.0, 25.0)))
+        assert scaled.item() > 1.5 * rho(p, w).item()
+
+
+@given(p=point, w=scale, w_lateral=scale)
+def test_the_covariant_estimates_are_the_papers_at_equal_weights(p, w, w_lateral):
+    scales = tensor(
+        (w, max(w, w_lateral), w)
+    )  # the smaller spatial weight enters, so it has to be the equal one
+    for rho in (rho_b_sr, rho_b_com):
+        assert rho(tensor(p), scales, covariant=True).item() == pytest.approx(
+            rho(tensor(p), scales).item(), rel=1e-12, abs=1e-150
+        )
 
 
 @EVERY
@@ -110,7 +147,7 @@ def test_eight_reflections(rho, p, w):
     assert inverse.item() == pytest.approx(expected, rel=1e-12, abs=1e-12)
 
 
-@pytest.mark.parametrize("rho", [rho_c, rho_b, rho_b_com])
+@pytest.mark.parametrize("rho", [rho_c, rho_b, rho_b_com, COVARIANT["rho_b_com_covariant"]])
 @given(p=point, w=scales)
 def test_quarter_turn_of_the_frame_exchanges_the_axes(rho, p, w):
     """(b1, b2) -> (-b2, b1) and w_main <-> w_lateral is the same metric seen after a quarter turn."""
@@ -121,7 +158,8 @@ def test_quarter_turn_of_the_frame_exchanges_the_axes(rho, p, w):
 
 @given(p=point, w=scales, wide=scale)
 def test_sub_riemannian_estimate_ignores_the_lateral_scale(p, w, wide):
-    assert rho_b_sr(tensor(p), tensor(w)) == rho_b_sr(tensor(p), tensor((w[0], wide, w[2])))
+    for rho in (rho_b_sr, COVARIANT["rho_b_sr_covariant"]):
+        assert rho(tensor(p), tensor(w)) == rho(tensor(p), tensor((w[0], wide, w[2])))
 
 
 @pytest.mark.parametrize("rho", [rho_c, rho_b])
@@ -221,7 +259,8 @@ def test_estimates_of_diagonal_metrics_refuse_full_ones():
 def test_estimates_by_name():
     assert list(SQUARED_ESTIMATES) == list(ESTIMATES)
     with pytest.raises(
-        ValueError, match="estimate must be one of rho_c, rho_b, rho_b_sr, rho_b_com, got 'rho'"
+        ValueError,
+        match="estimate must be one of rho_c, rho_b, rho_b_sr, rho_b_com, rho_b_sr_covariant, .*, got 'rho'",
     ):
         squared_estimate("rho")
 

@@ -13,7 +13,7 @@ from pdegcnn_lib.kernels.morphological import power_law
 from pdegcnn_lib.testing import quarter_turn
 
 W = torch.tensor([[1.0, 2.0, 0.7], [0.4, 0.9, 1.3]], dtype=torch.float64)
-ESTIMATES = ("rho_c", "rho_b", "rho_b_sr", "rho_b_com")
+ESTIMATES = ("rho_c", "rho_b", "rho_b_sr", "rho_b_com", "rho_b_sr_covariant", "rho_b_com_covariant")
 ALPHAS = (0.55, 0.65, 0.8, 1.0)
 
 
@@ -50,8 +50,9 @@ def rho_by_hand(name, p, w, nu=1.6):
     full = math.sqrt((w_m * b1) ** 2 + (w_l * b2) ** 2 + (w_a * t) ** 2)
     if name in ("rho_c", "rho_b"):
         return full
-    sr = ((nu * (w_m + w_a)) ** 4 * b2**2 + ((w_m * b1) ** 2 + (w_a * t) ** 2) ** 2) ** 0.25
-    if name == "rho_b_sr":
+    sideways = 2 * math.sqrt(w_m * w_a) if name.endswith("covariant") else w_m + w_a
+    sr = ((nu * sideways) ** 4 * b2**2 + ((w_m * b1) ** 2 + (w_a * t) ** 2) ** 2) ** 0.25
+    if name.startswith("rho_b_sr"):
         return sr
     assert w_l >= w_m
     return max(math.sqrt(w_m**2 * (x**2 + y**2) + (w_a * t) ** 2), min(sr, full))

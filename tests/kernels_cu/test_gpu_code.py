@@ -42,6 +42,7 @@ IN_SINGLE = [
     unit("smooth_backward", SCALAR="float", SEMIRING="Logarithmic", WINDOW_COLUMNS="0"),
     unit("shift", SCALAR="float"),
     unit("tables", SCALAR="float", ESTIMATE="Combined", LAW="Power"),
+    unit("tables", SCALAR="float", ESTIMATE="CombinedCovariant", LAW="Power"),
     unit("tables", SCALAR="float", ESTIMATE="Diagonal", LAW="Gaussian"),
     unit("tables", SCALAR="float", ESTIMATE="SubRiemannian", LAW="Poisson"),
     unit("limits"),

@@ -109,7 +109,9 @@ def test_the_shift_and_its_gradients_agree_with_the_reference(gpu, dtype, reach)
     assert gpu.launched == ["shift", "shift_gradient_input", "shift_gradient_displacement"]
 
 
-@pytest.mark.parametrize("estimate", ["rho_c", "rho_b", "rho_b_sr", "rho_b_com"])
+@pytest.mark.parametrize(
+    "estimate", ["rho_c", "rho_b", "rho_b_sr", "rho_b_com", "rho_b_sr_covariant", "rho_b_com_covariant"]
+)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_a_kernel_table_and_its_gradient_agree_with_the_law(gpu, dtype, estimate) -> None:
     w = torch.tensor([[1.0, 2, 1], [2, 1, 0.5], [0.3, 8, 2]], dtype=dtype, requires_grad=True)

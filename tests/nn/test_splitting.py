@@ -89,7 +89,9 @@ def test_two_halves_on_m2_are_the_whole(kind):
 
 
 @pytest.mark.parametrize("alpha", [0.6, 0.65, 1.0])
-@pytest.mark.parametrize("estimate", ["rho_c", "rho_b", "rho_b_sr", "rho_b_com"])
+@pytest.mark.parametrize(
+    "estimate", ["rho_c", "rho_b", "rho_b_sr", "rho_b_com", "rho_b_sr_covariant", "rho_b_com_covariant"]
+)
 def test_time_scales_the_metric(alpha, estimate):
     """k_t of w is k_1 of t^(-1/(2 alpha)) w: a layer's unit time is no restriction."""
     layer = nn.Dilation(3, alpha=alpha, t=0.25, estimate=estimate).double()

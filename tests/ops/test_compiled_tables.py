@@ -15,7 +15,7 @@ from pdegcnn_lib.ops import compiled
 from pdegcnn_lib.ops.compiled import library
 
 DEVICE = os.environ.get("PDEGCNN_TEST_DEVICE", "cpu")
-ESTIMATES = ("rho_c", "rho_b", "rho_b_sr", "rho_b_com")
+ESTIMATES = ("rho_c", "rho_b", "rho_b_sr", "rho_b_com", "rho_b_sr_covariant", "rho_b_com_covariant")
 LAWS = {"morphological": morphological_kernel, "diffusion": diffusion_kernel}
 # Law, order, time.
 CASES = [

@@ -21,6 +21,8 @@ ESTIMATES = {
     "rho_b": ("Diagonal", SE2.half_angle),
     "rho_b_sr": ("SubRiemannian", SE2.half_angle),
     "rho_b_com": ("Combined", SE2.half_angle),
+    "rho_b_sr_covariant": ("SubRiemannianCovariant", SE2.half_angle),
+    "rho_b_com_covariant": ("CombinedCovariant", SE2.half_angle),
 }
 
 

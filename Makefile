@@ -122,7 +122,7 @@ bench: setup ## time the kernels
 	@$(venv)/pdegcnn bench
 
 gpu: setup ## everything that needs a GPU; fails where there is none
-	@$(venv)/python -m pdegcnn_lib.bench.gpu
+	@$(venv)/python -m pdegcnn_lib.companion.bench.gpu
 
 grid: setup ## train every model of every experiment with every seed into results/, resuming
 	@$(venv)/pdegcnn grid

@@ -11,7 +11,7 @@ from skimage import filters
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pdegcnn_lib.experiments import Experiment, Task, Training, Variant
+from pdegcnn_lib.companion.experiments import Experiment, Task, Training, Variant
 
 NOISE, TEST_SEED, SIZE = 0.15, 7, 24
 

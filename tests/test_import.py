@@ -1,14 +1,38 @@
-"""Importing the library pulls in torch and numpy and nothing heavier."""
+"""The two buildings: the library pulls in torch and numpy alone, imports downward only, and never the companion."""
 
+import ast
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+import pdegcnn_lib
+
+TOWER = ["geometry", "spaces", "kernels", "ops", "nn", "models"]
+
+PACKAGE = Path(pdegcnn_lib.__file__).parent
+LIBRARY = sorted(p for p in PACKAGE.rglob("*.py") if "companion" not in p.relative_to(PACKAGE).parts)
 HEAVY = {"scipy", "sklearn", "skimage", "PIL", "matplotlib", "pandas", "IPython", "cupy", "numba", "plotly"}
 HEAVY |= {"jupyter_core", "safetensors", "pooch"}
-MODULES = ["geometry", "kernels", "ops", "ops.compiled", "nn", "models", "solvers", "data", "experiments"]
-MODULES += ["testing", "paths", "cli", "doctor"]
+LIGHT_COMPANION = ["solvers", "data", "experiments", "paths", "cli", "doctor"]
+
+
+def module_name(path: Path) -> str:
+    """The name by which a file of the package is imported."""
+    parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imports(source: str) -> set[str]:
+    """The modules and names that a text imports, wherever in it the import stands."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
 
 
 def imported_by(statement: str) -> set[str]:
@@ -20,17 +44,42 @@ def imported_by(statement: str) -> set[str]:
 
 
 def test_the_library_needs_torch_and_numpy_only():
-    found = imported_by("import " + ", ".join(["pdegcnn_lib", *(f"pdegcnn_lib.{m}" for m in MODULES)]))
+    found = imported_by("import " + ", ".join(map(module_name, LIBRARY)))
     assert {"torch", "numpy"} <= found
     assert not found & HEAVY
 
 
+def test_importing_the_companion_asks_for_its_packages_only_where_they_are_used():
+    found = imported_by("import " + ", ".join(f"pdegcnn_lib.companion.{m}" for m in LIGHT_COMPANION))
+    assert not found & HEAVY
+
+
+@pytest.mark.parametrize("path", LIBRARY, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_the_library_never_looks_at_the_companion(path):
+    """Inside functions neither: an import there is only found when it runs."""
+    named = {name for name in imports(path.read_text()) if name.startswith("pdegcnn_lib.companion")}
+    assert not named
+
+
+@pytest.mark.parametrize("path", LIBRARY, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_no_import_runs_upward(path):
+    """geometry -> spaces -> kernels -> ops -> nn -> models: a layer imports from those before it and from itself."""
+    layer = path.relative_to(PACKAGE).parts[0]
+    if layer not in TOWER:
+        return
+    below = TOWER[: TOWER.index(layer) + 1]
+    parts = [name.split(".") for name in imports(path.read_text()) if name.startswith("pdegcnn_lib.")]
+    assert {p[1] for p in parts} <= {*below, "__version__"}
+
+
 def test_the_package_itself_is_light():
     """The version and the command line's help do not wait for torch."""
-    assert "torch" not in imported_by("import pdegcnn_lib, pdegcnn_lib.paths")
+    assert "torch" not in imported_by("import pdegcnn_lib, pdegcnn_lib.companion.paths")
 
 
-@pytest.mark.parametrize("package", ["geometry", "kernels", "ops", "nn", "models", "data", "experiments"])
+@pytest.mark.parametrize(
+    "package", ["geometry", "kernels", "ops", "nn", "models", "companion.data", "companion.experiments"]
+)
 def test_every_public_name_exists(package):
     module = __import__(f"pdegcnn_lib.{package}", fromlist=["__all__"])
     assert list(module.__all__) == sorted(

@@ -17,7 +17,7 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.version import Version
 
-from pdegcnn_lib import segment
+from pdegcnn_lib.companion import segment
 
 tomllib = pytest.importorskip("tomllib", reason="part of Python since 3.11, the version of the lock")
 ROOT = Path(__file__).resolve().parent.parent

@@ -23,7 +23,7 @@ PACKAGE, EXAMPLES = "pdegcnn_lib", "examples"
 SOURCES = {".bib", ".css", ".cu", ".cuh", ".h", ".js", ".json", ".md", ".png", ".py", ".svg", ".yaml", ".yml"}
 # A notebook that calls the command line, or a module that loads kernels or results, depends on files it never imports.
 USES_CLI = re.compile(rf"\bpdegcnn \w|-m {PACKAGE}")
-NEEDS = {f"{PACKAGE}.ops.compiled": "kernels_cu", f"{PACKAGE}.experiments": "results"}
+NEEDS = {f"{PACKAGE}.ops.compiled": "kernels_cu", f"{PACKAGE}.companion.experiments": "results"}
 
 # Notebooks write the ledger and only the book reads it.
 LEDGER = "book/_executed/ledger"
@@ -90,7 +90,7 @@ def notebook_inputs(notebook: Path) -> list[Path]:
     source = code(notebook)
     modules = imported(re.sub(r"^(\s*)[!%].*$", r"\1pass", source, flags=re.MULTILINE))
     if USES_CLI.search(source):
-        modules |= {f"{PACKAGE}.cli"}
+        modules |= {f"{PACKAGE}.companion.cli"}
     needed = closure(modules)
     extra = [p for module, folder in NEEDS.items() if module in needed for p in files(folder)]
     return [

@@ -54,7 +54,7 @@ def status(executed: Path) -> str:
 
 def command_line() -> str:
     """The help of every command, as the program prints it."""
-    from pdegcnn_lib import cli
+    from pdegcnn_lib.companion import cli
 
     def text(*arguments: str) -> str:
         out = io.StringIO()
@@ -75,7 +75,7 @@ def command_line() -> str:
 
 def ledger_page() -> str:
     """What the notebooks measured; a row that is not as it should be or a statement without a row stops the build."""
-    from pdegcnn_lib import ledger
+    from pdegcnn_lib.companion import ledger
 
     if faults := ledger.faults():
         raise SystemExit("\n".join(faults))
@@ -91,8 +91,8 @@ def explorer_data() -> str:
     import matplotlib as mpl
     import torch
 
+    from pdegcnn_lib.companion.viz.style import ESTIMATE_STYLES, VALUE_MAP
     from pdegcnn_lib.geometry import SE2, distance
-    from pdegcnn_lib.viz.style import ESTIMATE_STYLES, VALUE_MAP
 
     zetas, nodes, heights, reach, unit = [2, 4, 8], 41, 13, 3 * math.sqrt(2), 2e-4
     b = reach * torch.linspace(0, 1, nodes, dtype=torch.float64) ** 2

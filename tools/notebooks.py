@@ -80,8 +80,8 @@ def run_note(notebook: NotebookNode) -> NotebookNode:
 
     import torch
 
-    from pdegcnn_lib.experiments.provenance import device_name
-    from pdegcnn_lib.experiments.run import default_device
+    from pdegcnn_lib.companion.experiments.provenance import device_name
+    from pdegcnn_lib.companion.experiments.run import default_device
 
     notes = notebook.metadata["papermill"]
     text = (

@@ -16,7 +16,7 @@ length of its geodesic is a continuous function on M2 whose gradient, the moment
 at most d, and being the length of a curve it is at least d. No other geodesic has to be looked at. Measured, not
 proved: X(u) - |b| cos u increases in u, so there is one root; the tests scan it. Proved without that: the geodesic is
 the shortest wherever P points forward and the heading does not first turn away, because its heading then has the least
-action for its own P, and that gives a lower bound of d (`pdegcnn_lib.solvers.momentum_bound`, chapter 11).
+action for its own P, and that gives a lower bound of d (`pdegcnn_lib.companion.solvers.momentum_bound`, chapter 11).
 
 The length is evaluated as $P\cdot b + \int\dot\theta^2 dt$, the value of a stationary principle in P, which turns an
 error of the root into an error of second order.

@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from pdegcnn_lib.companion.solvers import SpectralDiffusion
 from pdegcnn_lib.geometry import FullMetric, rho_b, rho_c
 from pdegcnn_lib.kernels import diffusion_kernel, diffusion_kernel_r2, relative_elements
 from pdegcnn_lib.kernels.diffusion import log_profile, stable_mixture
-from pdegcnn_lib.solvers import SpectralDiffusion
 
 WINDOW, OR = (5, 5, 5), 8
 

@@ -11,9 +11,9 @@ import re
 
 import pytest
 
-from pdegcnn_lib import paths
-from pdegcnn_lib.bench import machine_code
-from pdegcnn_lib.bench.machine_code import compiled
+from pdegcnn_lib.companion import paths
+from pdegcnn_lib.companion.bench import machine_code
+from pdegcnn_lib.companion.bench.machine_code import compiled
 from pdegcnn_lib.ops.compiled.sources import Unit
 
 pytest.importorskip("cupy.cuda")

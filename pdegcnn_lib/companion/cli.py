@@ -1,0 +1,190 @@
+"""The command line `pdegcnn`: what is here, what can be built, what has been run."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from pdegcnn_lib.companion.data.errors import DataError
+
+
+def _doctor(arguments: argparse.Namespace) -> None:
+    from pdegcnn_lib.companion import doctor
+
+    report = doctor.report()
+    print(json.dumps(report, indent=2) if arguments.json else doctor.as_text(report))
+
+
+def _models(arguments: argparse.Namespace) -> None:
+    from pdegcnn_lib import models
+
+    rows: list[dict[str, Any]] = []
+    for name in models.names():
+        entry = models.entry(name)
+        counts = {str(c): models.parameter_count(models.build(name, c)) for c in (1, 3)}
+        rows.append({"name": name, "task": entry.task, "summary": entry.summary, "parameters": counts})
+    if arguments.json:
+        print(json.dumps(rows, indent=2))
+        return
+    width = max(len(name) for name in models.names()) + 2
+    print(f"{'name':<{width}}{'task':<10}{'1 channel':>10}{'3 channels':>12}  summary")
+    for row in rows:
+        one, three = row["parameters"]["1"], row["parameters"]["3"]
+        print(f"{row['name']:<{width}}{row['task']:<10}{one:>10}{three:>12}  {row['summary']}")
+
+
+def _experiments(arguments: argparse.Namespace) -> None:
+    from pdegcnn_lib.companion.experiments import EXPERIMENTS, grid
+
+    rows: list[dict[str, Any]] = [
+        grid.status(experiment, profile)
+        for experiment in EXPERIMENTS.values()
+        for profile in ("fast", "full")
+    ]
+    if arguments.json:
+        print(json.dumps(rows, indent=2))
+        return
+    for row in rows:
+        print(
+            f"{row['experiment']} ({row['profile']}): {row['done']} of {row['runs']} runs done; {row['summary']}"
+        )
+        for missing in row["missing"]:
+            print(f"    missing: {missing['model']} seed {missing['seed']}")
+
+
+def _train(arguments: argparse.Namespace) -> None:
+    from pdegcnn_lib.companion.experiments import experiment, result_path, run
+
+    unit = experiment(arguments.experiment).unit(arguments.model, arguments.seed, arguments.profile)
+    out = arguments.out or result_path(unit)
+    result: dict[str, Any] = run(unit, out=out)
+    numbers = {k: v for k, v in result["metrics"].items() if isinstance(v, float)}
+    print(f"{unit.variant}, seed {unit.seed}: " + ", ".join(f"{k} {v:.4f}" for k, v in numbers.items()))
+    print(out)
+
+
+def _grid(arguments: argparse.Namespace) -> None:
+    from pdegcnn_lib.companion.experiments import EXPERIMENTS, experiment, grid
+    from pdegcnn_lib.companion.experiments.config import check_profile
+
+    names = arguments.experiment or list(EXPERIMENTS)
+    chosen = [experiment(name) for name in names]
+    grid.work_off(
+        chosen, check_profile(arguments.profile), minutes=arguments.minutes, say=partial(print, flush=True)
+    )
+
+
+def _bench(arguments: argparse.Namespace) -> None:
+    from pdegcnn_lib.companion import bench
+
+    if arguments.networks:
+        bench.networks_main(as_json=arguments.json)
+    else:
+        bench.main(as_json=arguments.json, peer=arguments.peer)
+
+
+def _segment(arguments: argparse.Namespace) -> int:
+    from pdegcnn_lib.companion import segment
+    from pdegcnn_lib.companion.experiments import trained
+
+    result = trained.resolve(arguments.model or segment.DEFAULT_MODEL)
+    failed = 0
+    for image, problem in segment.run(arguments.images, arguments.out, result, scale=arguments.scale):
+        failed += bool(problem)
+        print(f"{image}: {problem or 'done'}", file=sys.stderr if problem else sys.stdout)
+    print(
+        f"{len(arguments.images) - failed} of {len(arguments.images)} pictures segmented into {arguments.out}"
+    )
+    return 1 if failed else 0
+
+
+def _view(arguments: argparse.Namespace) -> None:
+    from pdegcnn_lib.companion.experiments import trained
+    from pdegcnn_lib.companion.viz import networks
+
+    for path in networks.view(trained.resolve(arguments.model), arguments.image, arguments.out):
+        print(path)
+
+
+def _gallery(arguments: argparse.Namespace) -> None:
+    from pdegcnn_lib.companion.viz.gallery import gallery
+
+    print(gallery(("vessels-pdegcnn6", "vessels-cnn6-narrow")))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="pdegcnn", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def add(name: str, action: object, text: str, *, has_json: bool = True) -> argparse.ArgumentParser:
+        command = commands.add_parser(name, help=text, description=text)
+        command.set_defaults(action=action)
+        if has_json:
+            command.add_argument("--json", action="store_true", help="print JSON")
+        return command
+
+    add("doctor", _doctor, "versions, usable backends and why not, compiler, data sets found")
+    add("models", _models, "the networks: name, task, parameter count for 1 and 3 input channels")
+    add("experiments", _experiments, "the grid of runs and what is missing from it")
+    bench = add("bench", _bench, "time the operators beside the reference, the machine's limits and the peer")
+    bench.add_argument("--peer", metavar="PYTHON", help="an interpreter that has LieTorch")
+    bench.add_argument("--networks", action="store_true", help="time whole networks instead of operators")
+    train = add("train", _train, "train and evaluate one network", has_json=False)
+    train.add_argument("experiment", metavar="EXPERIMENT", help="a name from `pdegcnn experiments`")
+    train.add_argument(
+        "--model", required=True, metavar="NAME", help="a network or variant of the experiment"
+    )
+    train.add_argument("--seed", required=True, type=int, metavar="N")
+    train.add_argument("--profile", default="fast", metavar="fast|full", help="default: fast")
+    train.add_argument("--out", type=Path, metavar="FILE", help="the result; default: below runs/")
+    grid = add("grid", _grid, "do every missing run of the grid, into results/", has_json=False)
+    grid.add_argument("experiment", metavar="EXPERIMENT", nargs="*", help="default: all of them")
+    grid.add_argument("--profile", default="full", metavar="fast|full", help="default: full")
+    grid.add_argument("--minutes", type=float, metavar="M", help="begin no run after so many minutes")
+    segment = add("segment", _segment, "find vessels or lines in your own pictures", has_json=False)
+    segment.add_argument(
+        "images", type=Path, nargs="+", metavar="IMAGE", help="pictures of any size and common format"
+    )
+    segment.add_argument(
+        "-o", "--out", type=Path, required=True, metavar="DIR", help="where masks and overlays go"
+    )
+    segment.add_argument(
+        "--model", metavar="NAME|FILE", help="a trained network; default: vessels/vessels-pdegcnn6"
+    )
+    segment.add_argument(
+        "--scale", type=float, metavar="X", help="resize by X first; default: the size of training"
+    )
+    view = add(
+        "view", _view, "draw the orientation score and the learned kernels of a network", has_json=False
+    )
+    view.add_argument("model", metavar="NAME|FILE", help="a trained network")
+    view.add_argument("-o", "--out", type=Path, required=True, metavar="DIR", help="where the pictures go")
+    view.add_argument("--image", type=Path, metavar="IMAGE", help="what to lift; default: a vessel crossing")
+    add(
+        "gallery", _gallery, "draw the best and worst test photographs of the vessel networks", has_json=False
+    )
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command line; bad input prints one sentence and returns 2."""
+    arguments = _parser().parse_args(argv)
+    try:
+        return arguments.action(arguments) or 0
+    except (ValueError, DataError, ImportError, OSError) as error:
+        print(f"pdegcnn {arguments.command}: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(
+            f"pdegcnn {arguments.command}: interrupted; the next call goes on from the last checkpoint",
+            file=sys.stderr,
+        )
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,102 @@
+"""CHASE_DB1: 28 retinal photographs with two observers' vessel masks (CC BY 4.0, Kingston University London).
+
+Fraz et al., IEEE Trans. Biomed. Eng. 59(9), 2012. Every file is held against its SHA-256 when it is read.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pdegcnn_lib.companion import paths
+from pdegcnn_lib.companion.data.files import checked_bytes, picture
+from pdegcnn_lib.companion.data.fundus import channels, field_of_view, standardise
+from pdegcnn_lib.companion.data.segmentation import Segmentation, smaller
+
+TRAIN = 20  # the customary split: the first 20 of the sorted names for training, the last 8 for test
+HALF = 2  # at half its resolution a vessel is as wide as in DRIVE: 480 x 499 pixels
+
+# A mirror that keeps the original files, each pinned by its checksum; the owner hands out one archive.
+SOURCE = (
+    "https://raw.githubusercontent.com/SHI-Labs/SGL-Retinal-Vessel-Segmentation/"
+    "e74eaeac27ce2a483da7717645eb0f6e8e708acd/dataset/"
+)
+
+
+@cache
+def sha256() -> dict[str, str]:
+    """The files of the data set, by their name below its folder, with their checksums."""
+    text = resources.files("pdegcnn_lib.companion.data").joinpath("chase_db1.sha256").read_text()
+    return dict(line.split() for line in text.splitlines())
+
+
+def folder() -> Path:
+    """Where CHASE_DB1 is looked for."""
+    return paths.data() / "CHASE_DB1"
+
+
+def available() -> bool:
+    """Whether all 84 files are there (their content is checked when they are read)."""
+    return all((folder() / name).is_file() for name in sha256())
+
+
+def names() -> tuple[str, ...]:
+    """The 28 names, sorted: `Image_01L`, `Image_01R`, ..."""
+    return tuple(sorted(Path(name).stem for name in sha256() if name.startswith("images/")))
+
+
+def address(name: str) -> str:
+    """Where a file of the data set is fetched from."""
+    part = "CHASE" if Path(name).name[6:8] <= "10" or name.startswith("2ndHO") else "CHASET"
+    place = {"images": "HR", "1stHO": "VE", "2ndHO": "human"}[name.split("/")[0]]
+    return f"{SOURCE}{part}/{place}/{Path(name).name}"
+
+
+def download() -> Path:
+    """Fetch the files into the data folder with pooch, checked; only on explicit request."""
+    import pooch
+
+    for name, digest in sha256().items():
+        path = folder() / name
+        pooch.retrieve(address(name), known_hash=f"sha256:{digest}", fname=path.name, path=path.parent)
+    return folder()
+
+
+def _pixels(name: str) -> Tensor:
+    path = folder() / name
+    content = checked_bytes(
+        path,
+        sha256()[name],
+        "CHASE_DB1",
+        f"point PDEGCNN_DATA at a folder that holds CHASE_DB1/{name}, or call {__name__}.download()",
+    )
+    return torch.from_numpy(np.array(picture(content, path, "CHASE_DB1")))
+
+
+def photograph(name: str) -> Tensor:
+    """A photograph in full resolution, `[3, 960, 999]` in [0, 1]. Raises: DataError when it is missing or damaged."""
+    return _pixels(f"images/{name}.jpg").permute(2, 0, 1).float() / 255
+
+
+def load(train: bool, *, mode: str = "green", factor: int = HALF) -> Segmentation:
+    """The customary split, every image standardised inside its field of view, at 1/`factor` of the resolution.
+
+    The truth is the first observer's mask; the second observer's is the human reference. The data set has no masks of
+    the field of view: they are computed. `mode`: `green` or `rgb`. Shapes: 20 or 8 images `[C, 480, 499]` at half
+    resolution. Raises: DataError when a file is missing or damaged.
+    """
+    chosen = names()[:TRAIN] if train else names()[TRAIN:]
+    images, truths, fields, observers = [], [], [], []
+    for name in chosen:
+        rgb = photograph(name)
+        field = smaller(field_of_view(rgb)[None, None], factor)[0, 0]
+        images.append(standardise(smaller(channels(rgb, mode), factor), field))
+        fields.append(field[None])
+        truths.append(smaller(_pixels(f"1stHO/{name}_1stHO.png")[None], factor))
+        observers.append(smaller(_pixels(f"2ndHO/{name}_2ndHO.png")[None], factor))
+    return Segmentation(chosen, *(torch.stack(part) for part in (images, truths, fields, observers)))

@@ -1,0 +1,43 @@
+"""The experiments of the paper: a grid of runs, each one JSON file."""
+
+# The modules of the experiments enter them into the list.
+from pdegcnn_lib.companion.experiments import digits, lines, vessels
+from pdegcnn_lib.companion.experiments.config import PROFILES, Training, Unit
+from pdegcnn_lib.companion.experiments.grid import find, obtain
+from pdegcnn_lib.companion.experiments.registry import EXPERIMENTS, Experiment, Variant, enter, experiment
+from pdegcnn_lib.companion.experiments.run import (
+    build_model,
+    committed_results,
+    learned_geometry,
+    load_model,
+    result_path,
+    run,
+    weights_path,
+)
+from pdegcnn_lib.companion.experiments.task import Task
+from pdegcnn_lib.companion.experiments.training import train
+
+__all__ = [
+    "EXPERIMENTS",
+    "PROFILES",
+    "Experiment",
+    "Task",
+    "Training",
+    "Unit",
+    "Variant",
+    "build_model",
+    "committed_results",
+    "digits",
+    "enter",
+    "experiment",
+    "find",
+    "learned_geometry",
+    "lines",
+    "load_model",
+    "obtain",
+    "result_path",
+    "run",
+    "train",
+    "vessels",
+    "weights_path",
+]

@@ -1,0 +1,112 @@
+"""The claim that PDE-G-CNNs do at least as well as larger networks, held against the committed results."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import mean, variance
+
+from pdegcnn_lib.companion.experiments.comparison import Record, compare
+from pdegcnn_lib.companion.experiments.lines import with_estimate
+from pdegcnn_lib.companion.experiments.registry import experiment, family
+from pdegcnn_lib.companion.experiments.run import committed_results
+from pdegcnn_lib.companion.experiments.vessels import SIX, TWELVE
+
+TEST_DIGITS = 10_000  # of MNIST, in every experiment that is asked below
+
+
+@dataclass(frozen=True)
+class Claim:
+    """`ours` does at least as well as `rival`, two variants of an experiment; `task` names it for readers."""
+
+    task: str
+    experiment: str
+    ours: str
+    rival: str
+
+    @property
+    def rival_family(self) -> str:
+        """The family of networks that the rival is one of: cnn, gcnn or lenet."""
+        return family(experiment(self.experiment).variant(self.rival).model)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the results say of a claim: ours minus rival with its 95 % interval, and the runs.
+
+    `parameters` and `runs` are pairs, of ours and of the rival.
+    """
+
+    claim: Claim
+    difference: float
+    low: float
+    high: float
+    parameters: tuple[int, int]
+    runs: tuple[int, int]
+
+    @property
+    def word(self) -> str:
+        """`holds` where the interval lies above zero, `fails` where it lies below, otherwise `level`."""
+        return "holds" if self.low > 0 else "fails" if self.high < 0 else "level"
+
+
+CNN, GCNN, PDE = SIX
+LINES_3, LINES_6, LINES_12 = (with_estimate(f"vessels-pdegcnn{n}", "rho_c").name for n in (3, 6, 12))
+CLAIMS = (
+    *(Claim("vessels, 6 layers", "vessels", PDE, rival) for rival in (CNN, GCNN)),
+    Claim("vessels, 6 layers, four times as long", "vessels", f"{PDE}-longer", f"{CNN}-longer"),
+    *(Claim("vessels, 12 layers", "vessels", TWELVE[2], rival) for rival in TWELVE[:2]),
+    *(
+        Claim("vessels in colour, 6 layers", "vessels-rgb", PDE, f"vessels-{kind}6")
+        for kind in ("cnn", "gcnn")
+    ),
+    *(Claim("vessels, from one photograph", "vessels-size", f"{PDE}-1", f"{r}-1") for r in (CNN, GCNN)),
+    *(Claim("lines, 3 layers", "lines", LINES_3, f"vessels-{kind}3-narrow") for kind in ("cnn", "gcnn")),
+    *(Claim("lines, 6 layers", "lines", LINES_6, rival) for rival in (CNN, GCNN)),
+    *(Claim("lines, 12 layers", "lines", LINES_12, rival) for rival in TWELVE[:2]),
+    Claim("digits, trained upright", "digits-upright", "digits-pdegcnn-invariant", "digits-lenet5"),
+    *(Claim("digits", "digits-rotated", "digits-pdegcnn", f"digits-{r}") for r in ("lenet5", "gcnn")),
+    *(
+        Claim("digits, invariant head", "digits-rotated", "digits-pdegcnn-invariant", f"digits-{r}")
+        for r in ("lenet5", "gcnn-invariant")
+    ),
+    *(
+        Claim("digits, eight times as long", "digits-rotated-longer", "digits-pdegcnn", f"digits-{r}")
+        for r in ("lenet5", "gcnn")
+    ),
+    Claim("digits, from 300", "digits-size", "digits-pdegcnn-invariant-300", "digits-lenet5-300"),
+)
+
+
+def judge(claim: Claim, records: Sequence[Record]) -> Verdict | None:
+    """Hold a claim against the records of its experiment; None without a run of both networks.
+
+    The interval is that of `compare` where each image has a score of its own, otherwise that of a difference of two
+    proportions with the variance over the seeds of each. Of a network with one run it knows nothing about other seeds.
+    """
+    groups = [[r for r in records if r["variant"] == name] for name in (claim.ours, claim.rival)]
+    if not all(groups):
+        return None
+    parameters, runs = (
+        (groups[0][0]["parameters"], groups[1][0]["parameters"]),
+        (len(groups[0]), len(groups[1])),
+    )
+    if "dice_by_image" in groups[0][0]["metrics"]:
+        found = compare([*groups[0], *groups[1]], claim.ours, claim.rival)
+        return Verdict(claim, found.difference, found.low, found.high, parameters, runs)
+    ours, rival = ([r["metrics"]["accuracy"] for r in group] for group in groups)
+    difference = mean(ours) - mean(rival)
+    half = 1.96 * (_variance_of_mean(ours) + _variance_of_mean(rival)) ** 0.5
+    return Verdict(claim, difference, difference - half, difference + half, parameters, runs)
+
+
+def _variance_of_mean(accuracies: Sequence[float]) -> float:
+    p, over_seeds = mean(accuracies), variance(accuracies) if len(accuracies) > 1 else 0.0
+    return p * (1 - p) / TEST_DIGITS + over_seeds / len(accuracies)
+
+
+def judged() -> list[Verdict]:
+    """Every claim for which results are committed, with its verdict."""
+    records = {name: committed_results(name) for name in {claim.experiment for claim in CLAIMS}}
+    found = (judge(claim, records[claim.experiment]) for claim in CLAIMS)
+    return [verdict for verdict in found if verdict is not None]

@@ -1,0 +1,65 @@
+"""Lines among clutter: networks of 3, 6 and 12 layers, and the four estimates of the distance."""
+
+from __future__ import annotations
+
+from itertools import product
+
+from pdegcnn_lib.companion import data
+from pdegcnn_lib.companion.experiments.config import Training
+from pdegcnn_lib.companion.experiments.registry import Experiment, Variant, enter
+from pdegcnn_lib.companion.experiments.segmentation import SegmentationTask
+from pdegcnn_lib.companion.experiments.tuned import CANDIDATES, TUNED, label
+
+ESTIMATES = ("rho_c", "rho_b", "rho_b_sr", "rho_b_com")
+LAYERS = (3, 6, 12)
+STEPS = {"fast": Training(steps=200, batch_size=8), "full": Training(steps=600, batch_size=8)}
+
+
+def task(profile: str, *, validation: bool = False) -> SegmentationTask:
+    """The dashes that form lines, in whole images of 64 x 64; the profile `fast` draws a quarter of the images.
+
+    With `validation` another set of images takes the place of the test set.
+    """
+    share = 4 if profile == "fast" else 1
+    seeds = data.lines.SEEDS
+    train = data.lines.draw(data.lines.TRAIN // share, seeds[True])
+    test = data.lines.draw(data.lines.TEST // share, seeds[False] + validation)
+    return SegmentationTask(train, test, patch=0)
+
+
+def with_estimate(model: str, estimate: str) -> Variant:
+    """A PDE-G-CNN whose kernels use the named estimate."""
+    return Variant(model, f"{model}-{estimate}", options={"estimate": estimate})
+
+
+enter(
+    Experiment(
+        name="lines",
+        summary="dashes that form lines among dashes that do not",
+        task=task,
+        variants=(
+            *(Variant(f"vessels-{kind}{n}-narrow") for n, kind in product(LAYERS, ("cnn", "gcnn"))),
+            *(with_estimate(f"vessels-pdegcnn{n}", estimate) for n, estimate in product(LAYERS, ESTIMATES)),
+        ),
+        seeds={"fast": 1, "full": 3},
+        training=STEPS,
+        settings=TUNED["lines"],
+        score="dice",
+    ),
+    Experiment(
+        name="lines-tuning",
+        summary="lines, to choose the settings of training on images of their own",
+        task=task,
+        variants=tuple(
+            Variant(model, label(model, settings), data={"validation": True}, training=settings)
+            for model, settings in product(
+                ("vessels-cnn6-narrow", "vessels-gcnn6-narrow", "vessels-pdegcnn6"), CANDIDATES
+            )
+        ),
+        seeds={"fast": 0, "full": 1},
+        training={**STEPS, "full": Training(steps=200, batch_size=8)},
+        settings={},
+        score="dice",
+        keep_weights=False,
+    ),
+)

@@ -1,0 +1,86 @@
+"""Where a result came from: versions, device, revision of the code."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+import subprocess
+from functools import lru_cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import torch
+
+from pdegcnn_lib import __version__
+from pdegcnn_lib.companion import paths
+
+
+def revision() -> str | None:
+    """The git revision of the checkout, with `+changes` when tracked files differ from it; None without git."""
+
+    def git(*arguments: str) -> str:
+        return subprocess.run(
+            ["git", *arguments], cwd=paths.root(), capture_output=True, text=True, check=True
+        ).stdout.strip()
+
+    try:
+        return git("rev-parse", "--short=12", "HEAD") + (
+            "+changes" if git("status", "--porcelain", "-uno") else ""
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+@lru_cache(maxsize=1)
+def code_fingerprint() -> str:
+    """A short hash of the sources of the library and its kernels: results of other code are not taken for its own."""
+    digest = hashlib.sha256()
+    package = Path(__file__).resolve().parents[2]
+    for folder, pattern in (
+        (package, "**/*.py"),
+        (package, "kernels_cu/*"),
+        (package.parent, "kernels_cu/*"),
+    ):
+        for path in sorted(folder.glob(pattern)):
+            digest.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def processor() -> str:
+    """The name of the processor."""
+    try:
+        with open("/proc/cpuinfo", encoding="utf8") as file:
+            for line in file:
+                if line.startswith("model name"):
+                    return line.split(":", 1)[1].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def device_name(device: torch.device) -> str:
+    """The name of a device as a reader knows it."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{processor()}, {torch.get_num_threads()} threads"
+
+
+def versions() -> dict[str, str]:
+    """The versions that can change a number."""
+    found = {"python": platform.python_version(), "pdegcnn": __version__, "torch": torch.__version__}
+    for name in ("numpy", "scipy", "scikit-learn"):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def provenance(device: torch.device) -> dict[str, object]:
+    """Versions, device and revision, as plain values for a result file."""
+    return {
+        "versions": versions(),
+        "device": device_name(device),
+        "revision": revision(),
+        "code": code_fingerprint(),
+    }

@@ -1,0 +1,116 @@
+"""What an experiment is: a task, the variants that it compares, the seeds and settings of each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from pdegcnn_lib import models
+from pdegcnn_lib.companion.experiments.config import Training, Unit, check_profile
+from pdegcnn_lib.companion.experiments.task import Task
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One line of an experiment's table: a network, and what is changed about it, its data or its training.
+
+    `label` names it in tables and files; by default it is the network's name. `seeds` are those of the profile `full`
+    where they differ from the experiment's.
+    """
+
+    model: str
+    label: str = ""
+    options: Mapping[str, object] = field(default_factory=dict)
+    data: Mapping[str, object] = field(default_factory=dict)
+    training: Mapping[str, object] = field(default_factory=dict)
+    seeds: int | None = None
+
+    @property
+    def name(self) -> str:
+        """The label, or the name of the network."""
+        return self.label or self.model
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One experiment: `task(profile, **data)` makes its data; `training[profile]` are its settings.
+
+    `seeds[profile]` is how many seeds each variant is run with, `settings` are what the families of networks have of
+    their own. `score` is the figure of merit that the networks are ranked by.
+    """
+
+    name: str
+    summary: str
+    task: Callable[..., Task]
+    variants: tuple[Variant, ...]
+    seeds: Mapping[str, int]
+    training: Mapping[str, Training]
+    settings: Mapping[str, Mapping[str, object]]
+    score: str
+    keep_weights: bool = True
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The names of the variants."""
+        return tuple(variant.name for variant in self.variants)
+
+    def variant(self, name: str) -> Variant:
+        """The named variant; ValueError for another name."""
+        for variant in self.variants:
+            if variant.name == name:
+                return variant
+        raise ValueError(f"model must be one of {', '.join(self.labels)} in {self.name}, got {name!r}")
+
+    def unit(self, name: str, seed: int, profile: str) -> Unit:
+        """The run of one variant with one seed; ValueError for a variant that the experiment does not list."""
+        check_profile(profile)
+        variant = self.variant(name)
+        settings: dict[str, Any] = {**self.settings.get(family(variant.model), {}), **variant.training}
+        training = replace(self.training[profile], **settings)
+        return Unit(
+            self.name,
+            variant.name,
+            variant.model,
+            seed,
+            profile,
+            training,
+            dict(variant.options),
+            dict(variant.data),
+        )
+
+    def units(self, profile: str) -> list[Unit]:
+        """Every run that the profile asks for, first seeds first."""
+        counts = {v.name: self._seeds(v, profile) for v in self.variants}
+        return [
+            self.unit(name, seed, profile)
+            for seed in range(max(counts.values(), default=0))
+            for name, count in counts.items()
+            if seed < count
+        ]
+
+    def _seeds(self, variant: Variant, profile: str) -> int:
+        usual = self.seeds[check_profile(profile)]
+        return usual if profile == "fast" or variant.seeds is None else variant.seeds
+
+
+def family(model: str) -> str:
+    """The family of a network, within which settings are shared: pdegcnn (on R^2 too), gcnn, cnn or lenet."""
+    models.entry(model)
+    found = next(kind for kind in ("pdegcnn", "pdecnn", "gcnn", "cnn", "lenet") if kind in model)
+    return "pdegcnn" if found == "pdecnn" else found
+
+
+EXPERIMENTS: dict[str, Experiment] = {}
+
+
+def enter(*experiments: Experiment) -> None:
+    """Put experiments on the list."""
+    EXPERIMENTS.update({experiment.name: experiment for experiment in experiments})
+
+
+def experiment(name: str) -> Experiment:
+    """The named experiment; ValueError for an unknown name."""
+    if name not in EXPERIMENTS:
+        raise ValueError(f"experiment must be one of {', '.join(EXPERIMENTS)}, got {name!r}")
+    return EXPERIMENTS[name]

@@ -1,0 +1,135 @@
+"""One run: from a unit to its result file, and the table of results."""
+
+from __future__ import annotations
+
+import json
+import time
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from pdegcnn_lib import models
+from pdegcnn_lib.companion import paths
+from pdegcnn_lib.companion.experiments.config import Unit
+from pdegcnn_lib.companion.experiments.provenance import code_fingerprint, provenance
+from pdegcnn_lib.companion.experiments.registry import experiment
+from pdegcnn_lib.companion.experiments.training import train
+from pdegcnn_lib.nn import Convection, TrainableDiagonalMetric
+from pdegcnn_lib.testing import equivariance_error
+
+
+def learned_geometry(model: nn.Module) -> dict[str, dict[str, list]]:
+    """The geometry that a network learned: length scales w and vectors g0 per layer, as plain lists."""
+    found: dict[str, dict[str, list]] = {"w": {}, "g0": {}}
+    for name, module in model.named_modules():
+        if isinstance(module, TrainableDiagonalMetric):
+            found["w"][name] = module.w.detach().cpu().tolist()
+        elif isinstance(module, Convection):
+            found["g0"][name] = module.g0.detach().cpu().tolist()
+    return found
+
+
+def default_device() -> torch.device:
+    """The GPU where there is one, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def result_path(unit: Unit) -> Path:
+    """Where this machine puts the result of a run."""
+    return paths.runs() / f"{unit.stem}.json"
+
+
+def weights_path(result: Path) -> Path:
+    """Where the weights of a run lie: beside its result."""
+    return result.with_suffix(".safetensors")
+
+
+def checkpoint_path(unit: Unit) -> Path:
+    """Where a run that is not finished keeps its state: of this configuration, as this code trains it."""
+    return paths.runs() / f"{unit.stem}-{code_fingerprint()}.checkpoint.pt"
+
+
+def build_model(unit: Unit, in_channels: int) -> nn.Module:
+    """The untrained network of a run: the same numbers for the same seed."""
+    torch.manual_seed(unit.seed)
+    return models.build(unit.model, in_channels, **unit.options)
+
+
+def run(unit: Unit, *, out: Path | None = None, device: torch.device | None = None) -> dict[str, Any]:
+    """Train and evaluate one unit and return its result, or the result that the same code left there.
+
+    The result is one JSON file, written atomically after the weights; a run that was interrupted goes on from its
+    checkpoint. `quarter_turn_error` is the relative equivariance error of the trained network on training data.
+    Raises: DataError without the data, ValueError for an unknown experiment or model.
+    """
+    out = out or result_path(unit)
+    if out.is_file():
+        known = json.loads(out.read_text())
+        if known.get("digest") == unit.digest and known.get("code") == code_fingerprint():
+            return known
+    from safetensors.torch import save
+
+    out.parent.mkdir(parents=True, exist_ok=True)  # found out now, not after the training
+    device = device or default_device()
+    chosen = experiment(unit.experiment)
+    task = chosen.task(unit.profile, **unit.data)
+    model = build_model(unit, task.in_channels)
+    checkpoint = checkpoint_path(unit)
+    started = time.monotonic()
+    curve = train(
+        model,
+        task,
+        unit.training,
+        seed=unit.seed,
+        device=device,
+        checkpoint=checkpoint,
+        label=f"{unit.experiment} {unit.variant} seed {unit.seed}",
+    )
+    model.eval()
+    some = task.batch(4, torch.Generator().manual_seed(unit.seed))[0].to(device)
+    result = {
+        "digest": unit.digest,
+        **unit.config,
+        "in_channels": task.in_channels,
+        "parameters": models.parameter_count(model),
+        "metrics": task.evaluate(model, device),
+        "quarter_turn_error": max(equivariance_error(model, some).values()),
+        "curve": curve,
+        "training_seconds": curve[-1]["seconds"],
+        "wall_seconds": round(time.monotonic() - started, 3),
+        "finished": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        **provenance(device),
+    }
+    if chosen.keep_weights:
+        state = {name: tensor.contiguous().cpu() for name, tensor in model.state_dict().items()}
+        paths.write_atomically(weights_path(out), save(state))
+    paths.write_atomically(out, json.dumps(result, indent=1) + "\n")
+    checkpoint.unlink(missing_ok=True)
+    return result
+
+
+def load_model(result: Path) -> nn.Module:
+    """The trained network of a result file, in evaluation mode."""
+    from safetensors.torch import load_file
+
+    record = json.loads(result.read_text())
+    model = models.build(record["model"], record["in_channels"], **record["options"])
+    model.load_state_dict(load_file(weights_path(result)))
+    return model.eval()
+
+
+def committed_results(name: str, profile: str = "full") -> list[dict[str, Any]]:
+    """The results of an experiment that are committed under `results/`, in the order of its variants, then of seeds.
+
+    Only those that the experiment asks for as it stands: a result of other settings is left out.
+    """
+    found = []
+    for unit in experiment(name).units(profile):
+        path = paths.results() / f"{unit.stem}.json"
+        if path.is_file():
+            found.append(json.loads(path.read_text()))
+    order = experiment(name).labels
+    return sorted(found, key=lambda r: (order.index(r["variant"]), r["seed"]))

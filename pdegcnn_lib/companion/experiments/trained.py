@@ -1,0 +1,52 @@
+"""Trained networks by name: those that are committed, and those that come with an installed package."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from pdegcnn_lib.companion.experiments.registry import EXPERIMENTS
+from pdegcnn_lib.companion.experiments.run import weights_path
+
+PACKAGED = Path(__file__).resolve().parents[2] / "trained"  # filled when a wheel is built
+SEGMENTING = ("vessels", "lines")  # the experiments whose networks turn a picture into a mask
+
+
+def available() -> dict[str, Path]:
+    """The trained networks of the vessel and line experiments: `experiment/variant` -> the result of the first seed."""
+    from pdegcnn_lib.companion.experiments.grid import find
+
+    found: dict[str, Path] = {}
+    for packaged in sorted(PACKAGED.glob("*.json")):
+        record = json.loads(packaged.read_text())
+        found[f"{record['experiment']}/{record['variant']}"] = packaged
+    for name in SEGMENTING:
+        for unit in reversed(EXPERIMENTS[name].units("full")):
+            result = find(unit)
+            if result is not None and weights_path(result).is_file():
+                found[f"{name}/{unit.variant}"] = result
+    return found
+
+
+def resolve(model: str) -> Path:
+    """The result file of a trained network: of a name as in `available`, or a path to a result or its weights.
+
+    Raises: ValueError for a name that is neither.
+    """
+    path = Path(model)
+    if path.suffix in (".json", ".safetensors"):
+        result = path.with_suffix(".json")
+        for part in (result, weights_path(result)):
+            if not part.is_file():
+                raise ValueError(
+                    f"model must name a result with its weights beside it, but {part} is missing"
+                )
+        return result
+    names = available()
+    if model in names:
+        return names[model]
+    short = [name for name in names if name.split("/")[1] == model]
+    if len(short) == 1:
+        return names[short[0]]
+    known = ", ".join(names) or "(none is here: run `make grid`)"
+    raise ValueError(f"model must be a file or one of {known}, got {model!r}")

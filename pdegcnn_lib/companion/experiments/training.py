@@ -1,0 +1,111 @@
+"""The one training loop: plain, resumable, deterministic on the CPU."""
+
+from __future__ import annotations
+
+import io
+import math
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from pdegcnn_lib.companion import paths
+from pdegcnn_lib.companion.experiments.config import Training
+from pdegcnn_lib.companion.experiments.task import Task
+
+CURVE_POINTS = 100
+
+
+def learning_rate(training: Training, step: int) -> float:
+    """The learning rate at a step, see `Training.schedule`."""
+    progress = step / training.steps
+    if training.schedule == "constant":
+        return training.learning_rate
+    if training.schedule == "exponential":
+        return training.learning_rate * 0.01**progress
+    warm_up = min(1.0, (step + 1) / max(1, training.steps // 20))
+    return training.learning_rate * warm_up * 0.5 * (1 + math.cos(math.pi * progress))
+
+
+def _save(path: Path, state: dict) -> None:
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    paths.write_atomically(path, buffer.getvalue())
+
+
+def _progress(steps: int, start: int, label: str) -> Iterable[int]:
+    from tqdm import tqdm
+
+    # TQDM_DISABLE=1 in the environment, which make sets, leaves the bar out of logs and pages.
+    return tqdm(range(start, steps), initial=start, total=steps, desc=label, leave=False)
+
+
+def train(
+    model: nn.Module,
+    task: Task,
+    training: Training,
+    *,
+    seed: int,
+    device: torch.device,
+    checkpoint: Path | None = None,
+    label: str = "",
+) -> list[dict[str, float]]:
+    """Train in place and return the curve, a list of {step, loss, seconds} averaged over stretches of steps.
+
+    Batch n is drawn by a generator seeded with (seed, n), and the state of everything else is in the checkpoint, so
+    a run that was killed and started again ends where the undisturbed one ends: bit for bit on the CPU.
+    Raises: FloatingPointError when the loss is not finite, naming the step.
+    """
+    model.to(device).train()
+    optimizer = torch.optim.AdamW(
+        model.parameters(), lr=training.learning_rate, weight_decay=training.weight_decay
+    )
+    state: dict[str, Any] = {"step": 0, "curve": [], "losses": [], "seconds": 0.0}
+    if checkpoint is not None and checkpoint.is_file():
+        saved = torch.load(checkpoint, map_location=device, weights_only=True)
+        model.load_state_dict(saved["model"])
+        optimizer.load_state_dict(saved["optimizer"])
+        torch.set_rng_state(saved["rng"].cpu())
+        state = saved["state"]
+    stretch = max(1, training.steps // CURVE_POINTS)
+    mixed = training.mixed_precision and device.type == "cuda"
+    started = last_saved = time.monotonic()
+    before = state["seconds"]
+    for step in _progress(training.steps, state["step"], label):
+        generator = torch.Generator().manual_seed(seed * 1_000_000_007 + step)
+        inputs, targets = (part.to(device) for part in task.batch(training.batch_size, generator))
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate(training, step)
+        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=mixed):
+            loss = task.loss(model(inputs), targets)
+        value = loss.item()
+        if not math.isfinite(value):
+            raise FloatingPointError(f"the loss of {label or 'this run'} is {value} at step {step}")
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), training.gradient_clip)
+        optimizer.step()
+        state["losses"].append(value)
+        state["seconds"] = before + time.monotonic() - started
+        state["step"] = step + 1
+        if len(state["losses"]) == stretch or state["step"] == training.steps:
+            mean = sum(state["losses"]) / len(state["losses"])
+            state["curve"].append(
+                {"step": state["step"], "loss": mean, "seconds": round(state["seconds"], 3)}
+            )
+            state["losses"] = []
+        if checkpoint is not None and time.monotonic() - last_saved > training.checkpoint_seconds:
+            last_saved = time.monotonic()
+            _save(
+                checkpoint,
+                {
+                    "model": model.state_dict(),
+                    "optimizer": optimizer.state_dict(),
+                    "rng": torch.get_rng_state(),
+                    "state": state,
+                },
+            )
+    return state["curve"]

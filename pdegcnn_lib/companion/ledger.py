@@ -1,0 +1,348 @@
+"""The ledger: what every statement of the theory was expected to give, what a notebook measured, and the verdict.
+
+A notebook calls `record` where it checks a statement. That raises when the measurement misses, so a wrong number stops
+the notebook; it also writes the row down, so that `table` can render one page in which a statement without a row is as
+red as a failing one, and `faults` can stop the book for either. Nobody edits the page:
+`python -m pdegcnn_lib.companion.ledger --out book/_generated/ledger.md`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import sys
+from dataclasses import asdict, dataclass, replace
+from decimal import Decimal
+from pathlib import Path
+from typing import Literal, SupportsFloat
+
+from pdegcnn_lib.companion import paths
+
+STATEMENTS: dict[str, str] = {
+    "T1": "The solution operators and the layers commute with the group",
+    "T2": "Group convolution is equivariant, and a delta is its identity",
+    "T3": "Convection is solved along exponential curves",
+    "T4": "Fractional diffusion is a convolution with a kernel of mass 1, a semigroup",
+    "T5": "The logarithmic estimate bounds the distance from above, with a sharp local constant",
+    "T6": "The approximate heat kernel is close to the exact one and between Gaussian bounds",
+    "T7": "Morphological convolution is associative, equivariant and monotone",
+    "T8": "Dilation and erosion are solved by morphological kernels, a semigroup",
+    "T9": "The approximate morphological kernel has a local error bound",
+    "T10": "A discrete convolution is a linear combination of convections",
+    "T11": "Max pooling is a dilation",
+    "T12": "ReLU is a dilation",
+    "T13": "A residual layer is an Euler step of the PDE",
+    "T14": "Lifting and projection are equivariant",
+    "D1": "The distance that all estimates are held against is that of a shortest curve",
+    "A1": "The half-angle estimate is exact in the isotropic case",
+    "A2": "The half-angle estimate is within a factor zeta of the distance",
+    "A3": "The half-angle estimate has sharp local constants on both sides",
+    "A4": "Distance and estimates share eight reflectional symmetries",
+    "A5": "The half-angle kernel has a local error bound",
+    "A6": "The sub-Riemannian estimate is comparable to the sub-Riemannian distance",
+    "A7": "The errors of the estimates, and the combined estimate is good for every anisotropy",
+    "F1": "Erosion is linear over (min, +)",
+    "F2": "Erosion commutes with adding a constant",
+    "F3": "Erosion does not expand distances in the maximum norm",
+    "F4": "Scaling time is scaling the metric",
+    "S1": "The logarithmic semifield: the heat equation under v = exp(mu u)",
+    "S2": "The root semifield: the heat equation under v = u^p",
+    "S3": "The semifield operations satisfy the axioms",
+    "S4": "The semifield solutions form semigroups",
+    "S5": "The logarithmic semifield tends to the tropical one",
+}
+
+BOXES: dict[str, str] = {  # where the book states each of them
+    "T1": "thm-equivariance",
+    "T2": "thm-group-convolution",
+    "T3": "thm-convection",
+    "T4": "thm-diffusion",
+    "T5": "thm-rho-c",
+    "T6": "thm-gaussian-bounds",
+    "T7": "thm-morphological-algebra",
+    "T8": "thm-erosion-dilation",
+    "T9": "thm-kernel-bound",
+    "T10": "thm-filter",
+    "T11": "thm-max-pool",
+    "T12": "thm-relu",
+    "T13": "thm-residual",
+    "T14": "thm-lift",
+    "D1": "thm-certificate",
+    "A1": "thm-rho-b",
+    "A2": "thm-rho-b",
+    "A3": "thm-rho-b-local",
+    "A4": "thm-symmetries",
+    "A5": "thm-kernel-bound",
+    "A6": "thm-ball-box",
+    "A7": "obs-mean-errors",
+    "F1": "thm-morphological-algebra",
+    "F2": "thm-morphological-algebra",
+    "F3": "thm-morphological-algebra",
+    "F4": "thm-time-scale",
+    "S1": "thm-substitutions",
+    "S2": "thm-substitutions",
+    "S3": "thm-semifield",
+    "S4": "thm-semifield-flow",
+    "S5": "thm-tropical-limit",
+}
+
+Relation = Literal["equals", "at most", "at least"]
+DIGITS = 3  # of a measured number in the file: enough to read, few enough to be the same on every machine
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One row. `dropped` names an assumption left out on purpose: the check then has to fail."""
+
+    statement: str
+    claim: str
+    where: str
+    expected: float | None = None
+    measured: float | None = None
+    tolerance: float = 0.0
+    relation: Relation = "equals"
+    dropped: str = ""
+    reason: str = ""  # why nothing can be measured
+
+    @property
+    def met(self) -> bool:
+        if self.reason:
+            return True
+        if self.expected is None or self.measured is None or not math.isfinite(self.measured):
+            return False
+        excess = self.measured - self.expected
+        return {
+            "equals": abs(excess) <= self.tolerance,
+            "at most": excess <= self.tolerance,
+            "at least": -excess <= self.tolerance,
+        }[self.relation]
+
+    @property
+    def verdict(self) -> str:
+        if self.reason:
+            return f"not checked: {self.reason}"
+        if self.dropped:
+            return (
+                f"fails without {self.dropped}, as it must"
+                if not self.met
+                else f"HOLDS WITHOUT {self.dropped}"
+            )
+        return "holds" if self.met else "FAILS"
+
+    @property
+    def green(self) -> bool:
+        return self.met != bool(self.dropped)
+
+
+def _short(x: float | None, digits: int = DIGITS) -> str:
+    if x is None:
+        return ""
+    text = f"{x:.{digits}g}"
+    return f"{float(text):g}" if digits <= DIGITS else text  # 590 rather than 5.9e+02
+
+
+def _to_place(x: float, tolerance: float) -> str:
+    """x rounded to the first digit of the tolerance, so that machines that agree within it print the same."""
+    if not (math.isfinite(x) and tolerance > 0):
+        return _short(x)
+    place = math.floor(math.log10(tolerance))
+    return str(round(Decimal(repr(x)), -place)) if place <= 0 else _short(x)
+
+
+_open: dict[str, list[Entry]] = {}
+
+
+def folder() -> Path:
+    """Where the rows lie, one JSON file for each notebook."""
+    return paths.executed() / "ledger"
+
+
+def _as_filed(row: Entry) -> float | None:
+    """The measurement with as few digits as keep the verdict; more of them would differ between machines."""
+    if row.measured is None or not row.green:
+        return row.measured
+    rounded = (float(_short(row.measured, digits)) for digits in range(DIGITS, 17))
+    return next((m for m in rounded if replace(row, measured=m).green), row.measured)
+
+
+def _add(entry: Entry) -> None:
+    if entry.statement not in STATEMENTS:
+        raise ValueError(f"statement must be one of {', '.join(STATEMENTS)}, got {entry.statement!r}")
+    if not entry.where or not entry.where.replace("_", "").replace("-", "").isalnum():
+        raise ValueError(f"where must be the name of a notebook, without a suffix, got {entry.where!r}")
+    rows = _open.setdefault(entry.where, [])
+    # A cell that is run twice replaces its row; a fresh process replaces the notebook's file.
+    rows[:] = [row for row in rows if (row.statement, row.claim) != (entry.statement, entry.claim)] + [entry]
+    content = []
+    for row in rows:
+        fields = {name: value for name, value in asdict(row).items() if value not in ("", None)}
+        if row.measured is not None:
+            fields["measured"] = _as_filed(row)
+        content.append(fields)
+    text = json.dumps(content, indent=2) + "\n"
+    path = folder() / f"{entry.where}.json"
+    if not path.is_file() or path.read_text() != text:
+        paths.write_atomically(path, text)
+
+
+def record(
+    *,
+    statement: str,
+    claim: str,
+    expected: SupportsFloat,
+    measured: SupportsFloat,
+    where: str,
+    tolerance: float = 0.0,
+    relative: bool = False,
+    relation: Relation = "equals",
+    dropped: str = "",
+    quiet: bool = False,
+) -> None:
+    r"""Check a measurement against what a statement predicts, write the row, and print it in one line.
+
+    | relation | passes when |
+    |---|---|
+    | "equals" | abs(measured - expected) <= tolerance |
+    | "at most" | measured <= expected + tolerance |
+    | "at least" | measured >= expected - tolerance |
+
+    `relative` makes the tolerance a fraction of abs(expected). `dropped` names an assumption that was left out: then
+    the comparison has to fail, which shows that the assumption is needed. `where` is a notebook without suffix; one
+    that shows its rows in a table of its own is `quiet`.
+    Raises: AssertionError when the verdict is not the wanted one; ValueError for an unknown statement or relation.
+    """
+    if relation not in ("equals", "at most", "at least"):
+        raise ValueError(f"relation must be 'equals', 'at most' or 'at least', got {relation!r}")
+    if not tolerance >= 0:
+        raise ValueError(f"tolerance must not be negative, got {tolerance}")
+    want, got = float(expected), float(measured)
+    margin = tolerance * abs(want) if relative else tolerance
+    entry = Entry(statement, claim, where, want, got, margin, relation, dropped)
+    _add(entry)
+    if not entry.green:
+        raise AssertionError(f"{statement} {claim}: {entry.verdict}; {_miss(entry)}")
+    if not quiet:
+        print(f"{statement}  {claim}: {_sentence(entry)}; {entry.verdict}")
+
+
+def _miss(entry: Entry) -> str:
+    margin = f" +- {_short(entry.tolerance)}" if entry.tolerance else ""
+    return f"measured {entry.measured!r}, wanted {entry.relation} {_short(entry.expected)}{margin}"
+
+
+def _sentence(entry: Entry) -> str:
+    """The comparison with no more digits than are the same on every machine."""
+    if entry.expected is None or entry.measured is None:
+        return ""
+    expected, within = _short(entry.expected), f"within {_short(entry.tolerance)}"
+    bound = expected if entry.relation == "equals" else f"{entry.relation} {expected}"
+    if entry.dropped:
+        return f"measured {_short(entry.measured, 2)}, not {bound}"
+    if entry.relation != "equals":
+        # A measurement on its bound is rounding: its digits differ between machines.
+        on_bound = abs(entry.measured - entry.expected) <= entry.tolerance
+        return bound if on_bound else f"measured {_short(entry.measured, 2)}, {bound}"
+    if not entry.tolerance:
+        return f"{entry.measured:.12g}, exactly"
+    if abs(entry.expected) <= entry.tolerance:
+        return f"{expected} {within}"
+    return f"measured {_to_place(entry.measured, entry.tolerance)}, expected {expected} {within}"
+
+
+def cannot_check(*, statement: str, claim: str, reason: str, where: str) -> None:
+    """Write the row of a statement that no computation can check, with the reason, and print it."""
+    if not reason:
+        raise ValueError("reason must say why the statement cannot be checked, got an empty string")
+    _add(Entry(statement, claim, where, reason=reason))
+    print(f"{statement}  {claim}: not checked: {reason}")
+
+
+def entries() -> list[Entry]:
+    """All rows on file, by statement in the order of the facts, then by notebook."""
+    order = list(STATEMENTS)
+    rows = []
+    for path in sorted(folder().glob("*.json")):
+        rows += [Entry(**fields) for fields in json.loads(path.read_text())]
+    return sorted(rows, key=lambda row: (order.index(row.statement), row.where))
+
+
+def missing() -> list[str]:
+    """The statements without any row."""
+    found = {row.statement for row in entries()}
+    return [name for name in STATEMENTS if name not in found]
+
+
+def faults() -> list[str]:
+    """What makes the ledger red, one sentence each: rows that are not as they should be, statements without a row."""
+    wrong = [
+        f"{row.statement} {row.claim} ({row.where}): {row.verdict}" for row in entries() if not row.green
+    ]
+    return wrong + [f"{name} has no row: {STATEMENTS[name]}" for name in missing()]
+
+
+def _cells(row: Entry) -> list[str]:
+    if row.reason:
+        expected, measured = "", ""
+    else:
+        relation = {"equals": "", "at most": "≤\N{NO-BREAK SPACE}", "at least": "≥\N{NO-BREAK SPACE}"}[
+            row.relation
+        ]
+        margin = f"\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}{_short(row.tolerance)}" if row.tolerance else ""
+        expected, measured = f"{relation}{_short(row.expected)}{margin}", _short(row.measured)
+    verdict = row.verdict.removesuffix(", as it must") if row.green else f"**{row.verdict}**"
+    chapter = f"{{doc}}`{row.where.split('_')[0]} <notebooks/{row.where}>`"
+    return [cell.replace("|", "\\|") for cell in (row.claim, expected, measured, verdict, chapter)]
+
+
+def _tabulate(head: list[str], rows: list[list[str]]) -> list[str]:
+    lines = ["| " + " | ".join(row) + " |" for row in (head, *rows)]
+    return [lines[0], "|" + "---|" * len(head), *lines[1:], ""]
+
+
+def table() -> str:
+    """The page: a summary, then one table for each statement, in MyST Markdown."""
+    rows, red = entries(), faults()
+    dropped = sum(bool(row.dropped) for row in rows)
+    unchecked = sum(bool(row.reason) for row in rows)
+    summary = [
+        f"The chapters made {len(rows) - dropped - unchecked} measurements of {len(STATEMENTS)} statements, and "
+        f"{dropped} more with an assumption left out, which therefore have to fail.",
+        f"{unchecked} claims are out of reach of a computation, and say why.",
+        "Every statement has a row and every row is as it should be."
+        if not red
+        else f"**{len(red)} faults.**",
+    ]
+    lines = ["# The ledger", "", "\n".join(summary), ""]
+    lines += [
+        "T statements belong to the main paper {cite}`smets2023pde`, A to {cite}`bellaard2023analysis`, F to the "
+        "functional properties {cite}`pai2023functional`, S to semifields {cite}`bellaard2025pdecnns`, and D1 is ours.",
+        "Their boxes say which words and constants are ours.",
+        "A value after ± is the tolerance; without one, equality is exact.",
+        "The last column is the chapter, which also says where the tolerance comes from.",
+        "",
+    ]
+    for name, title in STATEMENTS.items():
+        mine = [row for row in rows if row.statement == name]
+        lines += [f"## {name}. {title}", "", f"Stated in {{prf:ref}}`{BOXES[name]}`.", ""]
+        if mine:
+            head = ["claim", "expected", "measured", "verdict", "in"]
+            lines += _tabulate(head, [_cells(row) for row in mine])
+        else:
+            lines += ["**MISSING**: no notebook has measured this.", ""]
+    return "\n".join(lines)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Write the page; the exit status is 1 where a row is wrong or a statement has none."""
+    parser = argparse.ArgumentParser(prog="python -m pdegcnn_lib.companion.ledger", description=main.__doc__)
+    parser.add_argument("--out", type=Path, required=True, help="the page to write")
+    options = parser.parse_args(arguments)
+    paths.write_atomically(options.out, table())
+    red = faults()
+    print(*red, sep="\n", end="\n" if red else "", file=sys.stderr)
+    return 1 if red else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,159 @@
+"""Pictures of results: each takes the records that `experiments.run` returns or that are committed."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from statistics import mean
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullLocator
+
+from pdegcnn_lib.companion.experiments.comparison import Record, against_base, grouped, seed_band
+from pdegcnn_lib.companion.viz.style import COLORS, label, model_style, short_label
+from pdegcnn_lib.companion.viz.tables import changes_of, thousands
+
+
+def _beside(ax: Axes) -> None:
+    ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+
+
+def score_by_parameters(
+    records: Iterable[Record], metric: str, *, name: str, references: Mapping[str, float] | None = None
+) -> Figure:
+    """A score in percent against the number of parameters: a dot per run, the mean of the seeds marked.
+
+    `references` are horizontal lines, such as a human observer.
+    """
+    figure, ax = plt.subplots(figsize=(7.2, 3.8))
+    points = []
+    for variant, group in grouped(records).items():
+        values = [100 * r["metrics"][metric] for r in group]
+        count, style = group[0]["parameters"], model_style(group[0]["model"])
+        ax.scatter([count] * len(values), values, s=14, alpha=0.5, **style)
+        ax.scatter([count], [mean(values)], s=70, edgecolor="black", lw=0.7, **style)
+        points.append((count, mean(values), short_label(variant)))
+    counts = [count for count, _, _ in points]
+    ax.set(xscale="log", xlabel="parameters", ylabel=f"{name} in percent")
+    # A decade at least, and room for names on the right.
+    ax.set_xlim(min(counts) / 1.5, max(10 * min(counts), 8 * max(counts)))
+    for text, value in (references or {}).items():
+        ax.axhline(100 * value, color="0.4", lw=1, ls="--")
+        ax.annotate(text, (ax.get_xlim()[1], 100 * value), ha="right", va="bottom", fontsize=8, color="0.3")
+    _name_points(ax, points)
+    ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    ax.xaxis.set_major_formatter("{x:,.0f}")
+    ax.xaxis.set_minor_locator(NullLocator())
+    return figure
+
+
+def _name_points(ax: Axes, points: list[tuple[float, float, str]]) -> None:
+    """Write names to the right of points, moved apart vertically where points of a like abscissa lie close."""
+    bottom, top = ax.get_ylim()
+    apart, written = 0.055 * (top - bottom), list[tuple[float, float]]()
+    for x, y, text in sorted(points, key=lambda point: point[1]):
+        near = [v for u, v in written if 1 / 3 < u / x < 3]
+        at = max([y, *(v + apart for v in near)])
+        written.append((x, at))
+        ax.annotate(text, (x, at), xytext=(8, 0), textcoords="offset points", va="center", fontsize=8)
+
+
+def score_boxes(
+    records: Iterable[Record], metric: str, *, name: str, references: Mapping[str, float] | None = None
+) -> Figure:
+    """A box per variant over its seeds, the runs as dots, the score in percent on the vertical axis."""
+    groups = grouped(records)
+    figure, ax = plt.subplots(figsize=(max(4.5, 0.95 * len(groups)), 3.6))
+    for place, group in enumerate(groups.values()):
+        values = [100 * r["metrics"][metric] for r in group]
+        style = model_style(group[0]["model"])
+        ax.boxplot(
+            [values],
+            positions=[place],
+            widths=0.5,
+            showfliers=False,
+            medianprops={"color": "black", "lw": 1.4},
+        )
+        offsets = np.linspace(-0.12, 0.12, len(values)) if len(values) > 1 else [0.0]
+        ax.scatter(place + np.asarray(offsets), values, s=22, zorder=3, edgecolor="black", lw=0.4, **style)
+    for text, value in (references or {}).items():
+        ax.axhline(100 * value, color="0.4", lw=1, ls="--")
+        ax.annotate(text, (len(groups) - 0.5, 100 * value), ha="right", va="bottom", fontsize=9, color="0.3")
+    ax.set(ylabel=f"{name} in percent", xlim=(-0.6, len(groups) - 0.4))
+    ax.set_xticks(range(len(groups)), [label(v).replace(", ", "\n") for v in groups], fontsize=9)
+    return figure
+
+
+def score_by_size(
+    records: Iterable[Record], metric: str, *, name: str, size: Callable[[Record], int], unit: str
+) -> Figure:
+    """A score in percent against the number of training images: the mean over seeds, with the range shaded."""
+    figure, ax = plt.subplots(figsize=(6.2, 3.4))
+    every: set[int] = set()
+    for model, group in grouped(records, "model").items():
+        by_size: dict[int, list[float]] = defaultdict(list)
+        for record in group:
+            by_size[size(record)].append(100 * record["metrics"][metric])
+        sizes = sorted(by_size)
+        every |= set(sizes)
+        style = model_style(model)
+        ax.plot(sizes, [mean(by_size[n]) for n in sizes], label=label(model), ms=5, **style)
+        low, high = ([pick(by_size[n]) for n in sizes] for pick in (min, max))
+        ax.fill_between(sizes, low, high, color=style["color"], alpha=0.15, lw=0)
+    ax.set(xscale="log", xlabel=unit, ylabel=f"{name} in percent")
+    ax.set_xticks(sorted(every), [thousands(n) for n in sorted(every)])
+    ax.xaxis.set_minor_locator(NullLocator())
+    _beside(ax)
+    return figure
+
+
+def change_plot(base: Sequence[Record], changed: Iterable[Record], metric: str = "dice_by_image") -> Figure:
+    """What each change does to the score: the paired difference to the base in percent, with its 95 % interval.
+
+    The band is `seed_band`, what another seed does.
+    """
+    found = against_base(base, changed, metric)
+    figure, ax = plt.subplots(figsize=(6.6, 0.8 + 0.24 * len(found)))
+    if len(base) > 1:
+        band = 100 * seed_band(base, metric)
+        ax.axvspan(-band, band, color="0.9", lw=0)
+    ax.axvline(0, color="0.4", lw=1)
+    for place, c in enumerate(found.values()):
+        low, middle, high = (100 * value for value in (c.low, c.difference, c.high))
+        ax.plot([low, high], [place, place], color=COLORS["blue"], lw=1.6)
+        ax.plot([middle], [place], "o", color=COLORS["vermillion"], ms=5)
+    names = [changes_of(variant, base[0]["variant"]) for variant in found]
+    ax.set_yticks(range(len(names)), names, fontsize=9)
+    ax.set(xlabel="Dice score minus that of the unchanged network, in percent", ylim=(len(names) - 0.5, -0.5))
+    return figure
+
+
+def accuracy_by_angle(records: Iterable[Record]) -> Figure:
+    """Accuracy against the angle by which the test digits are turned: the mean over seeds, with the range shaded."""
+    figure, ax = plt.subplots(figsize=(7.0, 3.4))
+    for variant, group in grouped(records).items():
+        angles = group[0]["metrics"]["angles"]
+        curves = 100 * np.array([r["metrics"]["accuracy_by_angle"] for r in group])
+        style = model_style(group[0]["model"])
+        ax.plot(angles, curves.mean(0), color=style["color"], label=label(variant))
+        ax.plot(angles[::3], curves.mean(0)[::3], style["marker"], color=style["color"], ms=5)
+        ax.fill_between(angles, curves.min(0), curves.max(0), color=style["color"], alpha=0.15, lw=0)
+    ax.set(xlabel="angle of the test digits in degrees", ylabel="accuracy in percent")
+    ax.set_xticks(range(0, 361, 45))
+    _beside(ax)
+    return figure
+
+
+def training_curves(records: Iterable[Record], *, name: str = "loss") -> Figure:
+    """The training loss against the step, the mean over the seeds of each variant."""
+    figure, ax = plt.subplots(figsize=(6.2, 3.2))
+    for variant, group in grouped(records).items():
+        steps = [point["step"] for point in group[0]["curve"]]
+        losses = np.mean([[point["loss"] for point in r["curve"]] for r in group], axis=0)
+        ax.plot(steps, losses, color=model_style(group[0]["model"])["color"], label=label(variant))
+    ax.set(xlabel="step", ylabel=name)
+    _beside(ax)
+    return figure

@@ -1,0 +1,14 @@
+"""The cost of whole networks is measured on what the experiments run."""
+
+from pdegcnn_lib.companion.bench import networks, report
+
+
+def test_every_network_gets_its_row():
+    names = ("vessels-cnn3-narrow", "vessels-pdegcnn3")
+    result = networks.run(names, seconds=0.05)
+    assert [row["model"] for row in result["networks"]] == list(names)
+    for row in result["networks"]:
+        assert row["step_ms"]["median"] > 0 and row["photograph_ms"]["calls"] >= 3
+        assert row["peak_mib"] is None or 5 < row["peak_mib"] < 500
+    text = report.networks_as_text(result)
+    assert "vessels-pdegcnn3" in text and "1264" in text and "threads" in text

@@ -1,0 +1,62 @@
+"""Claims are about networks that are in the experiments, and verdicts follow the intervals."""
+
+import pytest
+
+from pdegcnn_lib.companion import experiments
+from pdegcnn_lib.companion.experiments.claims import CLAIMS, Claim, judge
+
+pytest.importorskip("scipy")
+
+CLAIM = Claim("a task", "vessels", "ours", "rival")
+
+
+def run(variant: str, seed: int, parameters: int = 10, **metrics) -> dict:
+    return {"variant": variant, "seed": seed, "parameters": parameters, "metrics": metrics}
+
+
+def test_every_claim_is_about_variants_of_its_experiment():
+    assert len(set(CLAIMS)) == len(CLAIMS)
+    for claim in CLAIMS:
+        labels = experiments.experiment(claim.experiment).labels
+        assert claim.ours in labels and claim.rival in labels and "pdegcnn" in claim.ours
+
+
+@pytest.mark.parametrize(
+    ("shift", "word"),
+    [((0.02, 0.03, 0.01), "holds"), ((-0.02, -0.03, -0.01), "fails"), ((-0.1, 0.1, 0), "level")],
+)
+def test_a_verdict_is_where_the_interval_lies(shift, word):
+    rival = [0.5, 0.6, 0.7]
+    ours = [score + by for score, by in zip(rival, shift, strict=True)]
+    found = judge(
+        CLAIM,
+        [
+            run("ours", 0, dice_by_image=ours),
+            run("rival", 0, 100, dice_by_image=rival),
+            run("rival", 1, 100, dice_by_image=rival),
+            run("other", 0, dice_by_image=[0, 0, 0]),
+        ],
+    )
+    assert found.word == word and found.difference == pytest.approx(sum(shift) / 3)
+    assert found.parameters == (10, 100) and found.runs == (1, 2)
+
+
+def test_accuracies_have_the_interval_of_two_proportions():
+    found = judge(CLAIM, [run("ours", 0, accuracy=0.92), run("rival", 0, accuracy=0.9)])
+    assert found.difference == pytest.approx(0.02) and found.word == "holds"
+    # The deviations of the two proportions of 10 000 are 0.0027 and 0.003.
+    assert found.high - found.low == pytest.approx(2 * 1.96 * (0.0027**2 + 0.003**2) ** 0.5, rel=0.01)
+
+
+def test_seeds_that_lie_apart_widen_the_interval_of_accuracies():
+    def judged(apart: float):
+        ours = [run("ours", seed, accuracy=0.92 + apart * by) for seed, by in enumerate((-1, 0, 1))]
+        return judge(CLAIM, [*ours, run("rival", 0, accuracy=0.9)])
+
+    assert judged(0.0).word == "holds" and judged(0.03).word == "level"
+    # Three seeds with the deviation 0.03: their mean has 0.03 / sqrt(3), beside which the digits hardly count.
+    assert judged(0.03).high - judged(0.03).low == pytest.approx(2 * 1.96 * 0.03 / 3**0.5, rel=0.05)
+
+
+def test_a_claim_without_runs_has_no_verdict():
+    assert judge(CLAIM, [run("ours", 0, accuracy=0.9)]) is None

@@ -1,0 +1,276 @@
+"""A run from its unit to its file: provenance, repetition, weights, and what a kill leaves."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from filelock import FileLock
+from safetensors.torch import load_file
+
+from pdegcnn_lib import __version__, models
+from pdegcnn_lib.companion import experiments
+from pdegcnn_lib.companion.data import DataError
+from pdegcnn_lib.companion.experiments import EXPERIMENTS, grid, run
+from pdegcnn_lib.companion.experiments import run as run_function
+from pdegcnn_lib.companion.experiments.run import checkpoint_path
+from pdegcnn_lib.companion.experiments.training import train
+from pdegcnn_lib.companion.paths import runs, write_atomically
+
+CPU = torch.device("cpu")
+
+
+def test_a_run_leaves_one_json_file_with_its_provenance(tiny):
+    result = run(tiny.UNIT, device=CPU)
+    path = experiments.result_path(tiny.UNIT)
+    assert json.loads(path.read_text()) == result
+    assert sorted(p.suffix for p in path.parent.iterdir()) == [".json", ".safetensors"]
+    assert result["digest"] == tiny.UNIT.digest and result["digest"] in path.name
+    for key, value in (
+        ("experiment", "tiny"),
+        ("variant", "small"),
+        ("model", "digits-pdegcnn"),
+        ("seed", 3),
+        ("profile", "fast"),
+    ):
+        assert result[key] == value
+    assert result["training"]["steps"] == tiny.STEPS and result["training"]["learning_rate"] == 1e-2
+    assert result["options"] == tiny.OPTIONS
+    assert result["parameters"] == 2542 and result["in_channels"] == 1
+    assert 0 <= result["metrics"]["accuracy"] <= 1
+    assert [point["step"] for point in result["curve"]] == list(range(1, tiny.STEPS + 1))
+    assert result["wall_seconds"] >= result["training_seconds"] >= 0
+    assert result["versions"]["pdegcnn"] == __version__ and result["versions"]["torch"] == torch.__version__
+    assert {"python", "numpy"} <= set(result["versions"])
+    assert "threads" in result["device"] and "revision" in result and "finished" in result
+    assert result["quarter_turn_error"] > 1e-3, "the flat head is not invariant"
+
+
+def test_what_a_network_learned_is_read_from_its_weights(tiny):
+    run(tiny.UNIT, device=CPU)
+    learned = experiments.learned_geometry(experiments.load_model(experiments.result_path(tiny.UNIT)))
+    assert len(learned["w"]) == 4 and len(learned["g0"]) == 2
+    assert all(len(row) == 3 and min(row) > 0 for w in learned["w"].values() for row in w)
+
+
+def test_weights_are_kept_only_where_they_are_asked_for(tiny, monkeypatch):
+    monkeypatch.setitem(EXPERIMENTS, "tiny", replace(tiny.TINY, keep_weights=False))
+    run(tiny.UNIT, device=CPU)
+    path = experiments.result_path(tiny.UNIT)
+    assert path.exists() and not experiments.weights_path(path).exists()
+
+
+def test_the_second_call_returns_the_file(tiny, monkeypatch):
+    first = run(tiny.UNIT, device=CPU)
+    module = sys.modules[run_function.__module__]
+    monkeypatch.setattr(module, "train", lambda *a, **k: pytest.fail("trained again"))
+    assert run(tiny.UNIT, device=CPU) == first
+
+
+def test_another_configuration_does_not_take_the_file_for_its_own(tiny, tmp_path):
+    out = tmp_path / "result.json"
+    run(tiny.UNIT, out=out, device=CPU)
+    other = replace(tiny.UNIT, seed=4)
+    result = run(other, out=out, device=CPU)
+    assert result["seed"] == 4 and json.loads(out.read_text())["seed"] == 4
+
+
+def test_a_checkpoint_of_another_configuration_is_not_taken_up(tiny, tmp_path, monkeypatch):
+    """Two runs sent to the same file: the second starts from its own seed."""
+    out, undisturbed = tmp_path / "result.json", tmp_path / "alone.json"
+    batch, seen = tiny.Stripes.batch, []
+
+    def interrupted(self, size, generator):
+        seen.append(None)
+        if len(seen) == 4:
+            raise KeyboardInterrupt
+        return batch(self, size, generator)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(tiny.Stripes, "batch", interrupted)
+        run(tiny.UNIT, out=out, device=CPU)
+    assert checkpoint_path(tiny.UNIT).exists()
+    other = replace(tiny.UNIT, seed=4)
+    run(other, out=out, device=CPU)
+    run(other, out=undisturbed, device=CPU)
+    assert_same_weights(out, undisturbed)
+
+
+def assert_same_weights(first: Path, second: Path) -> None:
+    ours, theirs = (load_file(experiments.weights_path(path)) for path in (first, second))
+    assert ours.keys() == theirs.keys()
+    for name in ours:
+        assert torch.equal(ours[name], theirs[name]), name
+
+
+def program(tiny, *arguments: str) -> int:
+    command = [sys.executable, tiny.__file__, *arguments]
+    environment = {**os.environ, "TQDM_DISABLE": "1"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+    if done.returncode not in (0, -signal.SIGKILL):
+        pytest.fail(done.stderr)
+    return done.returncode
+
+
+def test_a_run_killed_again_and_again_ends_where_an_undisturbed_one_does(tiny, tmp_path):
+    """kill -9 in a step, in the writing of a checkpoint, and between weights and result: the same bits in the end."""
+    out, undisturbed = tmp_path / "killed" / "result.json", tmp_path / "undisturbed" / "result.json"
+    assert program(tiny, str(out), "step", "4") == -signal.SIGKILL
+    checkpoint = checkpoint_path(tiny.UNIT)
+    assert torch.load(checkpoint, weights_only=True)["state"]["step"] == 3
+    assert program(tiny, str(out), "replace", ".checkpoint.pt", "3") == -signal.SIGKILL
+    assert torch.load(checkpoint, weights_only=True)["state"]["step"] == 5
+    assert program(tiny, str(out), "replace", ".json", "1") == -signal.SIGKILL
+    assert not out.exists()
+    assert program(tiny, str(out)) == 0
+    assert program(tiny, str(undisturbed)) == 0
+    assert_same_weights(out, undisturbed)
+    ours, theirs = (json.loads(path.read_text()) for path in (out, undisturbed))
+    assert [(p["step"], p["loss"]) for p in ours["curve"]] == [
+        (p["step"], p["loss"]) for p in theirs["curve"]
+    ]
+    assert ours["metrics"] == theirs["metrics"]
+    assert not checkpoint.exists()
+
+
+@pytest.mark.parametrize(
+    "model", ["digits-lenet5", "digits-gcnn-invariant", "digits-pdegcnn", "vessels-cnn6"]
+)
+def test_trained_networks_load(tiny, tmp_path, model):
+    """Whatever the order of the stored tensors: some nets begin with a bias, some with a counter."""
+    from safetensors.torch import save_file
+
+    options = {"backend": "reference", "window": [3, 3, 3], "orientations": 4} if "pde" in model else {}
+    original = models.build(model, 1, **options).eval()
+    path = tmp_path / "result.json"
+    path.write_text(json.dumps({"model": model, "in_channels": 1, "options": options}))
+    save_file(original.state_dict(), experiments.weights_path(path))
+    loaded = experiments.load_model(path)
+    x = torch.rand(2, 1, 28, 28)
+    assert not loaded.training and torch.equal(loaded(x), original(x))
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(tiny, monkeypatch):
+    monkeypatch.setattr(tiny.Stripes, "loss", lambda self, output, target: output.sum() * torch.nan)
+    with pytest.raises(FloatingPointError, match="the loss of tiny small seed 3 is nan at step 0"):
+        run(tiny.UNIT, device=CPU)
+    assert not experiments.result_path(tiny.UNIT).exists()
+
+
+def test_training_learns(tiny):
+    """Horizontal against vertical, by its two directional differences: the loss falls from log 2 to nearly 0."""
+    training = replace(tiny.UNIT.training, steps=60, batch_size=16, learning_rate=0.1, checkpoint_seconds=1e9)
+
+    class Differences(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.stack(
+                [x.diff(dim=-1).abs().mean((1, 2, 3)), x.diff(dim=-2).abs().mean((1, 2, 3))], dim=1
+            )
+
+    model = torch.nn.Sequential(Differences(), torch.nn.Linear(2, 2))
+    curve = train(model, tiny.Stripes(), training, seed=0, device=CPU)
+    assert curve[-1]["loss"] < 0.2 < 0.5 < curve[0]["loss"]
+
+
+def test_batches_depend_on_seed_and_step_alone(tiny, monkeypatch):
+    """Every model sees the same data in the same order."""
+    seen, batch = [], tiny.Stripes.batch
+
+    def watched(self, size, generator):
+        inputs, targets = batch(self, size, generator)
+        seen.append(inputs)
+        return inputs, targets
+
+    monkeypatch.setattr(tiny.Stripes, "batch", watched)
+    flat = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(144, 2))
+    wide = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(144, 9), torch.nn.Dropout(0.5))
+    training = replace(tiny.UNIT.training, steps=3)
+    for model, seed in ((flat, 1), (wide, 1), (flat, 2)):
+        train(model, tiny.Stripes(), training, seed=seed, device=CPU)
+    assert all(torch.equal(seen[n], seen[n + 3]) for n in range(3))
+    assert not torch.equal(seen[0], seen[6]) and not torch.equal(seen[0], seen[1])
+
+
+def test_grid_status(tiny):
+    units = tiny.TINY.units("fast")
+    assert [(u.seed, u.model) for u in units] == [(s, m) for s in (0, 1) for m in tiny.TINY.labels]
+    before = grid.status(tiny.TINY, "fast")
+    assert (before["runs"], before["done"]) == (4, 0)
+    assert before["missing"][0] == {"model": "digits-pdegcnn", "seed": 0}
+    path = experiments.result_path(units[0])
+    path.parent.mkdir(parents=True)
+    path.write_text("{}")
+    after = grid.status(tiny.TINY, "fast")
+    assert after["done"] == 1 and len(after["missing"]) == 3
+    assert grid.find(units[0]) == path and grid.find(units[1]) is None
+
+
+def test_the_grid_works_off_what_is_missing(tiny, monkeypatch):
+    done, said = [], []
+
+    def finish(unit, out):
+        done.append((unit.model, unit.seed, unit.experiment))
+        write_atomically(out, "{}")
+
+    monkeypatch.setattr(grid, "run", finish)
+    other = replace(tiny.TINY, name="other")
+    grid.work_off([tiny.TINY, other], "fast", say=said.append)
+    assert done == [(m, s, e) for s in (0, 1) for e in ("tiny", "other") for m in tiny.TINY.labels]
+    assert len(said) == len(done) and "digits-pdegcnn seed 0: done" in said[0]
+    grid.work_off([tiny.TINY, other], "fast", say=said.append)
+    assert len(done) == 8, "nothing is done twice"
+
+
+def test_two_processes_share_the_grid(tiny, monkeypatch):
+    """A run that another process holds is passed over; one that it has finished meanwhile is not done again."""
+    done, units = [], tiny.TINY.units("full")
+    held = FileLock(runs() / f"{units[0].stem}.lock")
+
+    def finish(unit, out):
+        done.append(unit.variant)
+        write_atomically(out, "{}")
+
+    monkeypatch.setattr(grid, "run", finish)
+    (runs() / units[0].stem).parent.mkdir(parents=True)
+    with held:
+        grid.work_off([tiny.TINY], "full")
+    assert done == [units[1].variant]
+
+
+def test_the_grid_stops_in_time_and_leaves_out_what_has_no_data(tiny, monkeypatch):
+    said = []
+    grid.work_off([tiny.TINY], "full", minutes=0, say=said.append)
+    assert said == ["stopped after 0 minutes; the next call goes on"]
+
+    def without_data(unit, out):
+        raise DataError("STARE: nowhere to be found")
+
+    monkeypatch.setattr(grid, "run", without_data)
+    said.clear()
+    grid.work_off([tiny.TINY], "full", say=said.append)
+    assert said == ["tiny is left out: STARE: nowhere to be found"]
+
+
+def test_a_committed_result_is_taken_before_anything_is_trained(tiny, monkeypatch):
+    unit = tiny.TINY.units("full")[0]
+    monkeypatch.setattr(grid, "run", lambda unit: {"trained": unit.variant})
+    assert experiments.obtain(unit) == {"trained": unit.variant}
+    write_atomically(grid.committed_path(unit), '{"committed": true}')
+    assert experiments.obtain(unit) == {"committed": True}
+
+
+def test_committed_results_are_those_that_the_experiment_asks_for(tiny):
+    units = tiny.TINY.units("full")
+    other = replace(units[0], training=replace(units[0].training, steps=9))
+    for unit in (*reversed(units), other):
+        content = {"variant": unit.variant, "seed": unit.seed, "training": {"steps": unit.training.steps}}
+        write_atomically(grid.committed_path(unit), json.dumps(content))
+    found = experiments.committed_results("tiny")
+    assert [(r["variant"], r["training"]["steps"]) for r in found] == [(v, 8) for v in tiny.TINY.labels]
+    with pytest.raises(ValueError, match="got 'nothing'"):
+        experiments.committed_results("nothing")

@@ -1,0 +1,54 @@
+"""Where things are, and files that are never half-written."""
+
+import os
+
+import pytest
+
+from pdegcnn_lib.companion import paths
+
+
+def test_folders_follow_the_environment(monkeypatch, tmp_path):
+    monkeypatch.setenv("PDEGCNN_ROOT", str(tmp_path))
+    monkeypatch.delenv("PDEGCNN_DATA", raising=False)
+    monkeypatch.delenv("PDEGCNN_RUNS", raising=False)
+    assert paths.data() == tmp_path / "data" and paths.runs() == tmp_path / "runs"
+    assert paths.results() == tmp_path / "results"
+    monkeypatch.setenv("PDEGCNN_DATA", str(tmp_path / "elsewhere"))
+    monkeypatch.setenv("PDEGCNN_RUNS", str(tmp_path / "there"))
+    assert paths.data() == tmp_path / "elsewhere" and paths.runs() == tmp_path / "there"
+
+
+def test_the_checkout_is_found_from_below(monkeypatch, tmp_path):
+    monkeypatch.delenv("PDEGCNN_ROOT", raising=False)
+    (tmp_path / "checkout" / "pdegcnn_lib").mkdir(parents=True)
+    (tmp_path / "checkout" / "pyproject.toml").touch()
+    below = tmp_path / "checkout" / "notebooks" / "deep"
+    below.mkdir(parents=True)
+    monkeypatch.chdir(below)
+    assert paths.root() == tmp_path / "checkout"
+    monkeypatch.chdir(tmp_path)
+    assert paths.root() == tmp_path
+
+
+@pytest.mark.parametrize("content", ["text, ümlaut\n", b"\x00bytes\xff"])
+def test_write_atomically(tmp_path, content):
+    path = tmp_path / "a" / "b" / "file.json"
+    assert paths.write_atomically(path, content) == path
+    assert path.read_bytes() == (content.encode() if isinstance(content, str) else content)
+    assert [p.name for p in path.parent.iterdir()] == ["file.json"]
+    assert path.stat().st_mode & 0o777 == 0o644
+
+
+@pytest.mark.parametrize("failing", ["replace", "chmod"])
+@pytest.mark.parametrize("error", [OSError("disk"), KeyboardInterrupt()])
+def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch, failing, error):
+    path = paths.write_atomically(tmp_path / "file.json", "old")
+
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(os, failing, fail)
+    with pytest.raises(type(error)):
+        paths.write_atomically(path, "new")
+    assert path.read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["file.json"]

@@ -1,0 +1,168 @@
+"""A trained network on a reader's own pictures: formats, sizes, tiles, what cannot be read, names of networks."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from pdegcnn_lib import models
+from pdegcnn_lib.companion import segment
+from pdegcnn_lib.companion.cli import main
+from pdegcnn_lib.companion.data import DataError
+from pdegcnn_lib.companion.experiments import EXPERIMENTS, grid, load_model, trained, weights_path
+
+Image = pytest.importorskip("PIL.Image")
+pytest.importorskip("safetensors")
+pytest.importorskip("scipy")
+
+
+def network(
+    path: Path, experiment: str = "vessels", model: str = "vessels-pdegcnn3", channels: int = 1
+) -> Path:
+    """A result with random weights whose probabilities spread over (0, 1)."""
+    from safetensors.torch import save_file
+
+    built = models.build(model, channels)
+    torch.nn.init.normal_(built[-1].linear.weight, std=1.0)
+    record = {
+        "experiment": experiment,
+        "variant": model,
+        "model": model,
+        "in_channels": channels,
+        "options": {},
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(record))
+    save_file(built.state_dict(), weights_path(path))
+    return path
+
+
+@pytest.fixture
+def result(tmp_path, monkeypatch) -> Path:
+    for name in ("ROOT", "RUNS", "DATA"):
+        monkeypatch.setenv(f"PDEGCNN_{name}", str(tmp_path / name))
+    return network(tmp_path / "net.json")
+
+
+def save(pixels: np.ndarray, path: Path) -> Path:
+    Image.fromarray(pixels).save(path)
+    return path
+
+
+RNG = np.random.default_rng(3)
+FORMATS = {
+    "rgb.png": RNG.integers(0, 256, (40, 57, 3), dtype=np.uint8),
+    "grey.tif": RNG.integers(0, 256, (33, 40), dtype=np.uint8),
+    "alpha.png": RNG.integers(0, 256, (21, 64, 4), dtype=np.uint8),
+    "deep.png": RNG.integers(0, 65536, (30, 31), dtype=np.uint16),
+    "photo.jpg": RNG.integers(0, 256, (64, 20, 3), dtype=np.uint8),
+    "palette.gif": RNG.integers(0, 2, (50, 50), dtype=np.uint8) * 255,
+}
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_pictures_of_common_formats_and_any_size(result, tmp_path, name, capsys):
+    picture = save(FORMATS[name], tmp_path / name)
+    assert main(["segment", str(picture), "-o", str(tmp_path / "out"), "--model", str(result)]) == 0
+    height, width = FORMATS[name].shape[:2]
+    stem = picture.stem
+    mask, probability, overlay = (
+        np.asarray(Image.open(tmp_path / f"out/{stem}_{kind}.png"))
+        for kind in ("mask", "probability", "overlay")
+    )
+    assert mask.shape == probability.shape == (height, width) and overlay.shape == (height, width, 3)
+    assert set(np.unique(mask)) <= {0, 255}
+    sure = np.abs(probability.astype(int) - 127.5) > 1
+    assert ((probability > 127.5) == (mask == 255))[sure].all()
+    assert (overlay[mask == 255] == segment.OVERLAY).all()
+    assert "1 of 1 pictures segmented" in capsys.readouterr().out
+
+
+def test_the_result_does_not_depend_on_the_tiles(result):
+    record, model = json.loads(result.read_text()), load_model(result)
+    rgb = torch.rand(3, 90, 130)
+    whole = segment.probability(model, record, rgb, core=1000)
+    tiled = segment.probability(model, record, rgb, core=32)
+    torch.testing.assert_close(tiled, whole, atol=1e-5, rtol=0)
+    assert whole.std() > 0.01
+
+
+def test_a_picture_that_cannot_be_read_is_named_and_the_others_are_done(result, tmp_path, capsys):
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(b"\x89PNG and then nothing")
+    good = save(FORMATS["rgb.png"], tmp_path / "good.png")
+    missing = tmp_path / "missing.png"
+    arguments = [
+        "segment",
+        *map(str, (broken, missing, good)),
+        "-o",
+        str(tmp_path / "out"),
+        "--model",
+        str(result),
+    ]
+    assert main(arguments) == 1
+    out, err = capsys.readouterr()
+    assert "broken.png cannot be read as a picture" in err and "missing.png is missing" in err
+    assert "1 of 3 pictures segmented" in out
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [
+        f"good_{kind}.png" for kind in ("mask", "overlay", "probability")
+    ]
+
+
+def test_results_do_not_overwrite_each_other(result, tmp_path, capsys):
+    (tmp_path / "a").mkdir()
+    pictures = [save(FORMATS["rgb.png"], tmp_path / name) for name in ("eye.png", "a/eye.jpg")]
+    assert main(["segment", *map(str, pictures), "-o", str(tmp_path / "out"), "--model", str(result)]) == 2
+    assert "two pictures named 'eye' would overwrite each other" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("scale", ["0", "-1", "nan", "9"])
+def test_a_bad_scale_is_quoted(result, tmp_path, scale, capsys):
+    picture = save(FORMATS["rgb.png"], tmp_path / "eye.png")
+    assert main(["segment", str(picture), "-o", str(tmp_path), "--model", str(result), "--scale", scale]) == 2
+    assert f"scale must be positive and at most 8, got {float(scale)}" in capsys.readouterr().err
+
+
+def test_photographs_of_the_eye_are_brought_to_the_size_of_training(result):
+    y, x = np.mgrid[:300, :320]
+    eye = torch.from_numpy((y - 150) ** 2 + (x - 160) ** 2 < 120**2)
+    assert segment.natural_scale(eye) == pytest.approx(segment.FIELD_DIAMETER / 240, rel=0.01)
+    assert segment.natural_scale(torch.ones(4, 4, dtype=torch.bool)) == 1.0
+    rgb = torch.where(eye, 0.5, 0.0) * (0.8 + 0.2 * torch.rand(3, 300, 320))
+    found = segment.probability(load_model(result), json.loads(result.read_text()), rgb)
+    assert found.shape == (300, 320) and (found[~segment.fundus.field_of_view(rgb)] == 0).all()
+
+
+def test_networks_for_lines_and_for_colours(tmp_path):
+    rgb = torch.rand(3, 40, 40)
+    for experiment, channels in (("lines", 1), ("vessels-rgb", 3)):
+        path = network(tmp_path / f"{experiment}.json", experiment, channels=channels)
+        found = segment.probability(load_model(path), json.loads(path.read_text()), rgb)
+        assert found.shape == (40, 40) and found.min() >= 0 and found.max() <= 1
+
+
+def test_networks_are_found_by_name_or_file(result, monkeypatch, tmp_path):
+    assert trained.resolve(str(result)) == trained.resolve(str(weights_path(result))) == result
+    monkeypatch.setattr(trained, "PACKAGED", tmp_path / "trained")
+    with pytest.raises(ValueError, match="model must be a file or one of .none is here.*got 'vessels'"):
+        trained.resolve("vessels")
+    unit = next(
+        u for u in EXPERIMENTS["vessels"].units("full") if u.seed == 1 and u.variant == "vessels-pdegcnn6"
+    )
+    second = network(grid.committed_path(unit), model="vessels-pdegcnn6")
+    assert trained.resolve("vessels/vessels-pdegcnn6") == trained.resolve("vessels-pdegcnn6") == second
+    first = network(grid.committed_path(EXPERIMENTS["vessels"].unit("vessels-pdegcnn6", 0, "full")))
+    assert trained.resolve("vessels-pdegcnn6") == first
+    with pytest.raises(ValueError, match="one of vessels/vessels-pdegcnn6, got 'resnet'"):
+        trained.resolve("resnet")
+    weights_path(result).unlink()
+    with pytest.raises(ValueError, match="net.safetensors is missing"):
+        trained.resolve(str(result))
+
+
+def test_a_missing_picture_says_so(tmp_path):
+    with pytest.raises(DataError, match="nothing.png is missing; check its name"):
+        segment.read(tmp_path / "nothing.png")

@@ -1,0 +1,259 @@
+"""Tables and pictures of results show what the records say."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+plt = pytest.importorskip("matplotlib.pyplot")
+
+from pdegcnn_lib import models  # noqa: E402
+from pdegcnn_lib.companion import viz  # noqa: E402
+from pdegcnn_lib.companion.experiments import weights_path  # noqa: E402
+from pdegcnn_lib.companion.experiments.claims import Claim, Verdict  # noqa: E402
+from pdegcnn_lib.companion.viz import networks  # noqa: E402
+from pdegcnn_lib.companion.viz.segmentations import VERDICTS  # noqa: E402
+
+
+@pytest.fixture(autouse=True)
+def close():
+    yield
+    plt.close("all")
+
+
+def record(variant: str, seed: int, dice: float, parameters: int = 2560, images: int = 20) -> dict:
+    return {
+        "variant": variant,
+        "model": variant,
+        "seed": seed,
+        "parameters": parameters,
+        "metrics": {"dice": dice, "angles": [0, 30, 60, 90], "accuracy_by_angle": [dice, 0.5, 0.5, dice]},
+        "data": {"images": images},
+        "training": {"steps": 10, "batch_size": 8},
+        "curve": [{"step": 5, "loss": 1 - dice / 2}, {"step": 10, "loss": 1 - dice}],
+        "device": "a processor",
+        "versions": {"torch": "2.13.0"},
+        "revision": "abc",
+    }
+
+
+RECORDS = [
+    record("vessels-cnn6-narrow", 0, 0.70, 25662),
+    record("vessels-cnn6-narrow", 1, 0.74, 25662),
+    record("vessels-pdegcnn6", 0, 0.78),
+]
+
+
+def test_labels():
+    assert viz.label("vessels-cnn6-narrow") == "CNN, 6 layers"
+    assert viz.label("vessels-pdegcnn6-no-convection") == "PDE-G-CNN, 6 layers, no convection"
+    assert viz.label("digits-lenet5") == "LeNet-5" and viz.label("mine") == "mine"
+    styles = [viz.model_style(m) for m in ("vessels-cnn6", "vessels-gcnn12", "vessels-pdegcnn3", "mine")]
+    assert len({s["color"] for s in styles}) == len({s["marker"] for s in styles}) == 4
+
+
+def test_the_table_has_means_deviations_and_seeds():
+    head, rule, first, second = viz.result_table(RECORDS, {"dice": "Dice, %"}).splitlines()
+    assert head == "| network | parameters | Dice, % |" and rule == "| --- | --: | --: |"
+    assert first == "| CNN, 6 layers | 25\u202f662 | 72.0 ± 2.8 (2) |"
+    assert second == "| PDE-G-CNN, 6 layers | 2\u202f560 | 78.0 (1) |"
+
+
+def test_changes_are_held_against_the_base_of_the_same_seed():
+    def run(variant, seed, scores):
+        result = record(variant, seed, sum(scores) / len(scores))
+        result["metrics"]["dice_by_image"] = scores
+        return result
+
+    base = [run("vessels-pdegcnn6", 0, [0.7, 0.8]), run("vessels-pdegcnn6", 1, [0.1, 0.1])]
+    changed = [run("vessels-pdegcnn6-no-erosion", 0, [0.72, 0.82])]
+    rows = viz.change_table(base, changed).splitlines()[2:]
+    assert rows[0].startswith("| none | 2\u202f560 | 42.5 ± ")
+    assert rows[1] == "| no erosion | 2\u202f560 | 77.0 (1) | +2.0 | [+2.0, +2.0] |"
+
+    [ax] = viz.change_plot(base, changed).axes
+    assert [t.get_text() for t in ax.get_yticklabels()] == ["no erosion"]
+    *_, interval, point = ax.lines
+    assert np.allclose(interval.get_xdata(), [2, 2]) and np.allclose(point.get_xdata(), [2])
+    [band] = ax.patches
+    # The means of the two runs are 75 and 10: their deviation is 65 / sqrt 2, that of a difference 65.
+    assert np.allclose(band.get_x(), -130) and np.allclose(band.get_width(), 260)
+
+
+def test_claims_are_listed_with_their_verdicts():
+    claim = Claim("digits", "digits-rotated", "digits-pdegcnn", "digits-lenet5")
+    rows = viz.claim_table([Verdict(claim, 0.02, -0.01, 0.05, (2542, 44426), (1, 5))]).splitlines()
+    assert rows[2].replace("\u00a0", " ") == "| digits | LeNet-5 | 6 % | +2.0 [-1.0, +5.0] | 1 / 5 | level |"
+
+
+def test_the_provenance_says_what_was_run():
+    said = viz.provenance_line(RECORDS)
+    assert "3 runs of 10 steps" in said and "a processor" in said and "2.13.0" in said and "abc" in said
+    assert "No run is committed yet" in viz.provenance_line([])
+
+
+def test_scores_stand_where_they_belong():
+    [ax] = viz.score_by_parameters(RECORDS, "dice", name="Dice", references={"observer": 0.8}).axes
+    points = np.concatenate([c.get_offsets() for c in ax.collections])
+    assert {(2560, 78.0), (25662, 70.0), (25662, 72.0), (25662, 74.0)} <= {tuple(p) for p in points.round(6)}
+    assert [line.get_ydata()[0] for line in ax.lines] == [80.0]
+    assert [t.get_text() for t in ax.texts] == ["observer", "CNN, 6", "PDE-G-CNN, 6"]
+    level = [record(f"vessels-pdegcnn6-{what}", 0, 0.75) for what in ("rho_b", "rho_c", "full")]
+    [ax] = viz.score_by_parameters(level, "dice", name="Dice").axes
+    assert len({t.xy[1] for t in ax.texts}) == 3  # three names in one place would be none
+    [ax] = viz.score_boxes(RECORDS, "dice", name="Dice").axes
+    dots = [c.get_offsets()[:, 1].tolist() for c in ax.collections]
+    assert [sorted(np.round(d, 6)) for d in dots] == [[70.0, 74.0], [78.0]]
+    assert [t.get_text() for t in ax.get_xticklabels()] == ["CNN\n6 layers", "PDE-G-CNN\n6 layers"]
+
+
+def test_scores_by_size_are_sorted_by_size():
+    records = [
+        record("vessels-pdegcnn6", s, d, images=n) for n, s, d in ((5, 0, 0.6), (1, 0, 0.4), (1, 1, 0.5))
+    ]
+    [ax] = viz.score_by_size(
+        records, "dice", name="Dice", size=lambda r: r["data"]["images"], unit="images"
+    ).axes
+    [line] = ax.lines
+    assert line.get_xdata().tolist() == [1, 5] and np.allclose(line.get_ydata(), [45, 60])
+    assert [t.get_text() for t in ax.get_xticklabels()] == ["1", "5"]
+
+
+def test_curves():
+    [ax] = viz.accuracy_by_angle(RECORDS).axes
+    assert np.allclose(ax.lines[0].get_ydata(), [72, 50, 50, 72])
+    [ax] = viz.training_curves(RECORDS).axes
+    assert np.allclose(ax.lines[0].get_ydata(), [0.64, 0.28]) and ax.lines[0].get_xdata().tolist() == [5, 10]
+
+
+def test_every_pixel_gets_its_verdict():
+    predicted = torch.tensor([[1, 1, 0, 0, 1]], dtype=torch.bool)
+    truth = torch.tensor([[1, 0, 1, 0, 0]], dtype=torch.bool)
+    field = torch.tensor([[1, 1, 1, 1, 0]], dtype=torch.bool)
+    picture = viz.verdicts(predicted, truth, field)[0]
+    colors = [plt.matplotlib.colors.to_hex(c).upper() for c in picture]
+    assert colors == [VERDICTS["found"], VERDICTS["made up"], VERDICTS["missed"], "#000000", "#000000"]
+
+
+def test_grey_pictures_use_the_range_of_the_field():
+    image, field = torch.randn(50, 50), torch.zeros(50, 50, dtype=torch.bool)
+    field[10:40, 10:40] = True
+    shown = viz.grey(image + 1000 * ~field, field)
+    assert (
+        shown.min() == 0
+        and shown.max() == 1
+        and (shown[:10] == 0).all()
+        and 0.3 < shown[20:30, 10:40].mean() < 0.7
+    )
+    figure = viz.segmentations([{"image": shown, "verdict": viz.verdicts(field, field, field)}])
+    assert [ax.get_title() for ax in figure.axes] == ["image", "verdict"]
+    assert [t.get_text() for t in figure.legends[0].get_texts()] == list(VERDICTS)
+
+
+COST = {
+    "provenance": {"device": "a processor"},
+    "networks": [
+        {
+            "model": model,
+            "parameters": parameters,
+            "step_ms": {"median": ms},
+            "photograph_ms": {"median": 10 * ms},
+            "peak_mib": peak,
+        }
+        for model, parameters, ms, peak in (
+            ("vessels-cnn6-narrow", 25662, 50.0, 90.4),
+            ("vessels-pdegcnn6", 2560, 200.0, None),
+        )
+    ],
+}
+
+
+def test_costs_are_those_of_the_record():
+    rows = viz.cost_table(COST).splitlines()
+    assert rows[2] == "| CNN, 6 layers | 25\u202f662 | 50 | 500 | 90 |" and rows[3].endswith(
+        "| 200 | 2000 |  |"
+    )
+    [ax] = viz.cost_by_parameters(COST).axes
+    assert sorted(tuple(c.get_offsets()[0]) for c in ax.collections) == [(2560.0, 200.0), (25662.0, 50.0)]
+
+
+def test_the_time_to_a_score_is_steps_times_the_time_of_a_step():
+    rows = viz.time_to_score_table(RECORDS, COST, score=0.72).splitlines()[2:]
+    assert rows == ["| CNN, 6 layers | 1 of 2 | 10 | 0 |", "| PDE-G-CNN, 6 layers | 1 of 1 | 10 | 2 |"]
+    assert (
+        viz.time_to_score_table(RECORDS, COST, score=0.99).splitlines()[2]
+        == "| CNN, 6 layers | 0 of 2 | never |  |"
+    )
+
+
+# ---- a trained network -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def result(tmp_path) -> Path:
+    from safetensors.torch import save_file
+
+    path = tmp_path / "net.json"
+    path.write_text(json.dumps({"model": "vessels-pdegcnn3", "in_channels": 1, "options": {}}))
+    save_file(models.build("vessels-pdegcnn3").state_dict(), weights_path(path))
+    return path
+
+
+@pytest.mark.parametrize("options", [{}, {"alpha": "trained", "steps": 2}])
+def test_the_operators_of_a_network_in_order(options):
+    model = models.build("vessels-pdegcnn6", **options)
+    assert list(networks.operators(model)) == [
+        f"layer {n}, {kind}" for n in range(1, 5) for kind in ("dilation", "erosion")
+    ]
+    operator = networks.operators(model)["layer 1, dilation"]
+    on_grid = operator.kernel()[3, 0].detach()
+    p = torch.tensor([2.0, -1.0, 0.0], dtype=torch.float64)  # q^-1 p for the neighbour at column 0, row 3
+    assert networks.kernel_of(operator, 3)(p).item() == pytest.approx(on_grid[2, 3, 0].item(), rel=1e-5)
+    with pytest.raises(ValueError, match="the network has no lift"):
+        networks.lift_of(models.build("vessels-cnn3-narrow"), torch.rand(1, 20, 20))
+    fixed = models.build("vessels-pdegcnn6-fixed-lift")
+    assert networks.lift_of(fixed, torch.rand(1, 20, 20)).shape == (1, 8, 20, 20)
+
+
+def test_view_writes_a_picture_of_everything(result, tmp_path, monkeypatch, capsys):
+    pytest.importorskip("skimage")
+    from pdegcnn_lib.companion.cli import main
+
+    monkeypatch.setenv("PDEGCNN_ROOT", str(tmp_path))
+    assert main(["view", str(result), "-o", str(tmp_path / "out")]) == 0
+    written = [Path(line) for line in capsys.readouterr().out.split()]
+    assert [p.name for p in written] == [
+        "score.png",
+        "metrics.png",
+        "layer1-dilation.png",
+        "layer1-erosion.png",
+    ]
+    assert all(plt.imread(p).std() > 0.01 for p in written)
+
+
+def test_the_anisotropy_of_every_channel_is_drawn():
+    model = models.build("vessels-pdegcnn6")
+    left, right = networks.anisotropy_by_layer([model, model]).axes
+    w = networks.operators(model)["layer 2, dilation"].metric().w.detach()
+    dots = [line for line in left.lines if line.get_marker() == "o"]
+    assert np.allclose(np.unique(dots[1].get_ydata()), np.unique((w[:, 1] / w[:, 0]).numpy()))
+    assert len(dots) == 4 and left.get_title() == "dilation" and right.get_title() == "erosion"
+
+
+def test_transport_is_drawn_as_it_is():
+    model = models.build("vessels-pdegcnn3")
+    g0 = model[2].evolution["convection"].g0
+    torch.nn.init.normal_(g0)
+    ax = networks.learned_transport(model).axes[0]
+    [arrows] = ax.collections
+    assert np.allclose(np.stack([arrows.U, arrows.V], 1), g0[:, :2].detach()) and ax.yaxis_inverted()
+
+
+def test_features_of_every_layer():
+    figure = networks.features(models.build("vessels-pdegcnn6").eval(), torch.rand(1, 20, 24), channels=3)
+    assert [figure.axes[3 * n].get_ylabel() for n in range(7)] == [
+        "image", "lift", "layer 1", "layer 2", "layer 3", "layer 4", "output",
+    ]  # fmt: skip
+    assert [len(ax.images) for ax in figure.axes] == [1, 0, 0] + [1] * 15 + [1, 0, 0]

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from pdegcnn_lib import kernels, nn
-from pdegcnn_lib.geometry import SE2, DiagonalMetric, Metric
+from pdegcnn_lib.geometry import SE2, Metric
 from pdegcnn_lib.geometry.estimates import squared_rho_c
 
 
@@ -20,12 +20,8 @@ def squared_turn_drive_turn(p: Tensor, metric: Metric) -> Tensor:
     -theta/2 to beta, drive forwards or backwards, turn to theta/2. It is the length of a curve from p0 to p.
     Shapes: `p [..., 3]`, a diagonal metric -> `[...]`.
     """
-    if not isinstance(metric, DiagonalMetric):
-        raise ValueError(
-            f"turn, drive, turn is defined for diagonal metrics only, got a {type(metric).__name__}"
-        )
     b1, b2, theta = SE2.half_angle(p).unbind(-1)
-    w_main, _, w_angular = metric.w.unbind(-1)
+    w_main, _, w_angular = metric.diagonal("turn, drive, turn").unbind(-1)
     direction = torch.atan2(b2.abs(), b1.abs())
     return (w_main * torch.hypot(b1, b2) + w_angular * torch.maximum(2 * direction, theta.abs())) ** 2
 

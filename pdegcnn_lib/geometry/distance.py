@@ -33,7 +33,7 @@ from torch import Tensor
 
 from pdegcnn_lib.geometry._check import last_axis
 from pdegcnn_lib.geometry.groups import SE2
-from pdegcnn_lib.geometry.metrics import DiagonalMetric, Metric, as_metric
+from pdegcnn_lib.geometry.metrics import Metric, as_metric
 
 if TYPE_CHECKING:
     import numpy as np
@@ -171,12 +171,9 @@ def _scale(p: Tensor, w: Tensor | Metric, lateral_limit: bool) -> _Scaled:
     import numpy as np
 
     metric = as_metric(w)
-    if not isinstance(metric, DiagonalMetric):
-        raise ValueError(
-            f"the exact distance is available for diagonal metrics only, got a {type(metric).__name__}"
-        )
+    scales = metric.diagonal("the exact distance")
     b = SE2.half_angle(last_axis("p", p, 3).detach().double().cpu())
-    b, scales = torch.broadcast_tensors(b, last_axis("w", metric.w, 3).detach().double().cpu())
+    b, scales = torch.broadcast_tensors(b, last_axis("w", scales, 3).detach().double().cpu())
     if not torch.isfinite(b).all():
         raise ValueError("p must be finite")
     shape, b = b.shape[:-1], b.reshape(-1, 3).numpy()

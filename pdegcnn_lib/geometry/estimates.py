@@ -14,7 +14,7 @@ from torch import Tensor
 
 from pdegcnn_lib.geometry._check import last_axis
 from pdegcnn_lib.geometry.groups import SE2
-from pdegcnn_lib.geometry.metrics import DiagonalMetric, Metric, as_metric
+from pdegcnn_lib.geometry.metrics import Metric, as_metric
 
 Estimate = Callable[[Tensor, Metric], Tensor]  # the square of an estimate: (p [..., 3], metric) -> [...]
 NU = 1.6  # the constant of the sub-Riemannian estimate chosen in the Analysis paper
@@ -27,16 +27,13 @@ def safe_sqrt(x: Tensor) -> Tensor:
 
 
 def _diagonal(metric: Metric, estimate: str) -> tuple[Tensor, Tensor, Tensor]:
-    if not isinstance(metric, DiagonalMetric):
-        raise ValueError(
-            f"{estimate} is defined for diagonal metrics only, got a {type(metric).__name__}; use rho_c or rho_b"
-        )
-    w_main, w_lateral, w_angular = last_axis("w", metric.w, 3).unbind(-1)
+    w = metric.diagonal(estimate, instead="rho_c or rho_b")
+    w_main, w_lateral, w_angular = last_axis("w", w, 3).unbind(-1)
     return w_main, w_lateral, w_angular
 
 
 def _on_se2(metric: Metric) -> Metric:
-    last_axis("w", metric.w if isinstance(metric, DiagonalMetric) else metric.factor, 3)
+    last_axis("w", metric.parameters, 3)
     return metric
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from pdegcnn_lib.geometry._check import last_axis
 from pdegcnn_lib.geometry.groups import SE2
-from pdegcnn_lib.geometry.metrics import DiagonalMetric, Metric, as_metric
+from pdegcnn_lib.geometry.metrics import Metric, as_metric
 
 if TYPE_CHECKING:
     import numpy as np
@@ -34,11 +34,7 @@ class Geodesic(NamedTuple):
 def _cometric(w: Tensor | Metric, sub_riemannian: bool) -> Tensor:
     metric = as_metric(w)
     if sub_riemannian:
-        if not isinstance(metric, DiagonalMetric):
-            raise ValueError(
-                f"a sub-Riemannian geodesic needs a diagonal metric, got a {type(metric).__name__}"
-            )
-        inverse = last_axis("w", metric.w, 3).double() ** -2
+        inverse = last_axis("w", metric.diagonal("a sub-Riemannian geodesic"), 3).double() ** -2
         return torch.diag_embed(inverse * torch.tensor([1.0, 0.0, 1.0], dtype=torch.float64))
     return torch.linalg.inv(metric.matrix.double())
 

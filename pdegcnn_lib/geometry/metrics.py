@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -10,8 +12,76 @@ from torch import Tensor
 from pdegcnn_lib.geometry._check import last_axis, positive
 
 
+class Metric(ABC):
+    """A left-invariant metric, one or many at once, that answers for itself what its users need to know of it."""
+
+    component_axes: int  # how many axes of `parameters` belong to one metric
+
+    @property
+    @abstractmethod
+    def parameters(self) -> Tensor:
+        """The numbers that the metric is given by: any axes, then those of one metric."""
+
+    @property
+    @abstractmethod
+    def matrix(self) -> Tensor:
+        """The components G in the invariant frame: `[..., n, n]`."""
+
+    @abstractmethod
+    def squared(self, v: Tensor) -> Tensor:
+        """The squared length ||v||_G^2 of frame components v: `[..., n]` -> `[...]`, broadcast against the metric."""
+
+    @abstractmethod
+    def with_parameters(self, parameters: Tensor) -> Metric:
+        """A metric of the same kind with other numbers, unchecked."""
+
+    @property
+    def dim(self) -> int:
+        """The number n of vector fields of the frame."""
+        return self.parameters.shape[-1]
+
+    @property
+    def lengths(self) -> Tensor:
+        """How long the vectors of the frame are, sqrt(G_ii): `[..., n]`; the length scales of a diagonal metric."""
+        return torch.diagonal(self.matrix, dim1=-2, dim2=-1).sqrt()
+
+    @property
+    def is_diagonal(self) -> bool:
+        """Whether the metric is given by length scales."""
+        return False
+
+    def diagonal(self, of: str, instead: str = "") -> Tensor:
+        """The length scales w `[..., n]`; where there are none a ValueError says what they were asked for."""
+        advice = f"; use {instead}" if instead else ""
+        raise ValueError(f"{of} is defined for diagonal metrics only, got a {type(self).__name__}{advice}")
+
+    def to(self, *arguments: Any, **options: Any) -> Metric:
+        """The same metric in another dtype or on another device, as `Tensor.to`."""
+        return self.with_parameters(self.parameters.to(*arguments, **options))
+
+    def __getitem__(self, index: Any) -> Metric:
+        """The metrics at an index of the axes before the components."""
+        own = (slice(None),) * self.component_axes
+        first = index if isinstance(index, tuple) else (index,)
+        return self.with_parameters(
+            self.parameters[(*first, *(() if Ellipsis in first else (Ellipsis,)), *own)]
+        )
+
+    def window_axes(self, n: int) -> Metric:
+        """The same metric with `n` axes of length 1 before the components, to broadcast against a window."""
+        return self[(..., *(None,) * n)]
+
+    def over_channels(self, n: int) -> Tensor:
+        """The parameters, checked to be those of one metric on n vector fields per channel; ValueError otherwise."""
+        tensor = last_axis("w", self.parameters, n)
+        if tensor.ndim != 1 + self.component_axes:
+            expected = ", ".join(["C", *[str(n)] * self.component_axes])
+            raise ValueError(f"the metric must have shape [{expected}], got {list(tensor.shape)}")
+        return tensor
+
+
 @dataclass(frozen=True)
-class DiagonalMetric:
+class DiagonalMetric(Metric):
     r"""The metric $\mathcal{G} = \sum_i w_i^2\, \omega^i \otimes \omega^i$ with positive length scales w.
 
     Shapes: `w [..., n]`; on M2 w = (w_main, w_lateral, w_angular). LieTorch's parameters are w**2.
@@ -21,6 +91,7 @@ class DiagonalMetric:
 
     w: Tensor
     checked: bool = True
+    component_axes = 1
 
     def __post_init__(self) -> None:
         if not self.checked:
@@ -30,21 +101,35 @@ class DiagonalMetric:
         positive("w", last_axis("w", self.w, self.w.shape[-1]))
 
     @property
+    def parameters(self) -> Tensor:
+        return self.w
+
+    @property
     def matrix(self) -> Tensor:
         """The components G = diag(w**2): `[..., n, n]`."""
         return torch.diag_embed(self.w**2)
+
+    @property
+    def lengths(self) -> Tensor:
+        return self.w
+
+    @property
+    def is_diagonal(self) -> bool:
+        return True
+
+    def diagonal(self, of: str, instead: str = "") -> Tensor:
+        return self.w
 
     def squared(self, v: Tensor) -> Tensor:
         """The squared length ||v||_G^2 of frame components v: `[..., n]` -> `[...]`, broadcast against w."""
         return ((self.w * v) ** 2).sum(-1)
 
-    def window_axes(self, n: int) -> DiagonalMetric:
-        """The same metric with `n` axes of length 1 before the components, to broadcast against a window."""
-        return DiagonalMetric(self.w[(..., *(None,) * n, slice(None))], checked=False)
+    def with_parameters(self, parameters: Tensor) -> DiagonalMetric:
+        return DiagonalMetric(parameters, checked=False)
 
 
 @dataclass(frozen=True)
-class FullMetric:
+class FullMetric(Metric):
     r"""The metric $\mathcal{G} = H^\top H$, any left-invariant metric, by a factor H of its components.
 
     Shapes: `factor [..., n, n]`. A factor keeps G positive semi-definite whatever its entries; G is definite
@@ -54,6 +139,7 @@ class FullMetric:
 
     factor: Tensor
     checked: bool = True
+    component_axes = 2
 
     def __post_init__(self) -> None:
         if not self.checked:
@@ -67,6 +153,10 @@ class FullMetric:
             positive("|det factor|", torch.linalg.det(h.detach()).abs())
 
     @property
+    def parameters(self) -> Tensor:
+        return self.factor
+
+    @property
     def matrix(self) -> Tensor:
         """The components G = H^T H: `[..., n, n]`."""
         return self.factor.mT @ self.factor
@@ -75,14 +165,10 @@ class FullMetric:
         """The squared length ||H v||^2 of frame components v: `[..., n]` -> `[...]`, broadcast against the factor."""
         return ((self.factor @ v[..., None])[..., 0] ** 2).sum(-1)
 
-    def window_axes(self, n: int) -> FullMetric:
-        """The same metric with `n` axes of length 1 before the components, to broadcast against a window."""
-        return FullMetric(self.factor[(..., *(None,) * n, slice(None), slice(None))], checked=False)
-
-
-Metric = DiagonalMetric | FullMetric
+    def with_parameters(self, parameters: Tensor) -> FullMetric:
+        return FullMetric(parameters, checked=False)
 
 
 def as_metric(w: Tensor | Metric) -> Metric:
     """The metric that an argument stands for: a tensor `[..., n]` is read as the length scales of a diagonal one."""
-    return w if isinstance(w, DiagonalMetric | FullMetric) else DiagonalMetric(w)
+    return w if isinstance(w, Metric) else DiagonalMetric(w)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from pdegcnn_lib.geometry import Estimate, Metric, as_metric, squared_estimate
-from pdegcnn_lib.kernels.morphological import check_alpha, check_time, metric_tensor
+from pdegcnn_lib.kernels.morphological import check_alpha, check_time
 from pdegcnn_lib.kernels.window import Window, check_window, offsets, relative_elements
 
 ANGLES = 24  # Gauss-Legendre nodes in Kanter's angle
@@ -96,7 +96,7 @@ def diffusion_kernel(
     circle, an unknown estimate. Source: main paper, section 5.2, for alpha = 1; the subordination between is classical.
     """
     metric, alpha, t, rho2 = as_metric(w), check_alpha(alpha), check_time(t), squared_estimate(estimate)
-    reference = metric_tensor(metric, 3)
+    reference = metric.over_channels(3)
     p = relative_elements(window, orientations, dtype=reference.dtype, device=reference.device)
     if isinstance(alpha, Tensor):
         alpha = alpha.reshape(-1, 1, 1, 1, 1)
@@ -113,7 +113,7 @@ def diffusion_kernel_r2(
     """
     metric, alpha, t = as_metric(w), check_alpha(alpha), check_time(t)
     k_h, k_w = check_window(window)
-    reference = metric_tensor(metric, 2)
+    reference = metric.over_channels(2)
     y, x = torch.meshgrid(
         *(offsets(n, dtype=reference.dtype, device=reference.device) for n in (k_h, k_w)), indexing="ij"
     )

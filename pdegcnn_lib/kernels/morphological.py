@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from pdegcnn_lib.geometry import Estimate, Metric, as_metric, squared_estimate
-from pdegcnn_lib.geometry._check import last_axis
 from pdegcnn_lib.kernels.window import Window, check_window, offsets, relative_elements
 
 
@@ -93,7 +92,7 @@ def morphological_kernel(
     circle, an unknown estimate. Source: main paper, Definition 5.25; estimates: main and Analysis papers.
     """
     metric, alpha, t, rho2 = as_metric(w), check_alpha(alpha), check_time(t), squared_estimate(estimate)
-    reference = metric_tensor(metric, 3)
+    reference = metric.over_channels(3)
     p = relative_elements(window, orientations, dtype=reference.dtype, device=reference.device)
     if isinstance(alpha, Tensor):
         alpha = alpha.reshape(-1, 1, 1, 1, 1)
@@ -109,19 +108,9 @@ def morphological_kernel_r2(
     """
     metric, alpha, t = as_metric(w), check_alpha(alpha), check_time(t)
     k_h, k_w = check_window(window)
-    reference = metric_tensor(metric, 2)
+    reference = metric.over_channels(2)
     like: dict[str, Any] = {"dtype": reference.dtype, "device": reference.device}
     y, x = torch.meshgrid(offsets(k_h, **like), offsets(k_w, **like), indexing="ij")
     if isinstance(alpha, Tensor):
         alpha = alpha.reshape(-1, 1, 1)
     return power_law(metric.window_axes(2).squared(torch.stack([x, y], dim=-1)), alpha, t)
-
-
-def metric_tensor(metric: Metric, n: int) -> Tensor:
-    """The parameter tensor of a metric over channels, checked to be `[C, n]` (diagonal) or `[C, n, n]` (full)."""
-    tensor = last_axis("w", metric.w if hasattr(metric, "w") else metric.factor, n)
-    rank = 2 if hasattr(metric, "w") else 3
-    if tensor.ndim != rank:
-        expected = f"[C, {n}]" if rank == 2 else f"[C, {n}, {n}]"
-        raise ValueError(f"the metric must have shape {expected}, got {list(tensor.shape)}")
-    return tensor

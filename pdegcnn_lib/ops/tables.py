@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from pdegcnn_lib.geometry import DiagonalMetric, Estimate, Metric, as_metric, squared_estimate
+from pdegcnn_lib.geometry import Estimate, Metric, as_metric, squared_estimate
 from pdegcnn_lib.kernels import diffusion_kernel, morphological_kernel
-from pdegcnn_lib.kernels.morphological import check_alpha, check_time, metric_tensor
+from pdegcnn_lib.kernels.morphological import check_alpha, check_time
 from pdegcnn_lib.kernels.window import Window, check_window
 from pdegcnn_lib.ops.backends import choose
 
@@ -66,11 +66,11 @@ def _table(
     backend: str | None,
 ) -> Tensor:
     metric = as_metric(metric)
-    w = metric_tensor(metric, 3)
+    w = metric.over_channels(3)
     if w.element_size() < 4:  # in 16 bits not even the offsets of a window are exact
-        wide = type(metric)(w.float(), checked=False)
+        wide = metric.with_parameters(w.float())
         return _table(law, wide, alpha, window, orientations, t, estimate, backend).to(w.dtype)
-    if isinstance(metric, DiagonalMetric) and isinstance(estimate, str) and not isinstance(alpha, Tensor):
+    if metric.is_diagonal and isinstance(estimate, str) and not isinstance(alpha, Tensor):
         alpha, t = check_alpha(alpha), check_time(t)
         check_window(window, orientations)
         squared_estimate(estimate)

@@ -80,3 +80,28 @@ def test_bad_metrics_are_named(make, kind, says):
 def test_checks_can_be_left_out():
     assert DiagonalMetric(torch.zeros(3), checked=False).squared(torch.ones(3)) == 0
     assert FullMetric(torch.zeros(3, 3), checked=False).squared(torch.ones(3)) == 0
+
+
+@pytest.mark.parametrize("make", [DiagonalMetric, lambda w: FullMetric(torch.diag_embed(w))])
+def test_a_metric_answers_for_itself(make):
+    """Picking, moving and asking are the metric's own: nobody asks for its type."""
+    w = torch.rand(4, 3, dtype=torch.float64) + 0.5
+    metric, v = make(w), torch.randn(4, 3, dtype=torch.float64)
+    assert metric.dim == 3 and metric.over_channels(3) is metric.parameters
+    torch.testing.assert_close(metric.lengths, w)
+    torch.testing.assert_close(metric[1].squared(v[1]), metric.squared(v)[1], rtol=0, atol=0)
+    torch.testing.assert_close(metric[1:3].squared(v[1:3]), metric.squared(v)[1:3], rtol=0, atol=0)
+    assert metric.to(torch.float32).squared(v.float()).dtype == torch.float32
+    with pytest.raises(ValueError, match=r"must have shape \[C, 3(, 3)?\], got \[3(, 3)?\]"):
+        metric[0].over_channels(3)
+
+
+def test_a_metric_is_diagonal_or_says_what_it_cannot_do():
+    w = torch.ones(3)
+    assert DiagonalMetric(w).is_diagonal and DiagonalMetric(w).diagonal("it") is w
+    full = FullMetric(torch.eye(3))
+    assert not full.is_diagonal
+    with pytest.raises(
+        ValueError, match="^it is defined for diagonal metrics only, got a FullMetric; use that$"
+    ):
+        full.diagonal("it", instead="that")

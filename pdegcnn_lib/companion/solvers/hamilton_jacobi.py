@@ -25,7 +25,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pdegcnn_lib.geometry import DiagonalMetric, Metric, as_metric
+from pdegcnn_lib.geometry import Metric, as_metric
 from pdegcnn_lib.kernels.window import orientation_angles
 
 
@@ -70,7 +70,7 @@ def hamilton_jacobi(
     along the axes of the frame.
     """
     metric = as_metric(w)
-    if not isinstance(metric, DiagonalMetric) or metric.w.shape not in ((2,), (3,)):
+    if not metric.is_diagonal or metric.parameters.shape not in ((2,), (3,)):
         raise ValueError(f"w must be the 2 or 3 length scales of a diagonal metric, got {w!r}")
     if not 0.5 <= alpha <= 1:
         raise ValueError(f"alpha must lie in [1/2, 1], got {alpha}")
@@ -82,7 +82,7 @@ def hamilton_jacobi(
         raise ValueError(f"sign must be 1 (dilation) or -1 (erosion), got {sign}")
     if not 0 < cfl <= 1:
         raise ValueError(f"cfl must lie in (0, 1], got {cfl}")
-    scales = metric.w.detach().double().cpu()
+    scales = metric.parameters.detach().double().cpu()
     on_plane = len(scales) == 2
     if f.ndim < len(scales):
         raise ValueError(f"f must have at least {len(scales)} axes, got {list(f.shape)}")

@@ -17,7 +17,7 @@ import math
 import torch
 from torch import Tensor
 
-from pdegcnn_lib.geometry import DiagonalMetric, Metric, as_metric
+from pdegcnn_lib.geometry import Metric, as_metric
 
 
 class SpectralDiffusion:
@@ -32,7 +32,7 @@ class SpectralDiffusion:
 
     def __init__(self, w: Tensor | Metric, shape: tuple[int, int, int], *, spacing: float = 1.0) -> None:
         metric = as_metric(w)
-        if not isinstance(metric, DiagonalMetric) or metric.w.shape != (3,):
+        if not metric.is_diagonal or metric.parameters.shape != (3,):
             raise ValueError(f"w must be the three length scales of a diagonal metric, got {w!r}")
         orientations, height, width = shape
         if orientations < 4 or min(height, width) < 1:
@@ -40,7 +40,7 @@ class SpectralDiffusion:
         if not (math.isfinite(spacing) and spacing > 0):
             raise ValueError(f"spacing must be positive and finite, got {spacing}")
         self.shape, self.spacing = (orientations, height, width), spacing
-        main, lateral, angular = (metric.w.detach().double().cpu() ** -2).unbind()
+        main, lateral, angular = (metric.parameters.detach().double().cpu() ** -2).unbind()
         frequency = [
             2 * math.pi * torch.fft.fftfreq(n, spacing, dtype=torch.float64) for n in (height, width)
         ]

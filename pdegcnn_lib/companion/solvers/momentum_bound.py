@@ -16,7 +16,7 @@ import math
 import torch
 from torch import Tensor
 
-from pdegcnn_lib.geometry import DiagonalMetric, Metric, as_metric
+from pdegcnn_lib.geometry import Metric, as_metric
 from pdegcnn_lib.geometry._check import last_axis
 
 TURNS = range(-3, 4)  # full turns more than the shortest way to theta; each costs more than the last
@@ -35,14 +35,14 @@ def momentum_bound(
     Raises: ValueError for other shapes or a metric that is not diagonal. Source: our derivation; weak duality.
     """
     metric = as_metric(w)
-    if not isinstance(metric, DiagonalMetric) or metric.w.shape != (3,):
+    if not metric.is_diagonal or metric.parameters.shape != (3,):
         raise ValueError(f"w must be the three length scales of one diagonal metric, got {w!r}")
     momentum, p = last_axis("momentum", momentum, 2).double(), last_axis("p", p, 3).double()
     if momentum.ndim != 2 or p.shape[:1] != momentum.shape[:1]:
         raise ValueError(
             f"momentum must be [n, 2] and p [n, 3], got {list(momentum.shape)} and {list(p.shape)}"
         )
-    main, lateral, angular = metric.w.double().tolist()
+    main, lateral, angular = metric.parameters.double().tolist()
     px, py = momentum[:, :1], momentum[:, 1:]
 
     def rate(theta: Tensor, velocity: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -41,7 +41,7 @@ def operators(model: nn.Module) -> dict[str, Dilation | Erosion]:
 def kernel_of(operator: Dilation | Erosion, channel: int) -> Callable[[Tensor], Tensor]:
     """The kernel of one channel as a function on M2, `p [..., 3]` -> `[...]`, not only on the grid."""
     metric = operator.metric()
-    chosen = type(metric)(metric.w[channel].detach().double())
+    chosen = metric[channel].with_parameters(metric[channel].parameters.detach().double())
     alpha = operator.exponent()
     if isinstance(alpha, Tensor):
         alpha = alpha[channel].item()
@@ -50,7 +50,7 @@ def kernel_of(operator: Dilation | Erosion, channel: int) -> Callable[[Tensor], 
 
 def learned_fields(operator: Dilation | Erosion, channels: int = 4) -> Figure:
     """The association fields that an operator has learned, of its first channels with a diagonal metric."""
-    count = min(channels, operator.metric().w.shape[0])
+    count = min(channels, operator.metric().parameters.shape[0])
     return association_fields({f"channel {c}": kernel_of(operator, c) for c in range(count)})
 
 
@@ -63,7 +63,7 @@ def anisotropy_by_layer(models: Sequence[nn.Module]) -> Figure:
     for model in models:
         for name, operator in operators(model).items():
             number, kind = name.removeprefix("layer ").split(", ")
-            w = operator.metric().w.detach()
+            w = operator.metric().lengths.detach()
             groups[kind].setdefault(int(number), []).extend((w[:, 1] / w[:, 0]).tolist())
     figure, axes = plt.subplots(1, 2, figsize=(6.6, 3.0), sharey=True)
     for ax, (kind, layers) in zip(axes, groups.items(), strict=True):
@@ -160,7 +160,9 @@ def view(result: Path, image: Path | None, out: Path) -> list[Path]:
     strongest = int(score.flatten(1).std(dim=1).argmax())
     figures: dict[str, Callable[[], Figure]] = {
         "score": partial(orientation_montage, grey, score[strongest]),
-        "metrics": lambda: learned_metrics({n: o.metric().w.tolist() for n, o in operators(model).items()}),
+        "metrics": lambda: learned_metrics(
+            {n: o.metric().lengths.tolist() for n, o in operators(model).items()}
+        ),
     }
     for name, operator in operators(model).items():
         figures[name.replace(", ", "-").replace(" ", "")] = partial(learned_fields, operator)

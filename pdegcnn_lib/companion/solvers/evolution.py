@@ -123,10 +123,9 @@ class Evolution:
             w = _scales(name, getattr(self, name))
             if w is None:
                 continue
-            squared = sum(
-                (ascent / s) ** 2
-                for ascent, s in zip(_ascents(sign * u, around, self.spacing), w, strict=True)
-            )
+            squared = torch.zeros_like(u)
+            for ascent, scale in zip(_ascents(sign * u, around, self.spacing), w, strict=True):
+                squared = squared + (ascent / scale) ** 2
             steepest = float(squared.max()) ** 0.5
             rate = rate + sign * squared**self.alpha
             stiffness = 2 * self.alpha * float(((torch.tensor(w) * steps) ** -2).sum().sqrt())

@@ -51,17 +51,19 @@ struct Stencil {
 
 __device__ inline int clamp(int n, int end) { return n < 0 ? 0 : n < end ? n : end - 1; }
 
-// Where the four rows start that an output row reads, and their blend at column x.
+// Where the row of a plane starts that stands for y, and the four that an output row reads.
+__device__ inline const Scalar* row_at(const Scalar* volume, int plane, int y, int height, int image_width) {
+    return volume + ((long long)plane * height + clamp(y, height)) * image_width;
+}
+
 struct Rows {
     const Scalar* at[2][2];
 
     __device__ Rows(const Scalar* volume, Stencil stencil, int y, int height, int image_width) {
         for (int p = 0; p < 2; p++)
-            for (int q = 0; q < 2; q++) {
-                const int plane = p ? stencil.next_plane : stencil.s.whole;
-                const int row = clamp(y + stencil.y.whole + q, height);
-                at[p][q] = volume + ((long long)plane * height + row) * image_width;
-            }
+            for (int q = 0; q < 2; q++)
+                at[p][q] = row_at(volume, p ? stencil.next_plane : stencil.s.whole, y + stencil.y.whole + q, height,
+                                  image_width);
     }
     __device__ Lanes<A> load(int p, int q, int x, int length) const { return load_inside(at[p][q], x, length, A(0)); }
 };
@@ -94,13 +96,27 @@ extern "C" __global__ void shift(const Scalar* f, const A* displacement, Scalar*
 }
 EXPORT_KERNEL(shift)
 
-// d out / d displacement = -(d / dx, d / dy, d / ds) of the interpolated f.
+// Whether a displacement is whole up to the rounding of the cosines it was made of, and if so, exactly: there is the
+// kink of the interpolation.
+__device__ inline bool at_kink(Fraction* position) {
+    constexpr A rounding = 64 * (sizeof(A) == 4 ? A(1.1920929e-7) : A(2.220446049250313e-16));
+    if (position->part > rounding && position->part < 1 - rounding) return false;
+    if (position->part > A(0.5)) position->whole++;
+    position->part = A(0);
+    return true;
+}
+
+// d out / d displacement = -(d / dx, d / dy, d / ds) of the interpolated f. At a kink this is the mean of the slopes
+// on its two sides, half the difference of the neighbours before and after.
 extern "C" __global__ void shift_gradient_displacement(const Scalar* g, const Scalar* f, const A* displacement,
                                                        A* grad_displacement, int channels, int orientations, int height,
                                                        int image_width) {
     const int volume = block() / orientations, o = block() % orientations;
-    const Stencil stencil(displacement + (volume % channels * orientations + o) * 3, o, orientations, height,
-                          image_width);
+    Stencil stencil(displacement + (volume % channels * orientations + o) * 3, o, orientations, height, image_width);
+    const bool kink_x = at_kink(&stencil.x), kink_y = at_kink(&stencil.y), kink_s = at_kink(&stencil.s);
+    stencil.s.whole %= orientations;
+    stencil.next_plane = (stencil.s.whole + 1) % orientations;
+    const int plane_before = (stencil.s.whole + orientations - kink_s) % orientations;
     const Scalar* const from = f + (long long)volume * orientations * height * image_width;
     A* const blend = reinterpret_cast<A*>(shared_memory()) + warp() * 3 * padded(image_width);
     A* const along_y = blend + padded(image_width);
@@ -109,20 +125,28 @@ extern "C" __global__ void shift_gradient_displacement(const Scalar* g, const Sc
     Lanes<A> sum_x = splat<A>(A(0)), sum_y = sum_x, sum_s = sum_x;
     for (int y = warp(); y < height; y += warps()) {
         const Rows rows(from, stencil, y, height, image_width);
+        const Scalar *before_y[2], *before_s[2];
+        for (int n = 0; n < 2; n++) {
+            before_y[n] = row_at(from, n ? stencil.next_plane : stencil.s.whole, y + stencil.y.whole - kink_y, height,
+                                 image_width);
+            before_s[n] = row_at(from, plane_before, y + stencil.y.whole + n, height, image_width);
+        }
         for (int x = 0; x < image_width; x += width<A>) {
             const Lanes<A> f00 = rows.load(0, 0, x, image_width), f01 = rows.load(0, 1, x, image_width);
             const Lanes<A> f10 = rows.load(1, 0, x, image_width), f11 = rows.load(1, 1, x, image_width);
             const Lanes<A> near = f00 * (1 - wy) + f01 * wy, far = f10 * (1 - wy) + f11 * wy;
             store(blend, x, near * (1 - ws) + far * ws);
-            store(along_y, x, (f01 - f00) * (1 - ws) + (f11 - f10) * ws);
-            store(along_s, x, far - near);
+            store(along_y, x, (f01 - load_inside(before_y[0], x, image_width, A(0))) * (1 - ws) +
+                                  (f11 - load_inside(before_y[1], x, image_width, A(0))) * ws);
+            store(along_s, x, far - (load_inside(before_s[0], x, image_width, A(0)) * (1 - wy) +
+                                     load_inside(before_s[1], x, image_width, A(0)) * wy));
         }
         warp_barrier();
         const Scalar* const upstream = g + ((long long)block() * height + y) * image_width;
         for (int x = 0; x < image_width; x += width<A>) {
             const Lanes<A> weight = load_inside(upstream, x, image_width, A(0));
-            const int left = x + stencil.x.whole, right = left + 1;
-            sum_x -= weight * (load_clamped(blend, right, image_width) - load_clamped(blend, left, image_width));
+            const int left = x + stencil.x.whole, right = left + 1, before = left - kink_x;
+            sum_x -= weight * (load_clamped(blend, right, image_width) - load_clamped(blend, before, image_width));
             sum_y -= weight * (load_clamped(along_y, left, image_width) * (1 - wx) +
                                load_clamped(along_y, right, image_width) * wx);
             sum_s -= weight * (load_clamped(along_s, left, image_width) * (1 - wx) +
@@ -130,7 +154,8 @@ extern "C" __global__ void shift_gradient_displacement(const Scalar* g, const Sc
         }
         warp_barrier();
     }
-    const A of_warp[3] = {sum_lanes(sum_x), sum_lanes(sum_y), sum_lanes(sum_s)};
+    const A of_warp[3] = {sum_lanes(sum_x) * (kink_x ? A(0.5) : A(1)), sum_lanes(sum_y) * (kink_y ? A(0.5) : A(1)),
+                          sum_lanes(sum_s) * (kink_s ? A(0.5) : A(1))};
     __syncthreads();
     for (int n = 0; n < 3; n++) {
         const A sum = sum_warps(of_warp[n], reinterpret_cast<A*>(shared_memory()));

@@ -8,8 +8,8 @@ from torch import nn as torch_nn
 
 from pdegcnn_lib import models, ops
 from pdegcnn_lib.models import registry
-from pdegcnn_lib.nn import Projection
-from pdegcnn_lib.testing import assert_equivariant, equivariance_error, relative_error
+from pdegcnn_lib.nn import PDELayer, Projection
+from pdegcnn_lib.testing import assert_equivariant, equivariance_error, quarter_turn, relative_error
 
 # (gray, RGB); the digit networks are given for gray images only.
 COUNTS = {
@@ -119,6 +119,29 @@ def test_whole_segmentation_nets_are_equivariant(name):
     """With random vectors and metrics, in float64, where no rounding hides a wrong sign."""
     model = randomised(name).double()
     assert_equivariant(model, torch.rand(1, 1, 11, 13, dtype=torch.float64), tolerance=1e-11)
+
+
+@pytest.mark.parametrize("name", [name for name in EQUIVARIANT if name in PDE])
+def test_gradient_is_that_of_turned_images_from_the_first_step_on(name, backend):
+    """At the initial weights too, where every convection is the identity and its interpolation has a kink.
+
+    For the layers after the lift, on random scores: in the corner of an image that is reflected beyond its border the
+    scores of opposite orientations are equal, and of equal taps the first takes the gradient, which is not equivariant.
+    """
+    model = models.build(name, backend=backend).double().eval()
+    first = next(n for n, layer in enumerate(model) if isinstance(layer, PDELayer))
+    layers, scores = model[first:], torch.randn(1, 16, 8, 9, 12, dtype=torch.float64)
+    scores = scores[:, : layers[0].linear.weight.shape[1]]
+    weight = torch.rand(1, 1, 9, 12, dtype=torch.float64)
+
+    def gradient(turns):
+        loss = (layers(quarter_turn(scores, turns)) * quarter_turn(weight, turns)).sum()
+        return torch.autograd.grad(loss, list(layers.parameters()))
+
+    upright = gradient(0)
+    for turns in (1, 2, 3):
+        for found, expected in zip(gradient(turns), upright, strict=True):
+            assert (found - expected).norm() <= 1e-6 * expected.norm()
 
 
 @pytest.mark.parametrize("estimate", ["rho_b", "rho_b_com"])

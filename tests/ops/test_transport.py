@@ -158,6 +158,26 @@ def test_gradcheck(backend):
     )
 
 
+@pytest.mark.parametrize("orientations", [1, 2, 4])
+@pytest.mark.parametrize("size", [(4, 3), (1, 2)])
+def test_gradient_at_whole_steps_is_the_mean_of_its_two_sides(size, orientations, backend):
+    """Where trilinear interpolation has a kink, and at the border, a central difference is the mean of both sides.
+
+    It errs by the step times the mixed second derivatives. The identity, whole pixels in every direction and beyond the
+    image, and quarter turns, whose displacements are whole up to rounding.
+    """
+    f = torch.randn(1, 6, orientations, *size, dtype=torch.float64)
+    g0 = [[0, 0, 0], [1, 0, 0], [2, -1, 0], [-1, 1, 1], [1, 1, -1], [-9, 7, 2]]
+    g0 = torch.tensor(g0, dtype=f.dtype) * torch.tensor([1, 1, math.pi / 2], dtype=f.dtype)
+    assert torch.autograd.gradcheck(
+        lambda g: ops.convection(f, g, backend=backend), g0.requires_grad_(), eps=1e-6, atol=1e-4
+    )
+    shift = g0.detach()[:, :2].clone().requires_grad_()
+    assert torch.autograd.gradcheck(
+        lambda s: ops.convection_r2(f[:, :, 0], s, backend=backend), shift, eps=1e-6, atol=1e-4
+    )
+
+
 @pytest.mark.parametrize("orientations", [4, 8, 12])
 def test_equivariant_under_quarter_turns(orientations, backend, dtype):
     """Random elements with all three components, on an image that is not square."""

@@ -9,8 +9,7 @@ import torch
 from torch import Tensor
 
 from pdegcnn_lib import kernels, nn
-from pdegcnn_lib.geometry import SE2, Metric
-from pdegcnn_lib.geometry.estimates import squared_rho_c
+from pdegcnn_lib.geometry import ESTIMATES, SE2, Metric
 
 
 def squared_turn_drive_turn(p: Tensor, metric: Metric) -> Tensor:
@@ -28,7 +27,7 @@ def squared_turn_drive_turn(p: Tensor, metric: Metric) -> Tensor:
 
 def squared_shorter(p: Tensor, metric: Metric) -> Tensor:
     """The square of min(rho_c, rho_tdt): of two upper bounds of the distance the better one."""
-    return torch.minimum(squared_rho_c(p, metric), squared_turn_drive_turn(p, metric))
+    return torch.minimum(ESTIMATES["rho_c"](p, metric), squared_turn_drive_turn(p, metric))
 
 
 class ShorterDilation(nn.Dilation):

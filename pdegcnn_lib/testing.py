@@ -7,25 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-
-def quarter_turn(f: Tensor, turns: int = 1) -> Tensor:
-    r"""The action of a rotation by `turns` quarter turns about the image centre, exact on the grid.
-
-    $(\rho_g f)(x) = f(R^{-1}x)$ on images, $(\rho_g f)(x, \theta) = f(R^{-1}x, \theta - \pi/2)$ on orientation scores;
-    +x turns toward +y, which is clockwise on the screen.
-
-    Shapes: `[B, C, H, W]` or `[B, C, Or, H, W]` with Or divisible by 4; anything of lower rank (features after pooling)
-    is returned unchanged. Raises: ValueError for another Or.
-    """
-    if f.ndim < 4:
-        return f
-    if f.ndim == 5:
-        if f.shape[2] % 4:
-            raise ValueError(
-                f"a quarter turn needs a number of orientations divisible by 4, got Or = {f.shape[2]}"
-            )
-        f = torch.roll(f, turns * f.shape[2] // 4, dims=2)
-    return torch.rot90(f, -turns, dims=(-2, -1))
+from pdegcnn_lib.spaces.turns import quarter_turn as quarter_turn
 
 
 def relative_error(a: Tensor, b: Tensor) -> float:

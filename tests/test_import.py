@@ -78,7 +78,8 @@ def test_the_package_itself_is_light():
 
 
 @pytest.mark.parametrize(
-    "package", ["geometry", "kernels", "ops", "nn", "models", "companion.data", "companion.experiments"]
+    "package",
+    ["geometry", "spaces", "kernels", "ops", "nn", "models", "companion.data", "companion.experiments"],
 )
 def test_every_public_name_exists(package):
     module = __import__(f"pdegcnn_lib.{package}", fromlist=["__all__"])

@@ -2,6 +2,7 @@
 
 from pdegcnn_lib.geometry.distance import distance, minimising_momentum, sub_riemannian_distance
 from pdegcnn_lib.geometry.estimates import (
+    ESTIMATES,
     SQUARED_ESTIMATES,
     Estimate,
     rho_b,
@@ -15,6 +16,7 @@ from pdegcnn_lib.geometry.groups import R2, SE2, LieGroup, RotoTranslationGroup,
 from pdegcnn_lib.geometry.metrics import DiagonalMetric, FullMetric, Metric, as_metric
 
 __all__ = [
+    "ESTIMATES",
     "R2",
     "SE2",
     "SQUARED_ESTIMATES",

@@ -6,7 +6,8 @@ which is what the kernels raise to a power: the square is differentiable at p0, 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
 
 import torch
@@ -16,7 +17,7 @@ from pdegcnn_lib.geometry._check import last_axis
 from pdegcnn_lib.geometry.groups import SE2
 from pdegcnn_lib.geometry.metrics import Metric, as_metric
 
-Estimate = Callable[[Tensor, Metric], Tensor]  # the square of an estimate: (p [..., 3], metric) -> [...]
+Squared = Callable[[Tensor, Metric], Tensor]  # the square of an estimate: (p [..., n], metric) -> [...]
 NU = 1.6  # the constant of the sub-Riemannian estimate chosen in the Analysis paper
 
 
@@ -32,19 +33,30 @@ def _diagonal(metric: Metric, estimate: str) -> tuple[Tensor, Tensor, Tensor]:
     return w_main, w_lateral, w_angular
 
 
-def _on_se2(metric: Metric) -> Metric:
-    last_axis("w", metric.parameters, 3)
-    return metric
+@dataclass(frozen=True)
+class Estimate:
+    """An estimate of the distance: the square of its value is `formula(coordinates(p), metric)`, a call gives it.
+
+    `coordinates` takes the relative elements q^-1 p of a space, `[..., n]`, and the formula is even in what it returns.
+    `label` is how figures write it. `word` is the formula's name in `kernels_cu/estimates.cuh`; None where it has none,
+    kernels are then composed of torch's own operators.
+    """
+
+    name: str
+    label: str
+    coordinates: Callable[[Tensor], Tensor]
+    formula: Squared
+    word: str | None = None
+
+    def __call__(self, p: Tensor, metric: Metric) -> Tensor:
+        """The square of the estimate: `p [..., n]` and a metric, broadcast, -> `[...]`."""
+        return self.formula(self.coordinates(p), metric)
 
 
-def squared_rho_c(p: Tensor, metric: Metric) -> Tensor:
-    """rho_c**2, see `rho_c`."""
-    return _on_se2(metric).squared(SE2.log(p))
-
-
-def squared_rho_b(p: Tensor, metric: Metric) -> Tensor:
-    """rho_b**2, see `rho_b`."""
-    return _on_se2(metric).squared(SE2.half_angle(p))
+def diagonal(b: Tensor, metric: Metric) -> Tensor:
+    """The squared length of the coordinates as a vector at p0; metrics of every kind have one."""
+    last_axis("w", metric.parameters, b.shape[-1])
+    return metric.squared(b)
 
 
 def _sideways(w_main: Tensor, w_angular: Tensor, covariant: bool) -> Tensor:
@@ -52,18 +64,17 @@ def _sideways(w_main: Tensor, w_angular: Tensor, covariant: bool) -> Tensor:
     return 2 * torch.sqrt(w_main * w_angular) if covariant else w_main + w_angular
 
 
-def squared_rho_b_sr(p: Tensor, metric: Metric, nu: float = NU, covariant: bool = False) -> Tensor:
-    """rho_b_sr**2, see `rho_b_sr`."""
+def sub_riemannian(b: Tensor, metric: Metric, nu: float = NU, covariant: bool = False) -> Tensor:
+    """rho_b_sr**2 of half-angle coordinates, see `rho_b_sr`."""
     w_main, _, w_angular = _diagonal(metric, "rho_b_sr")
-    b1, b2, b3 = SE2.half_angle(p).unbind(-1)
+    b1, b2, b3 = b.unbind(-1)
     along = (w_main * b1) ** 2 + (w_angular * b3) ** 2
     return safe_sqrt((nu * _sideways(w_main, w_angular, covariant)) ** 4 * b2**2 + along**2)
 
 
-def squared_rho_b_com(p: Tensor, metric: Metric, nu: float = NU, covariant: bool = False) -> Tensor:
-    """rho_b_com**2, see `rho_b_com`."""
+def combined(b: Tensor, metric: Metric, nu: float = NU, covariant: bool = False) -> Tensor:
+    """rho_b_com**2 of half-angle coordinates, see `rho_b_com`."""
     w_main, w_lateral, w_angular = _diagonal(metric, "rho_b_com")
-    b = SE2.half_angle(p)
     # A quarter turn of the frame exchanges the main and the lateral axis, so zeta < 1 is the case 1/zeta > 1.
     swap = w_lateral < w_main
     b1, b2 = torch.where(swap, b[..., 1], b[..., 0]), torch.where(swap, b[..., 0], b[..., 1])
@@ -74,31 +85,49 @@ def squared_rho_b_com(p: Tensor, metric: Metric, nu: float = NU, covariant: bool
     low, b3 = ordered[..., 0], b[..., 2]
     lower = (low**2) * (b1**2 + b2**2) + (w_angular * b3) ** 2
     along = (low * b1) ** 2 + (w_angular * b3) ** 2
-    sub_riemannian = safe_sqrt((nu * _sideways(low, w_angular, covariant)) ** 4 * b2**2 + along**2)
+    sideways = safe_sqrt((nu * _sideways(low, w_angular, covariant)) ** 4 * b2**2 + along**2)
     half_angle = along + (ordered[..., 1] * b2) ** 2
-    return torch.maximum(lower, torch.minimum(sub_riemannian, half_angle))
+    return torch.maximum(lower, torch.minimum(sideways, half_angle))
 
 
-SQUARED_ESTIMATES: dict[str, Estimate] = {
-    "rho_c": squared_rho_c,
-    "rho_b": squared_rho_b,
-    "rho_b_sr": squared_rho_b_sr,
-    "rho_b_com": squared_rho_b_com,
-    "rho_b_sr_covariant": partial(squared_rho_b_sr, covariant=True),
-    "rho_b_com_covariant": partial(squared_rho_b_com, covariant=True),
+ESTIMATES = {
+    estimate.name: estimate
+    for estimate in (
+        Estimate("rho_c", r"$\rho_c$", SE2.log, diagonal, "Diagonal"),
+        Estimate("rho_b", r"$\rho_b$", SE2.half_angle, diagonal, "Diagonal"),
+        Estimate("rho_b_sr", r"$\rho_{b,sr}$", SE2.half_angle, sub_riemannian, "SubRiemannian"),
+        Estimate("rho_b_com", r"$\rho_{b,com}$", SE2.half_angle, combined, "Combined"),
+        Estimate(
+            "rho_b_sr_covariant",
+            r"$\rho_{b,sr}$, covariant",
+            SE2.half_angle,
+            partial(sub_riemannian, covariant=True),
+            "SubRiemannianCovariant",
+        ),
+        Estimate(
+            "rho_b_com_covariant",
+            r"$\rho_{b,com}$, covariant",
+            SE2.half_angle,
+            partial(combined, covariant=True),
+            "CombinedCovariant",
+        ),
+    )
 }
+SQUARED_ESTIMATES = ESTIMATES  # a call of a record gives the square
+# On R^n the logarithm is the vector itself, and the estimate is the distance.
+NORM = Estimate("rho_c", r"$\|\cdot\|$", lambda x: x, diagonal)
 
 
-def squared_estimate(estimate: str | Estimate) -> Estimate:
+def squared_estimate(estimate: str | Squared, named: Mapping[str, Estimate] = ESTIMATES) -> Squared:
     """The square of an estimate as a function (p, metric) -> `[...]`: of a named one, or the given function itself.
 
     Raises: ValueError for an unknown name.
     """
     if callable(estimate):
         return estimate
-    if estimate not in SQUARED_ESTIMATES:
-        raise ValueError(f"estimate must be one of {', '.join(SQUARED_ESTIMATES)}, got {estimate!r}")
-    return SQUARED_ESTIMATES[estimate]
+    if estimate not in named:
+        raise ValueError(f"estimate must be one of {', '.join(named)}, got {estimate!r}")
+    return named[estimate]
 
 
 def rho_c(p: Tensor, w: Tensor | Metric) -> Tensor:
@@ -109,7 +138,7 @@ def rho_c(p: Tensor, w: Tensor | Metric) -> Tensor:
     Raises: ValueError for a wrong shape or a non-positive w.
     Source: main paper, section 5.2 (logarithmic metric estimate).
     """
-    return safe_sqrt(squared_rho_c(p, as_metric(w)))
+    return safe_sqrt(ESTIMATES["rho_c"](p, as_metric(w)))
 
 
 def rho_b(p: Tensor, w: Tensor | Metric) -> Tensor:
@@ -118,7 +147,7 @@ def rho_b(p: Tensor, w: Tensor | Metric) -> Tensor:
     Globally $\zeta^{-1} d \le \rho_b \le \zeta d$ with $\zeta = w_L/w_M \ge 1$.
     Shapes, units, gradients and errors as in `rho_c`. Source: Analysis paper (half-angle coordinates).
     """
-    return safe_sqrt(squared_rho_b(p, as_metric(w)))
+    return safe_sqrt(ESTIMATES["rho_b"](p, as_metric(w)))
 
 
 def rho_b_sr(p: Tensor, w: Tensor | Metric, nu: float = NU, covariant: bool = False) -> Tensor:
@@ -131,7 +160,7 @@ def rho_b_sr(p: Tensor, w: Tensor | Metric, nu: float = NU, covariant: bool = Fa
     Shapes, units, gradients and errors as in `rho_c`; diagonal metrics only.
     Source: Analysis paper; the covariant scale is this project's.
     """
-    return safe_sqrt(squared_rho_b_sr(p, as_metric(w), nu, covariant))
+    return safe_sqrt(sub_riemannian(SE2.half_angle(p), as_metric(w), nu, covariant))
 
 
 def rho_b_com(p: Tensor, w: Tensor | Metric, nu: float = NU, covariant: bool = False) -> Tensor:
@@ -143,4 +172,4 @@ def rho_b_com(p: Tensor, w: Tensor | Metric, nu: float = NU, covariant: bool = F
     length, is far from 1. Shapes, units, gradients and errors as in `rho_c`; diagonal metrics only.
     Source: Analysis paper; the covariant scale is this project's.
     """
-    return safe_sqrt(squared_rho_b_com(p, as_metric(w), nu, covariant))
+    return safe_sqrt(combined(SE2.half_angle(p), as_metric(w), nu, covariant))

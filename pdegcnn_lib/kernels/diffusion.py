@@ -7,7 +7,8 @@ import math
 import torch
 from torch import Tensor
 
-from pdegcnn_lib.geometry import Estimate, Metric, as_metric, squared_estimate
+from pdegcnn_lib.geometry import Metric, as_metric, squared_estimate
+from pdegcnn_lib.geometry.estimates import Squared
 from pdegcnn_lib.kernels.morphological import check_alpha, check_time
 from pdegcnn_lib.kernels.window import Window, check_window, offsets, relative_elements
 
@@ -79,7 +80,7 @@ def diffusion_kernel(
     window: Window,
     orientations: int,
     t: float = 1.0,
-    estimate: str | Estimate = "rho_c",
+    estimate: str | Squared = "rho_c",
 ) -> Tensor:
     r"""The approximate kernel of fractional diffusion on M2, sampled analytically and normalised on the window.
 

@@ -11,7 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pdegcnn_lib.geometry import Estimate, Metric, as_metric, squared_estimate
+from pdegcnn_lib.geometry import Metric, as_metric, squared_estimate
+from pdegcnn_lib.geometry.estimates import Squared
 from pdegcnn_lib.kernels.window import Window, check_window, offsets, relative_elements
 
 
@@ -77,7 +78,7 @@ def morphological_kernel(
     window: Window,
     orientations: int,
     t: float = 1.0,
-    estimate: str | Estimate = "rho_c",
+    estimate: str | Squared = "rho_c",
 ) -> Tensor:
     r"""The approximate morphological kernel on M2, sampled analytically at every orientation.
 

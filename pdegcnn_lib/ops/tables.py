@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from pdegcnn_lib.geometry import Estimate, Metric, as_metric, squared_estimate
+from pdegcnn_lib.geometry import Metric, as_metric, squared_estimate
+from pdegcnn_lib.geometry.estimates import Squared
 from pdegcnn_lib.kernels import diffusion_kernel, morphological_kernel
 from pdegcnn_lib.kernels.morphological import check_alpha, check_time
 from pdegcnn_lib.kernels.window import Window, check_window
@@ -20,7 +21,7 @@ def morphological_table(
     window: Window,
     orientations: int,
     t: float = 1.0,
-    estimate: str | Estimate = "rho_c",
+    estimate: str | Squared = "rho_c",
     backend: str | None = None,
 ) -> Tensor:
     """`kernels.morphological_kernel`, in one launch where the backend has code for it.
@@ -41,7 +42,7 @@ def diffusion_table(
     window: Window,
     orientations: int,
     t: float = 1.0,
-    estimate: str | Estimate = "rho_c",
+    estimate: str | Squared = "rho_c",
     backend: str | None = None,
 ) -> Tensor:
     """`kernels.diffusion_kernel`, in one launch where the backend has code for it.
@@ -62,7 +63,7 @@ def _table(
     window: Window,
     orientations: int,
     t: float,
-    estimate: str | Estimate,
+    estimate: str | Squared,
     backend: str | None,
 ) -> Tensor:
     metric = as_metric(metric)

@@ -1,0 +1,7 @@
+"""The spaces on which features live, as values: the plane, positions and orientations, a group of one's own."""
+
+from pdegcnn_lib.spaces.base import Space, of_features
+from pdegcnn_lib.spaces.flat import Plane, Volume
+from pdegcnn_lib.spaces.slices import M2, Sampled
+
+__all__ = ["M2", "Plane", "Sampled", "Space", "Volume", "of_features"]

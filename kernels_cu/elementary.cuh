@@ -1,4 +1,4 @@
-// Exponential and logarithm of a vector of machine_host.cuh, without branches and without a table.
+// Exponential and logarithm of a vector of vectors.cuh, without branches and without a table.
 #pragma once
 
 // What the elementary functions need to know of float and double. log(2) = high + low, where high has so few

@@ -1,19 +1,19 @@
-// One program, two machines.
+// One program, three machines.
 //
 // Every kernel in this directory is written for a grid of blocks, a block of warps, a warp of lanes.
 //
-//                 graphics processor                     host
+//                 graphics processor                     host, and a browser
 //   lane          one thread                             one element of a SIMD vector
 //   warp          32 threads in step                     one thread, which owns the whole vector
 //   block         blockDim.x / 32 warps                  one warp (a test build: several real threads)
 //   shared        on-chip shared memory                  a scratch buffer that stays in the cache
-//   grid          blocks in any order                    blocks shared out over the worker threads
+//   grid          blocks in any order                    blocks shared out over the worker threads; a browser has one
 //
 // A kernel speaks of Lanes<T>: one value for each lane, side by side along x. There it is a plain T, here a vector
 // type of the compiler, so that accumulators stay in vector registers on both. Loops over shared work step by
 // warps() or threads(), hence any block size is valid, one warp included.
 //
-// The words that both machines supply:
+// The words that every machine supplies:
 //   Lanes<T>, width<T>          the values of one warp, and how many there are
 //   block(), warp(), warps()    where this code runs;  thread(), threads() the same lane by lane
 //   shared_memory()             the block's scratch memory;  __syncthreads(), any_in_block(flag)
@@ -31,8 +31,10 @@
 //   row_of_four_winners         how many taps a row may have for four outputs to keep their winners in registers
 #pragma once
 
-#ifdef __CUDACC__
+#if defined(__CUDACC__)
 #include "machine_gpu.cuh"
+#elif defined(__wasm__)
+#include "machine_browser.cuh"
 #else
 #include "machine_host.cuh"
 #endif

@@ -38,12 +38,10 @@ def _models(arguments: argparse.Namespace) -> None:
 
 
 def _experiments(arguments: argparse.Namespace) -> None:
-    from pdegcnn_lib.companion.experiments import EXPERIMENTS, grid
+    from pdegcnn_lib.companion.experiments import EXPERIMENTS, PROFILES, grid
 
     rows: list[dict[str, Any]] = [
-        grid.status(experiment, profile)
-        for experiment in EXPERIMENTS.values()
-        for profile in ("fast", "full")
+        grid.status(experiment, profile) for experiment in EXPERIMENTS.values() for profile in PROFILES
     ]
     if arguments.json:
         print(json.dumps(rows, indent=2))
@@ -143,7 +141,7 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--out", type=Path, metavar="FILE", help="the result; default: below runs/")
     grid = add("grid", _grid, "do every missing run of the grid, into results/", has_json=False)
     grid.add_argument("experiment", metavar="EXPERIMENT", nargs="*", help="default: all of them")
-    grid.add_argument("--profile", default="full", metavar="fast|full", help="default: full")
+    grid.add_argument("--profile", default="long", metavar="fast|full|long", help="default: long")
     grid.add_argument("--minutes", type=float, metavar="M", help="begin no run after so many minutes")
     segment = add("segment", _segment, "find vessels or lines in your own pictures", has_json=False)
     segment.add_argument(

@@ -13,7 +13,7 @@ from pdegcnn_lib import __version__, models, ops
 from pdegcnn_lib.companion import doctor
 from pdegcnn_lib.companion.cli import main
 from pdegcnn_lib.companion.data import mnist
-from pdegcnn_lib.companion.experiments import EXPERIMENTS
+from pdegcnn_lib.companion.experiments import EXPERIMENTS, PROFILES
 
 
 @pytest.fixture(autouse=True)
@@ -56,9 +56,7 @@ def test_models(capsys):
 
 def test_experiments(capsys):
     rows = json.loads(printed(capsys, "experiments", "--json"))
-    assert {(r["experiment"], r["profile"]) for r in rows} == {
-        (n, p) for n in EXPERIMENTS for p in ("fast", "full")
-    }
+    assert {(r["experiment"], r["profile"]) for r in rows} == {(n, p) for n in EXPERIMENTS for p in PROFILES}
     for row in rows:
         assert row["done"] == 0 and row["runs"] == len(row["missing"])
     text = printed(capsys, "experiments")
@@ -150,14 +148,14 @@ def test_grid_works_off_one_experiment_or_all(monkeypatch):
     assert main(["grid"]) == 0
     assert asked == [
         (["digits-rotated"], "fast", None),
-        (["lines", "vessels"], "full", 7.5),
-        (list(EXPERIMENTS), "full", None),
+        (["lines", "vessels"], "long", 7.5),
+        (list(EXPERIMENTS), "long", None),
     ]
 
 
 BAD = [
     (("grid", "digits"), "experiment must be one of .*, got 'digits'"),
-    (("grid", "digits-rotated", "--profile", "slow"), "profile must be one of fast, full, got 'slow'"),
+    (("grid", "digits-rotated", "--profile", "slow"), "profile must be one of fast, full, long, got 'slow'"),
     (
         ("train", "digits", "--model", "digits-gcnn", "--seed", "0"),
         "experiment must be one of .*, got 'digits'",
@@ -169,7 +167,7 @@ BAD = [
     (("train", "digits-rotated", "--model", "digits-gcnn", "--seed", "-1"), "seed must be .*, got -1"),
     (
         ("train", "digits-rotated", "--model", "digits-gcnn", "--seed", "0", "--profile", "slow"),
-        "profile must be one of fast, full, got 'slow'",
+        "profile must be one of fast, full, long, got 'slow'",
     ),
     (
         ("train", "digits-rotated", "--model", "digits-gcnn", "--seed", "0", "--profile", "full"),

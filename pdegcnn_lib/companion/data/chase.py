@@ -16,7 +16,7 @@ from torch import Tensor
 from pdegcnn_lib.companion import paths
 from pdegcnn_lib.companion.data.files import checked_bytes, picture
 from pdegcnn_lib.companion.data.fundus import channels, field_of_view, standardise
-from pdegcnn_lib.companion.data.segmentation import Segmentation, smaller
+from pdegcnn_lib.companion.data.segmentation import Labels, Segmentation, smaller
 
 TRAIN = 20  # the customary split: the first 20 of the sorted names for training, the last 8 for test
 HALF = 2  # at half its resolution a vessel is as wide as in DRIVE: 480 x 499 pixels
@@ -88,15 +88,26 @@ def load(train: bool, *, mode: str = "green", factor: int = HALF) -> Segmentatio
 
     The truth is the first observer's mask; the second observer's is the human reference. The data set has no masks of
     the field of view: they are computed. `mode`: `green` or `rgb`. Shapes: 20 or 8 images `[C, 480, 499]` at half
-    resolution. Raises: DataError when a file is missing or damaged.
+    resolution, with the coverage of its pixels and the masks of 960 x 999. Raises: DataError when a file is missing or
+    damaged.
     """
     chosen = names()[:TRAIN] if train else names()[TRAIN:]
-    images, truths, fields, observers = [], [], [], []
+    images, inside, fields = [], [], []
+    drawn: dict[str, list[Tensor]] = {"1stHO": [], "2ndHO": []}
     for name in chosen:
         rgb = photograph(name)
-        field = smaller(field_of_view(rgb)[None, None], factor)[0, 0]
-        images.append(standardise(smaller(channels(rgb, mode), factor), field))
-        fields.append(field[None])
-        truths.append(smaller(_pixels(f"1stHO/{name}_1stHO.png")[None], factor))
-        observers.append(smaller(_pixels(f"2ndHO/{name}_2ndHO.png")[None], factor))
-    return Segmentation(chosen, *(torch.stack(part) for part in (images, truths, fields, observers)))
+        inside.append(field_of_view(rgb)[None])
+        fields.append(smaller(inside[-1], factor))
+        images.append(standardise(smaller(channels(rgb, mode), factor), fields[-1][0]))
+        for observer, masks in drawn.items():
+            masks.append(_pixels(f"{observer}/{name}_{observer}.png")[None])
+    first, second = (torch.stack(masks) for masks in drawn.values())
+    return Segmentation(
+        chosen,
+        torch.stack(images),
+        smaller(first, factor),
+        torch.stack(fields),
+        smaller(second, factor),
+        coverage=smaller(first.float(), factor),
+        original=Labels(first, torch.stack(inside), second),
+    )

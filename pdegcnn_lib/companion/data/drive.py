@@ -16,7 +16,7 @@ from pdegcnn_lib.companion import paths
 from pdegcnn_lib.companion.data.errors import DataError
 from pdegcnn_lib.companion.data.files import checked_bytes, picture
 from pdegcnn_lib.companion.data.fundus import channels, standardise
-from pdegcnn_lib.companion.data.segmentation import Segmentation
+from pdegcnn_lib.companion.data.segmentation import Labels, Segmentation
 
 SIZE = (584, 565)  # rows and columns of every file
 HOW_TO_GET = "register at https://drive.grand-challenge.org and unpack both archives below PDEGCNN_DATA/DRIVE"
@@ -87,4 +87,5 @@ def load(train: bool, *, mode: str = "green") -> Segmentation:
         rgb = _pixels(row["image"], 3).permute(2, 0, 1).float() / 255
         images.append(standardise(channels(rgb, mode), masks["field"][-1][0]))
     names = tuple(Path(row["image"]).stem for row in part)
-    return Segmentation(names, torch.stack(images), **{name: torch.stack(m) for name, m in masks.items()})
+    labels = Labels(**{name: torch.stack(m) for name, m in masks.items()})
+    return Segmentation(names, torch.stack(images), labels.truth, labels.field, labels.observer)

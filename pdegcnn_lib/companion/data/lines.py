@@ -84,16 +84,18 @@ def draw(count: int, seed: int, size: int = 64) -> Segmentation:
     if count < 1 or size < 32:
         raise ValueError(f"count must be at least 1 and size at least 32, got {count} and {size}")
     generator = torch.Generator().manual_seed(seed)
-    images, truths = [], []
+    images, strokes = [], []
     for _ in range(count):
         lines, clutter = arrangement(size, generator)
         stroke = drawn(lines, size)
         picture = torch.maximum(stroke, drawn(clutter, size))
         images.append(picture + NOISE * torch.randn(size, size, generator=generator, dtype=torch.float64))
-        truths.append(stroke >= 0.5)
-    truth = torch.stack(truths)[:, None]
+        strokes.append(stroke)
+    coverage = torch.stack(strokes)[:, None]
+    truth = coverage >= 0.5
     names = tuple(f"lines-{seed}-{i:04}" for i in range(count))
-    return Segmentation(names, torch.stack(images)[:, None].float(), truth, torch.ones_like(truth))
+    pictures, everywhere = torch.stack(images)[:, None].float(), torch.ones_like(truth)
+    return Segmentation(names, pictures, truth, everywhere, coverage=coverage.float())
 
 
 def load(train: bool) -> Segmentation:

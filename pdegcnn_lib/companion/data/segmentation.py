@@ -10,10 +10,26 @@ from torch.nn import functional
 
 
 @dataclass(frozen=True)
+class Labels:
+    """The true mask, the field of view and, where there is one, a second observer's mask: `[N, 1, H, W]` of bool."""
+
+    truth: Tensor
+    field: Tensor
+    observer: Tensor | None = None
+
+    def take(self, chosen: slice) -> Labels:
+        """Those of some of the images."""
+        observer = None if self.observer is None else self.observer[chosen]
+        return Labels(self.truth[chosen], self.field[chosen], observer)
+
+
+@dataclass(frozen=True)
 class Segmentation:
     """Images `[N, C, H, W]` with the true mask, the field of view and, where there is one, a second observer's mask.
 
-    The masks are `[N, 1, H, W]` of bool. Nothing outside the field of view is learned from or counted.
+    The masks are `[N, 1, H, W]` of bool. Nothing outside the field of view is learned from or counted. Of images that
+    were made smaller, `coverage` is the part of each pixel that the true mask covers, `[N, 1, H, W]` in [0, 1], and
+    `original` are the masks as they were drawn.
     """
 
     names: tuple[str, ...]
@@ -21,6 +37,8 @@ class Segmentation:
     truth: Tensor
     field: Tensor
     observer: Tensor | None = None
+    coverage: Tensor | None = None
+    original: Labels | None = None
 
     def __post_init__(self) -> None:
         count, _, height, width = self.images.shape
@@ -38,10 +56,21 @@ class Segmentation:
 
     def take(self, chosen: slice) -> Segmentation:
         """Some of the images."""
-        observer = None if self.observer is None else self.observer[chosen]
+        masks = Labels(self.truth, self.field, self.observer).take(chosen)
         return Segmentation(
-            self.names[chosen], self.images[chosen], self.truth[chosen], self.field[chosen], observer
+            self.names[chosen],
+            self.images[chosen],
+            masks.truth,
+            masks.field,
+            masks.observer,
+            None if self.coverage is None else self.coverage[chosen],
+            None if self.original is None else self.original.take(chosen),
         )
+
+    @property
+    def labels(self) -> Labels:
+        """The masks that a network is judged by: the original ones where the images were made smaller."""
+        return self.original or Labels(self.truth, self.field, self.observer)
 
 
 def smaller(x: Tensor, factor: int) -> Tensor:

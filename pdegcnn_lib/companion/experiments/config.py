@@ -6,7 +6,12 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass, field
 
-PROFILES = ("fast", "full")
+# `fast`: a part of the data or few steps, for a look; `full`: all of the data and 500 to 600 steps, which says how fast
+# networks learn; `long`: as many steps as validation asks for.
+PROFILES = ("fast", "full", "long")
+
+
+LATER = {"average": 0.0}  # settings of training that did not exist from the start, as they were without them
 
 
 @dataclass(frozen=True)
@@ -14,7 +19,9 @@ class Training:
     """The settings of the training loop.
 
     `steps` batches of `batch_size`; AdamW with `weight_decay`; the learning rate follows `schedule`, `cosine` to zero
-    after a linear warm-up over the first twentieth, `exponential` to a hundredth, or `constant`.
+    after a linear warm-up over the first twentieth, `exponential` to a hundredth, or `constant`. With `average` the
+    network that is kept is an exponential mean of those along the way, which forgets by this factor at every step; at 0
+    it is the last one.
     """
 
     steps: int
@@ -25,6 +32,7 @@ class Training:
     gradient_clip: float = 1.0
     mixed_precision: bool = False
     checkpoint_seconds: float = 60.0
+    average: float = 0.0
 
     def __post_init__(self) -> None:
         if self.steps < 1 or self.batch_size < 1:
@@ -33,6 +41,8 @@ class Training:
             )
         if not self.learning_rate > 0:
             raise ValueError(f"learning_rate must be positive, got {self.learning_rate}")
+        if not 0 <= self.average < 1:
+            raise ValueError(f"average must be at least 0 and below 1, got {self.average}")
         if self.schedule not in ("cosine", "exponential", "constant"):
             raise ValueError(f"schedule must be cosine, exponential or constant, got {self.schedule!r}")
 
@@ -72,8 +82,13 @@ class Unit:
 
     @property
     def digest(self) -> str:
-        """A short hash of the configuration, which names the result."""
-        canonical = json.dumps(self.config, sort_keys=True, separators=(",", ":"))
+        """A short hash of the configuration, which names the result.
+
+        A setting that training got later counts only where it is used: older results keep their names.
+        """
+        config = self.config
+        training = {k: v for k, v in asdict(self.training).items() if (k, v) not in LATER.items()}
+        canonical = json.dumps({**config, "training": training}, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()[:12]
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from functools import partial
 from itertools import product
 from typing import Any
@@ -12,10 +13,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pdegcnn_lib.companion.data import digits, mnist, random_angles, rotate_each
+from pdegcnn_lib.companion.experiments.augmentation import relit
 from pdegcnn_lib.companion.experiments.config import Training
 from pdegcnn_lib.companion.experiments.registry import Experiment, Variant, enter
+from pdegcnn_lib.companion.experiments.searches import search_of
 from pdegcnn_lib.companion.experiments.task import Task
-from pdegcnn_lib.companion.experiments.tuned import CANDIDATES, TUNED, label
+from pdegcnn_lib.companion.experiments.tuned import CANDIDATES, FOUND, TUNED, label
 
 ANGLES = tuple(range(0, 360, 30))  # degrees
 # The angles of the sets are part of the data, not of a run: the same for every model and seed.
@@ -34,7 +37,7 @@ class RotatedDigits(Task):
     With `rotated`, every training image is turned once by a random angle; the test set is always turned by random
     angles (`accuracy`), and looked at upright too (`accuracy_upright`). `train_size` keeps the first images only.
     `protocol` is that of `data.mnist.load`. With `validation` the last sixth of the training images takes the place of
-    the test set, which stays untouched.
+    the test set, which stays untouched. In the profile `long` the contrast and brightness of training images vary.
     """
 
     def __init__(
@@ -46,6 +49,7 @@ class RotatedDigits(Task):
         validation: bool = False,
         protocol: str = "60000/10000",
     ) -> None:
+        self.relit = profile == "long"
         load = digits.load if profile == "fast" else partial(mnist.load, protocol=protocol)
         self.images, self.labels = load(train=True)
         if validation:
@@ -61,7 +65,8 @@ class RotatedDigits(Task):
 
     def batch(self, size: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         chosen = torch.randint(len(self.images), (size,), generator=generator)
-        return self.images[chosen], self.labels[chosen]
+        images = self.images[chosen]
+        return relit(images, generator) if self.relit else images, self.labels[chosen]
 
     def loss(self, output: Tensor, target: Tensor) -> Tensor:
         return functional.cross_entropy(output.float(), target)
@@ -92,15 +97,23 @@ MODELS = (
     "digits-pdecnn-de",
 )
 SIZES = (100, 300, 1000, 3000, 10000)  # of training sets; all 60 000 are in the main experiment
-STEPS = {"fast": Training(steps=400, batch_size=32), "full": Training(steps=500, batch_size=64)}
+AVERAGE = 0.999  # how much of the mean of the networks along the way is kept at a step: it reaches back 1000 of them
+STEPS = {
+    "fast": Training(steps=400, batch_size=32),
+    "full": Training(steps=500, batch_size=64),
+    "long": Training(steps=3000, batch_size=64, average=AVERAGE),
+}
+# The two of the last networks that ask what the group and the convection are for get fewer seeds.
+LONG = tuple(Variant(model, long_seeds=3 if n > 4 else None) for n, model in enumerate(MODELS))
 
 
 def _experiment(name: str, summary: str, *, rotated: bool = True, **given: Any) -> Experiment:
     usual: dict[str, Any] = {
-        "variants": tuple(Variant(model) for model in MODELS),
-        "seeds": {"fast": 1, "full": 5},
+        "variants": LONG,
+        "seeds": {"fast": 1, "full": 5, "long": 3},
         "training": STEPS,
         "settings": TUNED["digits"],
+        "found": FOUND["digits"],
     }
     task = partial(RotatedDigits, rotated=rotated)
     return Experiment(name, summary, task, score="accuracy", **{**usual, **given})
@@ -108,7 +121,11 @@ def _experiment(name: str, summary: str, *, rotated: bool = True, **given: Any) 
 
 enter(
     _experiment("digits-upright", "trained on upright digits, tested on rotated ones", rotated=False),
-    _experiment("digits-rotated", "trained and tested on rotated digits"),
+    _experiment(
+        "digits-rotated",
+        "trained and tested on rotated digits",
+        seeds={"fast": 1, "full": 5, "long": 5},
+    ),
     _experiment(
         "digits-rotated-longer",
         "rotated digits, trained eight times as long",
@@ -127,8 +144,8 @@ enter(
     _experiment(
         "digits-rotated-12k",
         "rotated digits, 12 000 for training and 50 000 for test",
-        variants=tuple(Variant(model, data={"protocol": "12000/50000"}) for model in MODELS),
-        seeds={"fast": 0, "full": 1},
+        variants=tuple(replace(v, data={"protocol": "12000/50000"}) for v in LONG),
+        seeds={"fast": 0, "full": 1, "long": 5},
         keep_weights=False,
     ),
     _experiment(
@@ -138,7 +155,7 @@ enter(
             Variant(model, f"{model}-{size}", data={"train_size": size})
             for size, model in product(SIZES, MODELS[:5])
         ),
-        seeds={"fast": 0, "full": 1},
+        seeds={"fast": 0, "full": 1, "long": 3},
         keep_weights=False,
     ),
     _experiment(
@@ -151,5 +168,13 @@ enter(
         seeds={"fast": 0, "full": 1},
         training={**STEPS, "full": Training(steps=300, batch_size=64)},
         keep_weights=False,
+    ),
+    search_of(
+        "digits",
+        "rotated digits, to find how long to train, and at what rate",
+        ("digits-lenet5", "digits-gcnn", "digits-pdegcnn"),
+        partial(RotatedDigits, rotated=True),
+        STEPS,
+        score="accuracy",
     ),
 )

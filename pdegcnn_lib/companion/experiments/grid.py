@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from pdegcnn_lib.companion import paths
 from pdegcnn_lib.companion.data.errors import DataError
 from pdegcnn_lib.companion.experiments.config import Unit
-from pdegcnn_lib.companion.experiments.registry import Experiment
+from pdegcnn_lib.companion.experiments.registry import Experiment, kind
 from pdegcnn_lib.companion.experiments.run import result_path, run
+from pdegcnn_lib.companion.experiments.search import scores_of
 
 
 def committed_path(unit: Unit) -> Path:
@@ -34,33 +35,95 @@ def obtain(unit: Unit) -> dict[str, Any]:
     return json.loads(path.read_text()) if path.is_file() else run(unit)
 
 
+def diverged_path(unit: Unit) -> Path:
+    """Where it is recorded that a run diverged."""
+    return paths.results() / f"{unit.stem}.diverged.json"
+
+
+def known(unit: Unit) -> bool:
+    """Whether a run came to an end, be it that it diverged."""
+    return find(unit) is not None or diverged_path(unit).is_file()
+
+
+def record(unit: Unit) -> dict[str, Any]:
+    """The result of a run that came to an end; one that diverged has no metrics."""
+    return json.loads((find(unit) or diverged_path(unit)).read_text())
+
+
 def missing(experiment: Experiment, profile: str) -> list[Unit]:
-    """The runs of a profile that have no result yet, first seeds first."""
-    return [unit for unit in experiment.units(profile) if find(unit) is None]
+    """The runs of a profile that have no result yet, first seeds first; of a search those that it asks for next.
+
+    A run that diverged is not missing: it would do so again.
+    """
+    units = experiment.units(profile)
+    left = [u for u in units if not known(u)]
+    return left if experiment.search is None else _asked(experiment, units, left)
+
+
+def _asked(experiment: Experiment, units: list[Unit], left: list[Unit]) -> list[Unit]:
+    assert experiment.search is not None
+    scores = scores_of([record(unit) for unit in units if unit not in left], experiment.score)
+    wanted = {
+        (model, *run)
+        for model in {unit.model for unit in units}
+        for run in experiment.search.next(scores.get(model, {}), experiment.search.rates[kind(model)])
+    }
+    return [u for u in left if (u.model, u.training.steps, u.training.learning_rate) in wanted]
 
 
 def status(experiment: Experiment, profile: str) -> dict[str, object]:
     """How far a profile of an experiment is, as plain values."""
-    left = missing(experiment, profile)
-    runs = len(experiment.units(profile))
+    left, units = missing(experiment, profile), experiment.units(profile)
+    diverged = [unit for unit in units if find(unit) is None and diverged_path(unit).is_file()]
+    done = sum(find(unit) is not None for unit in units)
     return {
         "experiment": experiment.name,
         "profile": profile,
         "summary": experiment.summary,
-        "runs": runs,
-        "done": runs - len(left),
+        "runs": done + len(diverged) + len(left),
+        "done": done,
         "missing": [{"model": unit.variant, "seed": unit.seed} for unit in left],
+        "diverged": [{"model": unit.variant, "seed": unit.seed} for unit in diverged],
     }
 
 
+# What the comparison stands on comes first, as (experiment, variant or None for all); the rest follows as it is listed.
+FIRST = (
+    ("vessels", "vessels-pdegcnn12"),
+    ("vessels", "vessels-pdegcnn6"),
+    ("vessels", "vessels-cnn6-narrow"),
+    ("vessels", "vessels-unet"),
+    ("vessels", "vessels-gcnn6-narrow"),
+    ("digits-rotated", "digits-pdegcnn-invariant"),
+    ("vessels", "vessels-cnn12-narrow"),
+    ("vessels", "vessels-gcnn12-narrow"),
+    ("digits-rotated", None),
+    ("digits-rotated-12k", None),
+    ("vessels", None),
+)
+
+
+def urgency(unit: Unit) -> tuple[int, int, int]:
+    """The place of a run in the order of the grid: first seeds, then those up to three, then those up to five.
+
+    Within them the searches, which the settings of the others come from, and then the runs of `FIRST`.
+    """
+    if unit.experiment.endswith("-search"):
+        return 0, -1, 0
+    places = (
+        n for n, run in enumerate(FIRST) if run in ((unit.experiment, unit.variant), (unit.experiment, None))
+    )
+    return (unit.seed + 1) // 2, next(places, len(FIRST)), unit.seed
+
+
 def work_off(
-    experiments: Iterable[Experiment],
+    experiments: Sequence[Experiment],
     profile: str,
     *,
     minutes: float | None = None,
     say: Callable[[str], None] = lambda line: None,
 ) -> None:
-    """Do every missing run, the first seeds of all experiments first, and keep the results among those to commit.
+    """Do every missing run in the order of `urgency`, and keep the results among those to commit.
 
     Several processes may work side by side: each run is locked while it is done, and a lock ends with its process.
     After `minutes` no further run is begun. An experiment whose data are not here is left out, with a word through
@@ -69,14 +132,17 @@ def work_off(
     from filelock import FileLock, Timeout
 
     end = None if minutes is None else time.monotonic() + 60 * minutes
-    units = sorted((u for e in experiments for u in missing(e, profile)), key=lambda u: u.seed)
     without_data: set[str] = set()
-    for unit in units:
+    passed_over: set[str] = set()
+    while True:
+        # A search asks for its next run when it has the result of the last: what is missing is found out every time.
+        units = [u for e in experiments if e.name not in without_data for u in missing(e, profile)]
+        unit = min((u for u in units if u.stem not in passed_over), key=urgency, default=None)
+        if unit is None:
+            return
         if end is not None and time.monotonic() > end:
             say(f"stopped after {minutes:g} minutes; the next call goes on")
             return
-        if unit.experiment in without_data:
-            continue
         lock = paths.runs() / f"{unit.stem}.lock"
         lock.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -85,9 +151,11 @@ def work_off(
                     run(unit, out=committed_path(unit))
                     say(f"{unit.experiment} {unit.variant} seed {unit.seed}: done")
         except Timeout:
-            continue  # another process is at it
+            passed_over.add(unit.stem)  # another process is at it
         except DataError as error:
             without_data.add(unit.experiment)
             say(f"{unit.experiment} is left out: {error}")
         except FloatingPointError as error:
+            end_of_run = {"digest": unit.digest, **unit.config, "metrics": {}, "diverged": str(error)}
+            paths.write_atomically(diverged_path(unit), json.dumps(end_of_run, indent=1) + "\n")
             say(f"{unit.experiment} {unit.variant} seed {unit.seed}: {error}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor
 
@@ -20,6 +22,55 @@ def dice_loss(logits: Tensor, truth: Tensor) -> Tensor:
     """
     p = torch.sigmoid(logits.float())
     return 1 - (2 * (p * truth).sum() + 1) / (p.sum() + truth.sum() + 1)
+
+
+def coverage_loss(logits: Tensor, coverage: Tensor) -> Tensor:
+    r"""The Dice loss with squares, $1 - (2 \sum p\,c + 1) / (\sum p^2 + \sum c^2 + 1)$, over the whole batch.
+
+    p is the probability, c the part of a pixel that the mask covers, in [0, 1]. It is least, 0, where p = c, while
+    `dice_loss` is least for a p of zeros and ones. Shapes: alike -> `[]`.
+    Source: Milletari, Navab and Ahmadi, V-Net (3DV 2016).
+    """
+    p = torch.sigmoid(logits.float())
+    return 1 - (2 * (p * coverage).sum() + 1) / (p.square().sum() + coverage.square().sum() + 1)
+
+
+def centreline_dice(predicted: Tensor, truth: Tensor, field: Tensor) -> float:
+    r"""The centreline Dice $2PS/(P + S)$, which sees broken vessels: 1 when both masks are empty.
+
+    P is the part of the skeleton of the prediction that lies in the truth, S the part of the skeleton of the truth that
+    the prediction covers. Shapes: bool `[1, H, W]` each. Raises: ImportError without scikit-image.
+    Source: Shit et al., clDice (CVPR 2021).
+    """
+    from skimage.morphology import skeletonize
+
+    p, t = ((mask & field)[0].numpy() for mask in (predicted, truth))
+    if not (p.any() or t.any()):
+        return 1.0
+    lines_p, lines_t = skeletonize(p), skeletonize(t)
+    precision = int((lines_p & t).sum()) / max(1, int(lines_p.sum()))
+    sensitivity = int((lines_t & p).sum()) / max(1, int(lines_t.sum()))
+    return 2 * precision * sensitivity / max(precision + sensitivity, 1e-12)
+
+
+def best_threshold(
+    probabilities: Iterable[Tensor], truths: Iterable[Tensor], fields: Iterable[Tensor]
+) -> float:
+    """The threshold among 0.01, 0.02, ..., 0.99 with the highest mean Dice over images, the lowest of equals.
+
+    A pixel is taken where its probability is at least the threshold.
+    """
+    grid = torch.arange(1, 100) / 100
+    found = torch.zeros(len(grid), dtype=torch.float64)
+    for p, truth, field in zip(probabilities, truths, fields, strict=True):
+        # The number of thresholds that a pixel passes, then how many pixels pass each.
+        passed = torch.bucketize(p[field], grid, right=True)
+        counts = [
+            torch.bincount(n, minlength=len(grid) + 1).flip(0).cumsum(0).flip(0)[1:].double()
+            for n in (passed, passed[truth[field]])
+        ]
+        found += 2 * counts[1] / (counts[0] + int(truth[field].sum())).clamp(min=1)
+    return float(grid[found.argmax()])
 
 
 def confusion(predicted: Tensor, truth: Tensor, field: Tensor) -> dict[str, float]:

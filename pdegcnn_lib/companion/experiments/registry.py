@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pdegcnn_lib import models
-from pdegcnn_lib.companion.experiments.config import Training, Unit, check_profile
+from pdegcnn_lib.companion.experiments.config import PROFILES, Training, Unit, check_profile
+from pdegcnn_lib.companion.experiments.search import Search
 from pdegcnn_lib.companion.experiments.task import Task
 
 
@@ -16,7 +17,8 @@ class Variant:
     """One line of an experiment's table: a network, and what is changed about it, its data or its training.
 
     `label` names it in tables and files; by default it is the network's name. `seeds` are those of the profile `full`
-    where they differ from the experiment's.
+    where they differ from the experiment's, `long_seeds` those of `long`; `profiles` are those
+    that it is part of.
     """
 
     model: str
@@ -25,6 +27,8 @@ class Variant:
     data: Mapping[str, object] = field(default_factory=dict)
     training: Mapping[str, object] = field(default_factory=dict)
     seeds: int | None = None
+    long_seeds: int | None = None
+    profiles: tuple[str, ...] = PROFILES
 
     @property
     def name(self) -> str:
@@ -37,7 +41,8 @@ class Experiment:
     """One experiment: `task(profile, **data)` makes its data; `training[profile]` are its settings.
 
     `seeds[profile]` is how many seeds each variant is run with, `settings` are what the families of networks have of
-    their own. `score` is the figure of merit that the networks are ranked by.
+    their own and `found` what those of so many layers have in the profile `long` (`kind`). `score` is the figure of
+    merit that the networks are ranked by. With a `search` the runs of `long` are those that it may ask for.
     """
 
     name: str
@@ -49,6 +54,8 @@ class Experiment:
     settings: Mapping[str, Mapping[str, object]]
     score: str
     keep_weights: bool = True
+    found: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+    search: Search | None = None
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -66,7 +73,8 @@ class Experiment:
         """The run of one variant with one seed; ValueError for a variant that the experiment does not list."""
         check_profile(profile)
         variant = self.variant(name)
-        settings: dict[str, Any] = {**self.settings.get(family(variant.model), {}), **variant.training}
+        chosen, by = (self.found, kind) if profile == "long" else (self.settings, family)
+        settings: dict[str, Any] = {**chosen.get(by(variant.model), {}), **variant.training}
         training = replace(self.training[profile], **settings)
         return Unit(
             self.name,
@@ -81,6 +89,7 @@ class Experiment:
 
     def units(self, profile: str) -> list[Unit]:
         """Every run that the profile asks for, first seeds first."""
+        check_profile(profile)
         counts = {v.name: self._seeds(v, profile) for v in self.variants}
         return [
             self.unit(name, seed, profile)
@@ -90,15 +99,23 @@ class Experiment:
         ]
 
     def _seeds(self, variant: Variant, profile: str) -> int:
-        usual = self.seeds[check_profile(profile)]
-        return usual if profile == "fast" or variant.seeds is None else variant.seeds
+        if profile not in variant.profiles:
+            return 0
+        own = {"full": variant.seeds, "long": variant.long_seeds or variant.seeds}.get(profile)
+        usual = self.seeds.get(profile, 0)
+        return usual if own is None or not usual else own
 
 
 def family(model: str) -> str:
-    """The family of a network, within which settings are shared: pdegcnn (on R^2 too), gcnn, cnn or lenet."""
+    """The family of a network, within which settings are shared: pdegcnn (on R^2 too), gcnn, cnn, lenet or unet."""
     models.entry(model)
-    found = next(kind for kind in ("pdegcnn", "pdecnn", "gcnn", "cnn", "lenet") if kind in model)
+    found = next(kind for kind in ("pdegcnn", "pdecnn", "gcnn", "cnn", "lenet", "unet") if kind in model)
     return "pdegcnn" if found == "pdecnn" else found
+
+
+def kind(model: str) -> str:
+    """The family of a network with the number of its layers, where it has one: `pdegcnn12`, `lenet`."""
+    return f"{family(model)}{models.entry(model).fixed.get('layers', '')}"
 
 
 EXPERIMENTS: dict[str, Experiment] = {}

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from pdegcnn_lib.companion.data import Segmentation
+from pdegcnn_lib.companion.experiments.augmentation import turned
 from pdegcnn_lib.companion.experiments.metrics import area_under_curve, confusion, dice, dice_loss
 from pdegcnn_lib.companion.experiments.task import Task
 from pdegcnn_lib.models.tiling import apply_tiled
@@ -35,30 +36,25 @@ class SegmentationTask(Task):
         self.train, self.test, self.patch, self.augment = train, test, patch, augment
         self.in_channels = train.images.shape[1]
         self._inside = [field[0].nonzero() for field in train.field]
+        self._targets = train.truth & train.field
 
     def batch(self, size: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        images, truths = self._drawn(size, generator)
+        images, truths = self._drawn(size, generator, self.train.images, self._targets)
         if self.augment:
-            turns = torch.randint(4, (size,), generator=generator).tolist()
-            images, truths = (
-                torch.stack([one.rot90(k, (-2, -1)) for one, k in zip(group, turns, strict=True)])
-                for group in (images, truths)
-            )
+            images, truths = turned([images, truths], generator, flips=False)
         return images, truths.float()
 
-    def _drawn(self, size: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    def _drawn(self, size: int, generator: torch.Generator, *sources: Tensor) -> list[Tensor]:
+        """Patches of each of `sources`, `[N, C, H, W]`, from the same places."""
         chosen = torch.randint(len(self.train), (size,), generator=generator)
         if not self.patch:
-            return self.train.images[chosen], self.train.truth[chosen]
-        where = torch.rand(size, generator=generator)
-        images, truths = [], []
-        for n, u in zip(chosen.tolist(), where.tolist(), strict=True):
+            return [source[chosen] for source in sources]
+        windows = []
+        for n, u in zip(chosen.tolist(), torch.rand(size, generator=generator).tolist(), strict=True):
             inside = self._inside[n]
             y, x = self._corner(inside[int(u * len(inside))])
-            window = (slice(None), slice(y, y + self.patch), slice(x, x + self.patch))
-            images.append(self.train.images[n][window])
-            truths.append((self.train.truth[n] & self.train.field[n])[window])
-        return torch.stack(images), torch.stack(truths)
+            windows.append((n, slice(None), slice(y, y + self.patch), slice(x, x + self.patch)))
+        return [torch.stack([source[window] for window in windows]) for source in sources]
 
     def _corner(self, centre: Tensor) -> tuple[int, int]:
         height, width = self.train.images.shape[-2:]

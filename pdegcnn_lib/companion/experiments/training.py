@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from pdegcnn_lib.companion import paths
 from pdegcnn_lib.companion.experiments.config import Training
@@ -28,6 +28,20 @@ def learning_rate(training: Training, step: int) -> float:
         return training.learning_rate * 0.01**progress
     warm_up = min(1.0, (step + 1) / max(1, training.steps // 20))
     return training.learning_rate * warm_up * 0.5 * (1 + math.cos(math.pi * progress))
+
+
+@torch.no_grad()
+def _averaged(mean: dict[str, Tensor], model: nn.Module, training: Training, steps: int) -> None:
+    """Move the mean of the networks along the way, running statistics too, toward the one after so many steps.
+
+    At the beginning it forgets faster, so that it is not held back by the untrained network.
+    """
+    forget = min(training.average, (1 + steps) / (10 + steps))
+    for name, now in model.state_dict().items():
+        if now.is_floating_point():
+            mean[name].lerp_(now, 1 - forget)
+        else:
+            mean[name].copy_(now)
 
 
 def _save(path: Path, state: dict) -> None:
@@ -56,19 +70,22 @@ def train(
     """Train in place and return the curve, a list of {step, loss, seconds} averaged over stretches of steps.
 
     Batch n is drawn by a generator seeded with (seed, n), and the state of everything else is in the checkpoint, so
-    a run that was killed and started again ends where the undisturbed one ends: bit for bit on the CPU.
+    a run that was killed and started again ends where the undisturbed one ends: bit for bit on the CPU. What is left
+    in `model` is the mean of `training.average`, or the last network.
     Raises: FloatingPointError when the loss is not finite, naming the step.
     """
     model.to(device).train()
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=training.learning_rate, weight_decay=training.weight_decay
     )
+    average = {name: value.clone() for name, value in model.state_dict().items()} if training.average else {}
     state: dict[str, Any] = {"step": 0, "curve": [], "losses": [], "seconds": 0.0}
     if checkpoint is not None and checkpoint.is_file():
         saved = torch.load(checkpoint, map_location=device, weights_only=True)
         model.load_state_dict(saved["model"])
         optimizer.load_state_dict(saved["optimizer"])
         torch.set_rng_state(saved["rng"].cpu())
+        average = saved["average"]
         state = saved["state"]
     stretch = max(1, training.steps // CURVE_POINTS)
     mixed = training.mixed_precision and device.type == "cuda"
@@ -88,6 +105,8 @@ def train(
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), training.gradient_clip)
         optimizer.step()
+        if average:
+            _averaged(average, model, training, step)
         state["losses"].append(value)
         state["seconds"] = before + time.monotonic() - started
         state["step"] = step + 1
@@ -104,8 +123,11 @@ def train(
                 {
                     "model": model.state_dict(),
                     "optimizer": optimizer.state_dict(),
+                    "average": average,
                     "rng": torch.get_rng_state(),
                     "state": state,
                 },
             )
+    if average:
+        model.load_state_dict(average)
     return state["curve"]

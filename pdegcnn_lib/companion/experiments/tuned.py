@@ -11,6 +11,8 @@ from collections.abc import Iterable, Mapping
 from itertools import product
 from typing import Any
 
+from pdegcnn_lib.companion.experiments.search import Search
+
 Settings = Mapping[str, object]
 
 CANDIDATES: tuple[Settings, ...] = tuple(
@@ -34,6 +36,31 @@ TUNED: dict[str, dict[str, Settings]] = {
         "gcnn": {"learning_rate": 1e-2, "schedule": "cosine"},
         "pdegcnn": {"learning_rate": 1e-1, "schedule": "cosine"},
     },
+}
+
+# The searches of the profile `long`, with the rates that they begin with, and what they came to. Where a search is not
+# over yet, its beginning stands.
+_OF_SEGMENTATION = {
+    "cnn6": 1e-2,
+    "gcnn6": 3e-3,
+    "pdegcnn6": 1e-1,
+    "cnn12": 1e-2,
+    "gcnn12": 3e-3,
+    "pdegcnn12": 3e-2,
+}
+SEARCHES: dict[str, Search] = {
+    "digits": Search(3000, 20_000, 0.001, {"lenet": 1e-2, "gcnn": 1e-2, "pdegcnn": 3e-2}),
+    "vessels": Search(1500, 12_000, 0.002, {**_OF_SEGMENTATION, "unet": 1e-2}),
+    "lines": Search(
+        1500,
+        12_000,
+        0.002,
+        {**_OF_SEGMENTATION, "cnn3": 3e-2, "gcnn3": 1e-2, "pdegcnn3": 1e-1, "cnn6": 3e-2, "gcnn6": 1e-2},
+    ),
+}
+FOUND: dict[str, dict[str, Settings]] = {
+    task: {kind: {"steps": search.start, "learning_rate": rate} for kind, rate in search.rates.items()}
+    for task, search in SEARCHES.items()
 }
 
 

@@ -7,14 +7,25 @@ from typing import Any
 
 from pdegcnn_lib.companion import data
 from pdegcnn_lib.companion.experiments.config import Training
+from pdegcnn_lib.companion.experiments.own_resolution import OwnResolution
 from pdegcnn_lib.companion.experiments.registry import Experiment, Variant, enter
+from pdegcnn_lib.companion.experiments.searches import search_of
 from pdegcnn_lib.companion.experiments.segmentation import SegmentationTask
-from pdegcnn_lib.companion.experiments.tuned import CANDIDATES, TUNED, label
+from pdegcnn_lib.companion.experiments.tuned import CANDIDATES, FOUND, TUNED, label
 
 SIX = ("vessels-cnn6-narrow", "vessels-gcnn6-narrow", "vessels-pdegcnn6")
+UNET = "vessels-unet"
+SHORT = ("fast", "full")  # the profiles that compare so many steps with four times as many
 TWELVE = ("vessels-cnn12-narrow", "vessels-gcnn12-narrow", "vessels-pdegcnn12")
 VALIDATION_IMAGES = 4  # the last of the training images, while settings are chosen
-STEPS = {"fast": Training(steps=100, batch_size=4), "full": Training(steps=600, batch_size=8)}
+AVERAGE = (
+    0.995  # how much of the mean of the networks along the way is kept at a step: it reaches back 200 of them
+)
+STEPS = {
+    "fast": Training(steps=100, batch_size=4),
+    "full": Training(steps=600, batch_size=8),
+    "long": Training(steps=1500, batch_size=8, average=AVERAGE),
+}
 LONGER = {"steps": 4 * STEPS["full"].steps}
 
 
@@ -28,26 +39,30 @@ def chase(
 ) -> SegmentationTask:
     """CHASE_DB1 at half resolution; `images` keeps the first training images only, `augment` turns the patches.
 
-    With `validation` the last training images take the place of the test set, which stays untouched.
+    In the profile `long` networks are judged at the resolution of the photographs (`OwnResolution`). With `validation`
+    the last training images take the place of the test set, which stays untouched.
     """
     train = data.chase.load(True, mode=mode)
+    task = OwnResolution if profile == "long" else SegmentationTask
     if validation:
         held = train.take(slice(-VALIDATION_IMAGES, None))
-        return SegmentationTask(train.take(slice(0, -VALIDATION_IMAGES)), held, augment=augment)
-    return SegmentationTask(train.take(slice(0, images)), data.chase.load(False, mode=mode), augment=augment)
+        return task(train.take(slice(0, -VALIDATION_IMAGES)), held, augment=augment)
+    return task(train.take(slice(0, images)), data.chase.load(False, mode=mode), augment=augment)
 
 
 def drive(profile: str, *, mode: str = "green") -> SegmentationTask:
     """DRIVE, for readers who have registered for it."""
-    return SegmentationTask(data.drive.load(True, mode=mode), data.drive.load(False, mode=mode))
+    task = OwnResolution if profile == "long" else SegmentationTask
+    return task(data.drive.load(True, mode=mode), data.drive.load(False, mode=mode))
 
 
 def _experiment(name: str, summary: str, variants: tuple[Variant, ...], **given: Any) -> Experiment:
     usual: dict[str, Any] = {
         "task": chase,
-        "seeds": {"fast": 0, "full": 1},
+        "seeds": {"fast": 0, "full": 1, "long": 3},
         "training": STEPS,
         "settings": TUNED["vessels"],
+        "found": FOUND["vessels"],
     }
     return Experiment(name, summary, variants=variants, score="dice", **{**usual, **given})
 
@@ -60,6 +75,12 @@ def changed(what: str, **options: object) -> Variant:
 def turned(model: str, suffix: str = "", **given: Any) -> Variant:
     """A network whose training patches are turned by random multiples of 90 degrees."""
     return Variant(model, f"{model}{suffix}-augmented", data={"augment": True}, **given)
+
+
+def covariant(model: str, seeds: int) -> Variant:
+    """A PDE-G-CNN with the estimate whose sideways scale does not depend on the unit of length."""
+    estimate = {"estimate": "rho_b_com_covariant"}
+    return Variant(model, f"{model}-covariant", estimate, profiles=("long",), long_seeds=seeds)
 
 
 CHANGES = (
@@ -86,9 +107,14 @@ enter(
             *map(Variant, SIX),
             *(Variant(model, seeds=3) for model in TWELVE),
             # A step of the CNN takes a fraction of the time, and the loss of both still falls after 600 of them.
-            *(Variant(model, f"{model}-longer", training=LONGER, seeds=3) for model in (SIX[0], SIX[2])),
+            *(
+                Variant(model, f"{model}-longer", training=LONGER, seeds=3, profiles=SHORT)
+                for model in (SIX[0], SIX[2])
+            ),
+            *(covariant(model, seeds) for model, seeds in ((SIX[2], 5), (TWELVE[2], 3))),
+            Variant(UNET, profiles=("long",)),
         ),
-        seeds={"fast": 0, "full": 5},
+        seeds={"fast": 0, "full": 5, "long": 5},
     ),
     _experiment(
         "vessels-size",
@@ -100,7 +126,11 @@ enter(
         "vessels-augmented",
         "vessels, with training patches that are turned by random multiples of 90 degrees",
         # The CNN alone: the others have these turns built in.
-        (turned(SIX[0], seeds=3), turned(SIX[0], "-longer", training=LONGER)),
+        (
+            turned(SIX[0], seeds=3),
+            turned(SIX[0], "-longer", training=LONGER, profiles=SHORT),
+            turned(UNET, profiles=("long",)),
+        ),
         keep_weights=False,
     ),
     _experiment("vessels-parts", "vessels, with one part of the PDE-G-CNN changed at a time", CHANGES),
@@ -111,9 +141,13 @@ enter(
             Variant(model, label(model, settings), data={"validation": True}, training=settings)
             for model, settings in product(SIX, CANDIDATES)
         ),
+        seeds={"fast": 0, "full": 1},
         training={**STEPS, "full": Training(steps=200, batch_size=8)},
         settings={},
         keep_weights=False,
+    ),
+    search_of(
+        "vessels", "vessels, to find how long to train, and at what rate", (*SIX, *TWELVE, UNET), chase, STEPS
     ),
     _experiment(
         "vessels-rgb",

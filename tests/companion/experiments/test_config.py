@@ -1,17 +1,21 @@
 """Configurations, schedules, names; the digits as a task."""
 
 import inspect
+import json
 import math
 from collections import Counter
 from dataclasses import FrozenInstanceError, replace
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from pdegcnn_lib import models
+from pdegcnn_lib.companion import paths
 from pdegcnn_lib.companion.experiments import EXPERIMENTS, PROFILES, Training, Unit, experiment
 from pdegcnn_lib.companion.experiments.digits import ANGLES, RotatedDigits
-from pdegcnn_lib.companion.experiments.registry import family
+from pdegcnn_lib.companion.experiments.registry import family, kind
 from pdegcnn_lib.companion.experiments.training import learning_rate
 
 UNIT = Unit("digits-rotated", "digits-pdegcnn", "digits-pdegcnn", 0, "fast", Training(steps=10))
@@ -29,6 +33,7 @@ def test_a_unit_is_a_value():
         replace(UNIT, data={"train_size": 100}),
     ]
     assert len({UNIT.digest, *(u.digest for u in changed)}) == 6
+    assert replace(UNIT, training=Training(steps=10, average=0.9)).digest != UNIT.digest
     assert UNIT.stem == f"digits-rotated/fast/digits-pdegcnn-seed0-{UNIT.digest}"
 
 
@@ -54,7 +59,8 @@ def test_schedules():
         (lambda: Training(steps=1, learning_rate=0.0), r"learning_rate must be positive, got 0\.0"),
         (lambda: Training(steps=1, learning_rate=math.nan), "learning_rate must be positive, got nan"),
         (lambda: Training(steps=1, schedule="step"), "must be cosine, exponential or constant, got 'step'"),
-        (lambda: replace(UNIT, profile="slow"), "profile must be one of fast, full, got 'slow'"),
+        (lambda: Training(steps=1, average=1.0), r"average must be at least 0 and below 1, got 1\.0"),
+        (lambda: replace(UNIT, profile="slow"), "profile must be one of fast, full, long, got 'slow'"),
         (lambda: replace(UNIT, seed=-1), "seed must be an integer >= 0, got -1"),
         (lambda: replace(UNIT, seed=1.5), r"seed must be an integer >= 0, got 1\.5"),
         (
@@ -66,7 +72,10 @@ def test_schedules():
             "model must be one of .*got 'resnet'",
         ),
         (lambda: experiment("digits-rotated").unit("digits-gcnn", 0, "slow"), "profile must be .*got 'slow'"),
-        (lambda: experiment("digits-rotated").units("slow"), "profile must be one of fast, full, got 'slow'"),
+        (
+            lambda: experiment("digits-rotated").units("slow"),
+            "profile must be one of fast, full, long, got 'slow'",
+        ),
     ],
 )
 def test_bad_values_are_quoted(make, says):
@@ -83,10 +92,15 @@ def test_every_unit_of_the_grid_is_complete(name, profile):
     assert len(entry.labels) == len(set(entry.labels)) == len(entry.variants)
     assert len({u.stem for u in units}) == len(units)
     assert [u.seed for u in units] == sorted(u.seed for u in units)
-    assert {u.variant for u in units} == (set(entry.labels) if entry.seeds[profile] else set())
+    asked = {v.name for v in entry.variants if profile in v.profiles}
+    assert {u.variant for u in units} == (asked if entry.seeds.get(profile) else set())
     for unit in units:
         variant = entry.variant(unit.variant)
-        expected = {**entry.settings.get(family(unit.model), {}), **variant.training}
+        settings = (
+            entry.found.get(kind(unit.model)) if profile == "long" else entry.settings.get(family(unit.model))
+        )
+        assert settings is not None or not (entry.found if profile == "long" else entry.settings)
+        expected = {**(settings or {}), **variant.training}
         assert {name: getattr(unit.training, name) for name in expected} == expected
         assert set(unit.options) <= set(models.entry(unit.model).options)
         assert set(unit.data) <= set(inspect.signature(entry.task).parameters)
@@ -157,3 +171,34 @@ def test_evaluation_counts_what_is_right(tasks):
     assert metrics["angles"] == list(ANGLES) == list(range(0, 360, 30))
     assert metrics["accuracy_by_angle"][0] == 1.0
     assert max(metrics["accuracy_by_angle"][1:]) < 0.6 and metrics["accuracy"] < 0.6
+
+
+RESULTS = sorted(
+    p for p in (paths.root() / "results").glob("*/*/*.json") if len(p.parts) - len(paths.root().parts) == 4
+)
+
+
+@pytest.mark.parametrize("path", RESULTS, ids=lambda p: p.stem)
+def test_every_committed_result_is_that_of_its_configuration(path):
+    """A setting that comes into being later leaves the names of older results as they are."""
+    record = json.loads(path.read_text())
+    names = ("experiment", "variant", "model", "seed", "profile")
+    unit = Unit(
+        *(record[n] for n in names), Training(**record["training"]), record["options"], record["data"]
+    )
+    assert unit.digest == record["digest"] and path.name.startswith(Path(unit.stem).name)
+
+
+def test_training_digits_are_lit_differently_in_the_long_profile(tasks):
+    task = tasks["upright"]
+    plain, labels = task.batch(64, torch.Generator().manual_seed(1))
+    task.relit = True
+    try:
+        lit, same = task.batch(64, torch.Generator().manual_seed(1))
+    finally:
+        task.relit = False
+    assert torch.equal(labels, same)
+    fits = [np.polyfit(a.flatten(), b.flatten(), 1) for a, b in zip(plain.numpy(), lit.numpy(), strict=True)]
+    gains, offsets = np.array(fits).T
+    assert np.allclose([g * a + o for (g, o), a in zip(fits, plain.numpy(), strict=True)], lit, atol=1e-5)
+    assert 0.8 <= gains.min() < 0.9 and 1.1 < gains.max() <= 1.2 and np.abs(offsets).max() <= 0.1 + 1e-6

@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from pdegcnn_lib import __version__, models
 from pdegcnn_lib.companion import experiments
 from pdegcnn_lib.companion.data import DataError
-from pdegcnn_lib.companion.experiments import EXPERIMENTS, grid, run
+from pdegcnn_lib.companion.experiments import EXPERIMENTS, Task, Training, grid, run
 from pdegcnn_lib.companion.experiments import run as run_function
 from pdegcnn_lib.companion.experiments.run import checkpoint_path
 from pdegcnn_lib.companion.experiments.training import train
@@ -153,6 +153,61 @@ def test_trained_networks_load(tiny, tmp_path, model):
     loaded = experiments.load_model(path)
     x = torch.rand(2, 1, 28, 28)
     assert not loaded.training and torch.equal(loaded(x), original(x))
+
+
+def test_what_is_kept_is_the_mean_of_the_networks_along_the_way(tiny):
+    """One weight that a constant rate moves: the mean written out, with the faster forgetting at the beginning."""
+
+    class Slope(Task):
+        def batch(self, size, generator):
+            return torch.ones(size, 1), torch.zeros(size)
+
+        def loss(self, output, target):
+            return output.mean()
+
+        def evaluate(self, model, device):
+            return {}
+
+    def trained(steps, average):
+        model = torch.nn.Linear(1, 1, bias=False, dtype=torch.float64)
+        model.weight.data.fill_(1.0)
+        settings = Training(
+            steps=steps,
+            batch_size=1,
+            learning_rate=0.1,
+            schedule="constant",
+            weight_decay=0.1,
+            average=average,
+        )
+        model.forward = lambda x: x.double() * model.weight
+        train(model, Slope(), settings, seed=0, device=CPU)
+        return model.weight.item()
+
+    mean = 1.0
+    for n in range(40):
+        forget = min(0.8, (1 + n) / (10 + n))
+        mean = forget * mean + (1 - forget) * trained(n + 1, 0.0)
+    assert trained(40, 0.8) == pytest.approx(mean, rel=1e-12)
+    assert trained(40, 0.8) - trained(40, 0.0) > 0.1, "it lags behind"
+
+
+def test_a_run_that_diverges_is_recorded_and_the_next_is_begun(tiny, monkeypatch):
+    said, units = [], tiny.TINY.units("full")
+
+    def finish(unit, out):
+        if unit == units[0]:
+            raise FloatingPointError("the loss is inf at step 3")
+        write_atomically(out, "{}")
+
+    monkeypatch.setattr(grid, "run", finish)
+    grid.work_off([tiny.TINY], "full", say=said.append)
+    assert "the loss is inf at step 3" in said[0] and "done" in said[1] and len(said) == 2
+    assert not grid.missing(tiny.TINY, "full"), "it is not tried again"
+    status = grid.status(tiny.TINY, "full")
+    assert status["diverged"] == [{"model": units[0].variant, "seed": 0}]
+    assert (status["runs"], status["done"], status["missing"]) == (2, 1, [])
+    record = json.loads(grid.diverged_path(units[0]).read_text())
+    assert record["digest"] == units[0].digest and record["diverged"] == "the loss is inf at step 3"
 
 
 def test_a_loss_that_is_not_finite_stops_the_run(tiny, monkeypatch):

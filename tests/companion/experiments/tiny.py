@@ -43,7 +43,9 @@ TINY = Experiment(
     task=lambda profile: Stripes(),
     variants=(Variant("digits-pdegcnn"), Variant("digits-gcnn-invariant")),
     seeds={"fast": 2, "full": 1},
-    training=dict.fromkeys(("fast", "full"), Training(steps=STEPS, batch_size=4, checkpoint_seconds=0)),
+    training=dict.fromkeys(
+        ("fast", "full"), Training(steps=STEPS, batch_size=4, checkpoint_seconds=0, average=0.6)
+    ),
     settings={"pdegcnn": {"learning_rate": 1e-2}, "gcnn": {"learning_rate": 1e-3}},
     score="accuracy",
 )

@@ -1,0 +1,69 @@
+"""How long to train and at what rate, found on validation data: the same procedure for every network.
+
+The number of steps is doubled until doubling gains too little; then four learning rates are tried with a quarter of
+those steps. Runs are asked for one after the other, as results come in, so that a search may be interrupted anywhere.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+RATES = (3e-3, 1e-2, 3e-2, 1e-1)
+Scores = Mapping[tuple[int, float], float]
+
+
+@dataclass(frozen=True)
+class Search:
+    """From `start` steps on, doubled until the score gains less than `enough` or `cap` would be passed.
+
+    `rates` is the learning rate that each kind of network begins with.
+    """
+
+    start: int
+    cap: int
+    enough: float
+    rates: Mapping[str, float]
+
+    def runs(self, kind: str) -> list[tuple[int, float]]:
+        """Every run (steps, rate) that may be asked for."""
+        doubled = [self.start * 2**n for n in range(int(math.log2(self.cap / self.start)) + 1)]
+        quarters = product([n // 4 for n in doubled], RATES)
+        return list(dict.fromkeys([*((n, self.rates[kind]) for n in doubled), *quarters]))
+
+    def length(self, scores: Scores, first: float) -> tuple[int, bool]:
+        """How many steps are known to be worth it, and whether the doubling has come to its end."""
+        steps = self.start
+        while 2 * steps <= self.cap and {(steps, first), (2 * steps, first)} <= scores.keys():
+            if scores[2 * steps, first] - scores[steps, first] < self.enough:
+                return steps, True
+            steps *= 2
+        return steps, 2 * steps > self.cap and (steps, first) in scores
+
+    def next(self, scores: Scores, first: float) -> list[tuple[int, float]]:
+        """The runs (steps, rate) that the search asks for next; none when it is over."""
+        steps, ended = self.length(scores, first)
+        if not ended:
+            wanted = [(steps, first), (2 * steps, first)]
+            return [run for run in wanted if run not in scores][:1]
+        return [(steps // 4, rate) for rate in RATES if (steps // 4, rate) not in scores]
+
+    def found(self, scores: Scores, first: float) -> dict[str, object] | None:
+        """The settings that the search came to, None while it is not over; of equal rates the lowest."""
+        if self.next(scores, first):
+            return None
+        steps, _ = self.length(scores, first)
+        return {"steps": steps, "learning_rate": max(RATES, key=lambda rate: scores[steps // 4, rate])}
+
+
+def scores_of(records: Sequence[Mapping[str, Any]], score: str) -> dict[str, dict[tuple[int, float], float]]:
+    """The validation scores of each network by (steps, rate); a run that diverged has the lowest of all."""
+    found: dict[str, dict[tuple[int, float], float]] = {}
+    for record in records:
+        training = record["training"]
+        value = record["metrics"].get(score, -math.inf)
+        found.setdefault(record["model"], {})[training["steps"], training["learning_rate"]] = value
+    return found

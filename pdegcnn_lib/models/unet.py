@@ -1,0 +1,63 @@
+"""A small U-Net, the rival of today on vessels: many features at coarse scales in the place of symmetry."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from pdegcnn_lib.models.registry import register
+
+WIDTHS = (8, 16, 32)  # channels at full, half and quarter resolution
+
+
+def _convolution(c_in: int, c_out: int) -> list[nn.Module]:
+    return [nn.Conv2d(c_in, c_out, 3, padding=1, bias=False), nn.BatchNorm2d(c_out)]
+
+
+class Block(nn.Module):
+    """Two 3 x 3 convolutions beside a pointwise one: `[B, C, H, W]` -> `[B, C', H, W]`."""
+
+    def __init__(self, c_in: int, c_out: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(*_convolution(c_in, c_out), nn.ReLU(), *_convolution(c_out, c_out))
+        self.shortcut = nn.Sequential(nn.Conv2d(c_in, c_out, 1, bias=False), nn.BatchNorm2d(c_out))
+
+    def forward(self, f: Tensor) -> Tensor:
+        return torch.relu(self.body(f) + self.shortcut(f))
+
+
+class UNet(nn.Module):
+    """Three scales of `Block`, joined on the way up: `[B, C, H, W]` -> logits `[B, 1, H, W]` for any size.
+
+    Images are continued by mirroring to a multiple of 4 pixels. It commutes with translations by multiples of 4 only.
+    """
+
+    def __init__(self, in_channels: int) -> None:
+        super().__init__()
+        pairs = list(zip(WIDTHS, WIDTHS[1:], strict=False))
+        self.down = nn.ModuleList(Block(a, b) for a, b in [(in_channels, WIDTHS[0]), *pairs])
+        self.bridge = nn.ModuleList(nn.Sequential(*_convolution(a, a), nn.ReLU()) for a, _ in pairs)
+        self.up = nn.ModuleList(nn.ConvTranspose2d(b, a, 2, stride=2) for a, b in pairs)
+        self.join = nn.ModuleList(Block(2 * a, a) for a, _ in pairs)
+        self.head = nn.Conv2d(WIDTHS[0], 1, 1)
+
+    def forward(self, f: Tensor) -> Tensor:
+        height, width = f.shape[-2:]
+        f = functional.pad(f, (0, -width % 4, 0, -height % 4), mode="reflect")
+        kept: list[Tensor] = []
+        for block in self.down:
+            f = block(functional.max_pool2d(f, 2) if kept else f)
+            kept.append(f)
+        for i in reversed(range(len(self.up))):
+            f = self.join[i](torch.cat([self.bridge[i](kept[i]), self.up[i](f)], dim=1))
+        return self.head(f)[..., :height, :width]
+
+
+@register("vessels-unet", "vessels", "a small U-Net of the kind of Little W-Net")
+def unet(in_channels: int) -> nn.Module:
+    """A U-Net of 33 857 parameters for one channel, of the kind of which Little W-Net has two.
+
+    Source: Galdran et al., State-of-the-art retinal vessel segmentation with minimalistic models (2022).
+    """
+    return UNet(in_channels)

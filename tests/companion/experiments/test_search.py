@@ -1,0 +1,89 @@
+"""The search for the number of steps and the rate; the order of the grid; what the recorded settings come from."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from pdegcnn_lib.companion import paths
+from pdegcnn_lib.companion.experiments import EXPERIMENTS, Training, Variant, experiment, grid
+from pdegcnn_lib.companion.experiments.registry import kind
+from pdegcnn_lib.companion.experiments.search import RATES, Search, scores_of
+from pdegcnn_lib.companion.experiments.tuned import FOUND, SEARCHES
+
+SEARCH = Search(start=8, cap=64, enough=0.1, rates={"pdegcnn": 1e-2})
+
+
+def work_off(score, first=1e-2):
+    """Ask until nothing is asked for: the runs in their order, and what was found."""
+    scores, asked = {}, []
+    while wanted := SEARCH.next(scores, first):
+        assert SEARCH.found(scores, first) is None and set(wanted) <= set(SEARCH.runs("pdegcnn"))
+        asked.append(wanted[0])
+        scores[wanted[0]] = score(*wanted[0])
+    return asked, SEARCH.found(scores, first)
+
+
+def test_steps_are_doubled_until_that_gains_too_little():
+    asked, found = work_off(lambda steps, rate: min(steps, 16) / 32 + (rate == 3e-2))
+    # From 16 to 32 nothing is gained, so 16 is enough; the rates are tried with a quarter of it.
+    assert asked == [(8, 1e-2), (16, 1e-2), (32, 1e-2), *((4, rate) for rate in RATES)]
+    assert found == {"steps": 16, "learning_rate": 3e-2}
+
+
+def test_the_doubling_ends_at_the_cap():
+    asked, found = work_off(lambda steps, rate: steps)
+    assert asked[:4] == [(n, 1e-2) for n in (8, 16, 32, 64)] and found["steps"] == 64
+    assert found["learning_rate"] == RATES[0], "of equal rates the lowest"
+
+
+def test_a_rate_that_diverges_is_not_chosen():
+    record = {"model": "m", "training": {"steps": 4, "learning_rate": 0.1}}
+    found = scores_of([{**record, "metrics": {}}, {**record, "metrics": {"dice": 0.5}, "model": "n"}], "dice")
+    assert found["m"][4, 0.1] < -1e9 and found["n"] == {(4, 0.1): 0.5}
+
+
+def test_the_grid_runs_what_a_search_asks_for(tiny, monkeypatch):
+    model = "digits-pdegcnn"
+    runs = SEARCH.runs(kind(model))
+    variants = [
+        Variant(model, f"{n}-{rate:g}", training={"steps": n, "learning_rate": rate}) for n, rate in runs
+    ]
+    entered = replace(
+        tiny.TINY, variants=tuple(variants), seeds={"long": 1}, training={"long": Training(1)}, search=SEARCH
+    )
+    done = []
+
+    def finish(unit, out):
+        done.append((unit.training.steps, unit.training.learning_rate))
+        training = {"steps": unit.training.steps, "learning_rate": unit.training.learning_rate}
+        content = {"model": model, "training": training, "metrics": {"accuracy": 0.5}}
+        paths.write_atomically(out, json.dumps(content))
+
+    monkeypatch.setattr(grid, "run", finish)
+    grid.work_off([entered], "long")
+    assert done == [(8, 1e-2), (16, 1e-2), *((2, rate) for rate in RATES)]
+    status = grid.status(entered, "long")
+    assert status["runs"] == status["done"] == len(done) and not status["missing"]
+
+
+def test_first_seeds_come_first_then_those_up_to_three():
+    units = [u for e in EXPERIMENTS.values() for u in e.units("long")]
+    seeds = [u.seed for u in sorted(units, key=grid.urgency)]
+    stages = [(seed + 1) // 2 for seed in seeds]
+    assert stages == sorted(stages) and set(seeds) == set(range(5))
+    plain = [u.variant for u in sorted(units, key=grid.urgency) if not u.experiment.endswith("-search")]
+    assert plain[:3] == ["vessels-pdegcnn12", "vessels-pdegcnn6", "vessels-cnn6-narrow"]
+
+
+@pytest.mark.parametrize("task", SEARCHES)
+def test_the_recorded_settings_are_those_that_the_searches_came_to(task):
+    """Where a search is over; where it is not, the settings that it begins with stand."""
+    entry = experiment(f"{task}-search")
+    search = SEARCHES[task]
+    assert entry.search is search and FOUND[task].keys() == search.rates.keys()
+    known = scores_of([grid.record(u) for u in entry.units("long") if grid.known(u)], entry.score)
+    for model in {v.model for v in entry.variants}:
+        first = search.rates[kind(model)]
+        beginning = {"steps": search.start, "learning_rate": first}
+        assert FOUND[task][kind(model)] == (search.found(known.get(model, {}), first) or beginning)

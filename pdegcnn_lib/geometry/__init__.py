@@ -1,5 +1,6 @@
-"""Invariant geometry of R^2 and SE(2) = M2: groups, left-invariant metrics, distance estimates, the exact distance."""
+"""Invariant geometry of R^2, SE(2) = M2 and M3: groups, invariant metrics, distance estimates, the exact distance."""
 
+from pdegcnn_lib.geometry import m3, octahedral
 from pdegcnn_lib.geometry.distance import distance, minimising_momentum, sub_riemannian_distance
 from pdegcnn_lib.geometry.estimates import (
     ESTIMATES,
@@ -32,7 +33,9 @@ __all__ = [
     "distance",
     "exponential_curve",
     "geodesic",
+    "m3",
     "minimising_momentum",
+    "octahedral",
     "rho_b",
     "rho_b_com",
     "rho_b_sr",

@@ -1,0 +1,233 @@
+r"""Estimates of the distance on M3 = R^3 x S^2 = SE(3)/SO(2), the positions and orientations of space.
+
+For q = (x_0, n_0) and p = (x_1, n_1) every estimate depends on four numbers that need no rotation matrix. With
+x = x_1 - x_0 they are its components along the half-way direction m = (n_0 + n_1)/|n_0 + n_1|, along the plane of
+bending d = (n_1 - n_0)/|n_1 - n_0| and across it, u = m x d, and the angle beta between n_0 and n_1. They are the
+half-angle coordinates of M2 with one more lateral axis: where x lies in the plane of n_0 and n_1, the four are those
+of M2 and every estimate is that of M2.
+
+Points are `[..., 6] = (x, y, z, n_x, n_y, n_z)`, voxels and a unit vector; metrics w = (w_main, w_lateral, w_angular),
+forward, sideways and for turning, or an `AxialMetric`. Sources: the main paper for M_d; the closed forms are our
+derivation, and `rho_c` is the logarithm on the section, as in Duits, Bellaard and Tumpach, arXiv 2504.04878.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from pdegcnn_lib.geometry._check import last_axis, positive
+from pdegcnn_lib.geometry.estimates import safe_sqrt
+from pdegcnn_lib.geometry.groups import half_angle_ratio
+from pdegcnn_lib.geometry.metrics import DiagonalMetric
+from pdegcnn_lib.geometry.rigid import SE3, section
+
+NU = 1.4  # of the sub-Riemannian estimate: the 1.6 of M2 is too large where two axes are lateral
+DEGENERATE = 1e-9  # two directions closer than this (or to opposite) have no plane of bending
+
+
+@dataclass(frozen=True)
+class AxialMetric:
+    r"""Any invariant metric of M3, five numbers: those of a frame that may turn about its main axis.
+
+    $$\|(\dot x, \dot n)\|^2 = w_M^2 (n\cdot\dot x)^2 + w_L^2 |\dot x_\perp|^2 + w_A^2 |\dot n|^2
+      + 2a\,\dot x\cdot\dot n + 2b\det(n, \dot x, \dot n)$$
+
+    Reflections in planes exclude b, the map (x, n) -> (x, -n) excludes a; with both exactly the diagonal ones are left.
+    Shapes: `w [..., 3]`, `a` and `b [...]`. Raises: ValueError unless w > 0 and a^2 + b^2 < (w_L w_A)^2.
+    """
+
+    w: Tensor
+    a: Tensor
+    b: Tensor
+
+    def __post_init__(self) -> None:
+        positive("w", last_axis("w", self.w, 3))
+        room = (self.w[..., 1] * self.w[..., 2]) ** 2 - self.a**2 - self.b**2
+        if not torch.compiler.is_compiling() and not (room > 0).all():
+            raise ValueError(
+                f"a^2 + b^2 must be below (w_lateral w_angular)^2, it exceeds it by {-room.min().item():g}"
+            )
+
+    def squared(self, c: Tensor) -> Tensor:
+        """The squared length of (main, bending, across, angle): `[..., 4]` -> `[...]`."""
+        main, bending, across, angle = c.unbind(-1)
+        w_main, w_lateral, w_angular = self.w.unbind(-1)
+        diagonal = (w_main * main) ** 2 + w_lateral**2 * (bending**2 + across**2) + (w_angular * angle) ** 2
+        return diagonal + 2 * angle * (self.a * bending - self.b * across)
+
+
+Metric = DiagonalMetric | AxialMetric
+
+
+def as_axial(w: Tensor | Metric) -> AxialMetric:
+    """The metric that an argument stands for: a tensor `[..., 3]` is read as the length scales of a diagonal one."""
+    if isinstance(w, AxialMetric):
+        return w
+    scales = last_axis("w", w.w if isinstance(w, DiagonalMetric) else w, 3)
+    zero = torch.zeros_like(scales[..., 0])
+    return AxialMetric(scales, zero, zero)
+
+
+def point(name: str, p: Tensor) -> tuple[Tensor, Tensor]:
+    """Position and direction of a point `[..., 6]`; ValueError unless the direction has length 1."""
+    x, n = last_axis(name, p, 6).split(3, dim=-1)
+    if not torch.compiler.is_compiling():
+        length = torch.linalg.vector_norm(n, dim=-1)
+        wrong = ~((length - 1).abs() < 1e-3)
+        if wrong.any():
+            raise ValueError(
+                f"the direction of {name} must have length 1, got length {length[wrong][0].item():g}"
+            )
+    return x, n
+
+
+def coordinates(q: Tensor, p: Tensor) -> Tensor:
+    r"""The half-angle coordinates $(s_m, s_d, s_u, \beta)$ of p seen from q, all of $q^{-1}p$ that an estimate needs.
+
+    For $\beta = 0$ the lateral part counts as $s_u$; for $\beta = \pi$, where m is undefined, m is the best direction
+    normal to n_0. Shapes: `q [..., 6]`, `p [..., 6]`, broadcast -> `[..., 4]`. Voxels and radians.
+    Raises: ValueError for a wrong shape or a direction that is no unit vector.
+    """
+    (x0, n0), (x1, n1) = point("q", q), point("p", p)
+    x, total, difference = x1 - x0, n0 + n1, n1 - n0
+    sum_size, difference_size = (torch.linalg.vector_norm(v, dim=-1) for v in (total, difference))
+    beta = 2 * torch.atan2(difference_size, sum_size)
+    straight, opposite = difference_size < DEGENERATE, sum_size < DEGENERATE
+    m = total / torch.where(opposite, 1.0, sum_size)[..., None]
+    d = difference / torch.where(straight, 1.0, difference_size)[..., None]
+    s_m, s_d = (x * m).sum(-1), torch.where(straight, 0.0, (x * d).sum(-1))
+    s_u = (x * torch.linalg.cross(*torch.broadcast_tensors(m, d))).sum(-1)
+    across = safe_sqrt(((x - s_m[..., None] * m) ** 2).sum(-1))
+    s_m = torch.where(opposite, safe_sqrt(((x - s_d[..., None] * d) ** 2).sum(-1)), s_m)
+    s_u = torch.where(straight, across, torch.where(opposite, 0.0, s_u))
+    return torch.stack(torch.broadcast_tensors(s_m, s_d, s_u, beta), dim=-1)
+
+
+def logarithmic(c: Tensor) -> Tensor:
+    r"""The coordinates of the logarithm on the section, from the half-angle ones: `[..., 4]` -> `[..., 4]`.
+
+    Those along m and d grow by $(\beta/2)/\sin(\beta/2)$. The part across the plane of bending lies along the axis of
+    the rotation and stays.
+    """
+    r = half_angle_ratio(c[..., 3:])
+    return torch.cat([r * c[..., :2], c[..., 2:]], dim=-1)
+
+
+def three(c: Tensor) -> Tensor:
+    """The three coordinates (main, lateral, angle) that a diagonal metric sees: `[..., 4]` -> `[..., 3]`."""
+    lateral = safe_sqrt(c[..., 1] ** 2 + c[..., 2] ** 2)
+    return torch.stack([c[..., 0], lateral, c[..., 3]], dim=-1)
+
+
+def squared_sub_riemannian(c: Tensor, w: Tensor, nu: float = NU, covariant: bool = False) -> Tensor:
+    """rho_b_sr**2 of coordinates (main, lateral, angle) `[..., 3]`, see `rho_b_sr`."""
+    w_main, _, w_angular = w.unbind(-1)
+    scale = 2 * torch.sqrt(w_main * w_angular) if covariant else w_main + w_angular
+    along = (w_main * c[..., 0]) ** 2 + (w_angular * c[..., 2]) ** 2
+    return safe_sqrt((nu * scale) ** 4 * c[..., 1] ** 2 + along**2)
+
+
+def squared_combined(c: Tensor, w: Tensor, nu: float = NU, covariant: bool = False) -> Tensor:
+    """rho_b_com**2 of coordinates (main, lateral, angle) `[..., 3]`, see `rho_b_com`."""
+    half_angle = ((w * c) ** 2).sum(-1)
+    w_main, w_lateral, w_angular = w.unbind(-1)
+    lower = w_main**2 * (c[..., 0] ** 2 + c[..., 1] ** 2) + (w_angular * c[..., 2]) ** 2
+    combined = torch.maximum(lower, torch.minimum(squared_sub_riemannian(c, w, nu, covariant), half_angle))
+    # The axes do not exchange their roles as on M2: there are two lateral ones.
+    return torch.where(w_lateral < w_main, half_angle, combined)
+
+
+def _diagonal(w: Tensor | Metric, estimate: str) -> Tensor:
+    if isinstance(w, AxialMetric):
+        raise ValueError(
+            f"{estimate} is defined for diagonal metrics only, got an AxialMetric; use rho_c or rho_b"
+        )
+    return as_axial(w).w
+
+
+def rho_b(q: Tensor, p: Tensor, w: Tensor | Metric) -> Tensor:
+    r"""The half-angle estimate $\rho_b^2 = (w_M s_m)^2 + w_L^2 (s_d^2 + s_u^2) + (w_A \beta)^2$.
+
+    Exact where w_lateral = w_main, since M3 is then a product of R^3 and a sphere; globally
+    $\zeta^{-1} d \le \rho_b \le \zeta d$ with $\zeta = w_L/w_M \ge 1$. It is invariant under SE(3), point reflection,
+    exchange of p and q, and the antipodal map.
+
+    Shapes: `q [..., 6]`, `p [..., 6]`, `w [..., 3]` or a metric, broadcast -> `[...]`. Voxels and radians.
+    Raises: ValueError for a wrong shape, a direction that is no unit vector, a non-positive w.
+    """
+    return safe_sqrt(as_axial(w).squared(coordinates(q, p)))
+
+
+def rho_c(q: Tensor, p: Tensor, w: Tensor | Metric) -> Tensor:
+    r"""The logarithmic estimate on the section, $\|\log(x, R_0(n))\|$ without torsion, an upper bound of the distance.
+
+    With $r = (\beta/2)/\sin(\beta/2)$ its square is $(w_M r s_m)^2 + w_L^2(r^2 s_d^2 + s_u^2) + (w_A\beta)^2$.
+    Shapes, units, invariances and errors as in `rho_b`.
+    """
+    return safe_sqrt(as_axial(w).squared(logarithmic(coordinates(q, p))))
+
+
+def rho_b_sr(q: Tensor, p: Tensor, w: Tensor | Metric, nu: float = NU, covariant: bool = False) -> Tensor:
+    r"""The sub-Riemannian estimate, the limit of infinite lateral cost; w_lateral does not enter.
+
+    $$\rho_{b,sr}^4 = \big(\nu (w_M + w_A)\big)^4 (s_d^2 + s_u^2) + \big((w_M s_m)^2 + (w_A \beta)^2\big)^2$$
+
+    With `covariant` the product $2\sqrt{w_M w_A}$ stands in the place of the sum.
+    Shapes, units and errors as in `rho_b`; diagonal metrics only.
+    """
+    return safe_sqrt(
+        squared_sub_riemannian(three(coordinates(q, p)), _diagonal(w, "rho_b_sr"), nu, covariant)
+    )
+
+
+def rho_b_com(q: Tensor, p: Tensor, w: Tensor | Metric, nu: float = NU, covariant: bool = False) -> Tensor:
+    r"""The combined estimate $\max(l, \min(\rho_{b,sr}, \rho_b))$ with $l^2 = w_M^2|x|^2 + w_A^2\beta^2 \le d^2$.
+
+    Where w_lateral < w_main it is `rho_b`. `covariant` as in `rho_b_sr`.
+    Shapes, units and errors as in `rho_b`; diagonal metrics only.
+    """
+    return safe_sqrt(squared_combined(three(coordinates(q, p)), _diagonal(w, "rho_b_com"), nu, covariant))
+
+
+def rho_c_min(q: Tensor, p: Tensor, w: Tensor | Metric, *, angles: int = 63) -> Tensor:
+    r"""The least logarithmic estimate over the fibre, $\min_\psi \|\log(x, R_0 R_z(\psi))\|$ without its torsion.
+
+    $d \le$ `rho_c_min` $\le$ `rho_c`. A grid of `angles`, then golden section around its best point; 60 logarithms, so
+    for study and not for layers. Shapes, units and errors as in `rho_b`; float64 is advised.
+    """
+    metric = as_axial(w)
+    half = coordinates(q, p)
+    shape = torch.broadcast_shapes(half.shape[:-1], metric.w.shape[:-1])
+    s_m, s_d, s_u, beta = half.expand(*shape, 4).unbind(-1)
+    # Everything depends on the four numbers, so one frame will do: n_0 = e_z, n_1 in the plane of x and z.
+    c, s = torch.cos(beta / 2), torch.sin(beta / 2)
+    place = torch.stack([s * s_m + c * s_d, s_u, c * s_m - s * s_d], dim=-1)
+    direction = torch.stack([torch.sin(beta), torch.zeros_like(beta), torch.cos(beta)], dim=-1)
+    fibre = section(torch.cat([place, direction], dim=-1))
+
+    def squared(psi: Tensor) -> Tensor:
+        zero = torch.zeros_like(psi)
+        turn = torch.stack([zero, zero, zero, torch.cos(psi / 2), zero, zero, torch.sin(psi / 2)], dim=-1)
+        xi = SE3.log(SE3.product(fibre, turn))
+        bending = torch.stack([xi[..., 4], -xi[..., 3]], dim=-1)  # dn/ds = omega x e_z
+        w2 = metric.w**2
+        lateral = (xi[..., :2] ** 2).sum(-1)
+        diagonal = w2[..., 0] * xi[..., 2] ** 2 + w2[..., 1] * lateral + w2[..., 2] * (bending**2).sum(-1)
+        along = (xi[..., :2] * bending).sum(-1)
+        twisted = xi[..., 0] * bending[..., 1] - xi[..., 1] * bending[..., 0]
+        return diagonal + 2 * metric.a * along + 2 * metric.b * twisted
+
+    step = 2 * math.pi / angles
+    grid = [beta.new_full(shape, -math.pi + (i + 0.5) * step) for i in range(angles)]
+    values = torch.stack([squared(psi) for psi in grid])
+    low = torch.stack(grid).gather(0, values.argmin(dim=0)[None])[0] - step
+    high, golden = low + 2 * step, (math.sqrt(5) - 1) / 2
+    for _ in range(40):
+        left, right = high - golden * (high - low), low + golden * (high - low)
+        better = squared(left) < squared(right)
+        low, high = torch.where(better, low, left), torch.where(better, right, high)
+    return safe_sqrt(torch.minimum(squared((low + high) / 2), values.amin(dim=0)))

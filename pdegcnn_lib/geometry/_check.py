@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch._subclasses import FakeTensor
 
 
 def last_axis(name: str, x: Tensor, size: int) -> Tensor:
@@ -17,12 +18,20 @@ def last_axis(name: str, x: Tensor, size: int) -> Tensor:
     return x
 
 
-def positive(name: str, x: Tensor) -> Tensor:
-    """Return `x` if all entries are positive and finite; raise otherwise.
+@torch.compiler.assume_constant_result
+def _in_transformation() -> bool:
+    return torch._C._are_functorch_transforms_active()
 
-    A value check would stop the tracer of torch.compile, so it is left out there.
-    """
-    if torch.compiler.is_compiling():
+
+def has_values(x: Tensor) -> bool:
+    """Whether the entries of `x` can be looked at: not while it is traced, mapped over, on meta or fake."""
+    traced = torch.compiler.is_compiling() or torch.jit.is_tracing() or _in_transformation()
+    return not (traced or x.is_meta or isinstance(x, FakeTensor))
+
+
+def positive(name: str, x: Tensor) -> Tensor:
+    """Return `x` if all entries are positive and finite; raise otherwise. Left out where there are no values."""
+    if not has_values(x):
         return x
     bad = ~(torch.isfinite(x) & (x > 0))
     if bad.any():

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pdegcnn_lib.geometry._check import last_axis, positive
+from pdegcnn_lib.geometry._check import has_values, last_axis, positive
 
 
 class Metric(ABC):
@@ -149,7 +149,7 @@ class FullMetric(Metric):
             raise TypeError(f"factor must be a floating point tensor [..., n, n], got {h!r}")
         if h.ndim < 2 or h.shape[-1] != h.shape[-2]:
             raise ValueError(f"factor must have shape [..., n, n], got {list(h.shape)}")
-        if not torch.compiler.is_compiling() and h.numel():
+        if has_values(h) and h.numel():
             positive("|det factor|", torch.linalg.det(h.detach()).abs())
 
     @property

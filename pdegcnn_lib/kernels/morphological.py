@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from pdegcnn_lib.geometry import Metric, as_metric, squared_estimate
+from pdegcnn_lib.geometry._check import has_values
 from pdegcnn_lib.geometry.estimates import Squared
 from pdegcnn_lib.kernels.window import Window, check_window, offsets, relative_elements
 
@@ -28,7 +29,7 @@ def nu_alpha(alpha: float | Tensor) -> float | Tensor:
 def check_alpha(alpha: float | Tensor) -> float | Tensor:
     """Return alpha if it lies in [1/2, 1] (a tensor: in (1/2, 1]); raise otherwise."""
     if isinstance(alpha, Tensor):
-        if not torch.compiler.is_compiling() and not ((alpha > 0.5) & (alpha <= 1)).all():
+        if has_values(alpha) and not ((alpha > 0.5) & (alpha <= 1)).all():
             raise ValueError(f"alpha must lie in (1/2, 1] when it is a tensor, got {alpha.detach().tolist()}")
         return alpha
     if not isinstance(alpha, int | float) or isinstance(alpha, bool):
@@ -67,8 +68,11 @@ def power_law(squared: Tensor, alpha: float | Tensor, t: float = 1.0) -> Tensor:
         )
         # The derivative with respect to alpha is the value times a moderate factor: leave it three digits of room.
         overflow = log_value > math.log(torch.finfo(squared.dtype).max) - 7
-    safe = torch.where(overflow, torch.ones_like(squared), squared)
-    return torch.where(overflow, torch.full_like(squared, torch.inf), scale * safe**exponent)
+        # Where rho = 0 the powers of higher derivatives are infinite and meet a factor 0. A parabola has none.
+        at_rest = (squared == 0) & (exponent > 1)
+    safe = torch.where(overflow | at_rest, torch.ones_like(squared), squared)
+    value = torch.where(at_rest, torch.zeros_like(squared), scale * safe**exponent)
+    return torch.where(overflow, torch.full_like(squared, torch.inf), value)
 
 
 def morphological_kernel(

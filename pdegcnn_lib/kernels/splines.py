@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import torch
 from torch import Tensor
 
+from pdegcnn_lib.kernels.constant import constant
 from pdegcnn_lib.kernels.window import check_window, offsets, orientation_angles
 
 
@@ -16,7 +15,7 @@ def quadratic_b_spline(x: Tensor) -> Tensor:
     return torch.where(a <= 0.5, 0.75 - a**2, 0.5 * (1.5 - a).clamp(min=0) ** 2)
 
 
-@torch.compiler.assume_constant_result
+@constant
 def rotation_table(size: int, orientations: int) -> Tensor:
     r"""The values on the grid turned by $-\theta_o$ of every basis spline of a square grid.
 
@@ -25,13 +24,8 @@ def rotation_table(size: int, orientations: int) -> Tensor:
     for grid points $x_p, x_m$ of the size x size window; rows with $|x_p| > size/2$ are zero, so that the kernel lives
     on a disc at every orientation. With coefficients a, the kernel at orientation o is `(table[o] @ a)`.
 
-    Shapes: -> `[Or, size*size, size*size]`, float64 on the CPU. The result is shared: do not write to it.
+    Shapes: -> `[Or, size*size, size*size]`, float64 on the CPU.
     """
-    return _rotation_table(size, orientations)
-
-
-@lru_cache(maxsize=32)
-def _rotation_table(size: int, orientations: int) -> Tensor:
     check_window((size, size))
     theta = orientation_angles(orientations)
     y, x = (g.reshape(-1) for g in torch.meshgrid(offsets(size), offsets(size), indexing="ij"))

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from pdegcnn_lib import ops
 from pdegcnn_lib.kernels import cake_wavelets, group_kernel, lift_kernel
-from pdegcnn_lib.kernels.window import Window, check_window, default_window
+from pdegcnn_lib.kernels.constant import constant
+from pdegcnn_lib.kernels.window import Window, check_orientations, check_window, default_window
 from pdegcnn_lib.ops import _check
 
 
@@ -48,6 +49,9 @@ class Lift(nn.Module):
         return f"{list(self.coefficients.shape)}, orientations={self.orientations}, padding={self.padding}"
 
 
+_wavelets = constant(cake_wavelets)
+
+
 class CakeLift(nn.Module):
     r"""The fixed lift of every channel by cake wavelets, $f \mapsto \mathrm{gain} \sum_y \psi_\theta(y - x)\, f(y)$.
 
@@ -65,9 +69,16 @@ class CakeLift(nn.Module):
         self, orientations: int = 8, *, size: int = 21, gain: float = 1.0, padding: str = "reflect"
     ) -> None:
         super().__init__()
+        check_window((size, size))
+        self.orientations, self.size = check_orientations(orientations), size
         self.gain, self.padding = gain, padding
-        # No buffer: float32 in between would cost a network in float64 its exact equivariance.
-        self.wavelets = gain * cake_wavelets(orientations, size)
+
+    @property
+    def wavelets(self) -> Tensor:
+        """The wavelets times the gain, `[Or, size, size]`, float64 on the CPU."""
+        # Neither a buffer, where float32 in between would cost a network in float64 its exact equivariance, nor a
+        # tensor beside the buffers, which would stay behind when a network built on meta gets its memory.
+        return self.gain * _wavelets(self.orientations, self.size)
 
     def forward(self, f: Tensor) -> Tensor:
         _check.floating("f", f, 4, "[B, C, H, W]")
@@ -76,8 +87,9 @@ class CakeLift(nn.Module):
         return lifted.reshape(*f.shape[:2], *lifted.shape[2:])
 
     def extra_repr(self) -> str:
-        orientations, size, _ = self.wavelets.shape
-        return f"orientations={orientations}, size={size}, gain={self.gain:g}, padding={self.padding}"
+        return (
+            f"orientations={self.orientations}, size={self.size}, gain={self.gain:g}, padding={self.padding}"
+        )
 
 
 class GroupConvolution(nn.Module):

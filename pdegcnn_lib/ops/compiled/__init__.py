@@ -10,6 +10,7 @@ from torch import Tensor
 
 from pdegcnn_lib.ops.compiled import device, host, library, tables
 from pdegcnn_lib.ops.compiled.convolution import SEMIRINGS
+from pdegcnn_lib.ops.compiled.transforms import apply, forward_mode, transformed
 
 __all__ = ["availability", "kernel_table", "semiring_convolution", "shift"]
 
@@ -27,15 +28,16 @@ def semiring_convolution(f: Tensor, k: Tensor, semiring: str, backend: str) -> T
 
     Shapes: `f [B, C, Or, H, W]`, `k [C, Or, KOr, KH, KW]` with odd sizes and KOr <= Or -> as f.
     Raises: ValueError for an unknown semiring or a tensor that is not on the backend's device, TypeError for a dtype
-    without a kernel, RuntimeError for a second derivative.
+    without a kernel.
     """
     if semiring not in SEMIRINGS:
         raise ValueError(f"semiring must be one of {', '.join(SEMIRINGS)}, got {semiring!r}")
     _on(backend, f, k)
-    differentiated = torch.is_grad_enabled() and (f.requires_grad or k.requires_grad)
-    if differentiated and semiring in ("max_plus", "min_plus"):
-        return library.tropical_convolution(f, k, semiring)[0]
-    return library.semiring_convolution(f, k, semiring)
+    # Inside `torch.func` a tensor does not tell whether an outer transformation differentiates it.
+    differentiated = torch.is_grad_enabled() and (f.requires_grad or k.requires_grad or transformed())
+    if differentiated and semiring in ("max_plus", "min_plus") and not forward_mode():
+        return apply(library.tropical_convolution, f, k, semiring)[0]
+    return apply(library.semiring_convolution, f, k, semiring)
 
 
 def shift(f: Tensor, displacement: Tensor, backend: str) -> Tensor:
@@ -45,7 +47,7 @@ def shift(f: Tensor, displacement: Tensor, backend: str) -> Tensor:
     Raises: as `semiring_convolution`.
     """
     _on(backend, f, displacement)
-    return library.shift(f, displacement)
+    return apply(library.shift, f, displacement)
 
 
 def kernel_table(
@@ -64,12 +66,12 @@ def kernel_table(
     also say what the arguments may be; nothing of that is checked here.
 
     Shapes: `w [C, 3]` positive, float32 or float64, differentiable -> `[C, Or, KOr, KH, KW]`.
-    Raises: ValueError for a tensor that is not on the backend's device, RuntimeError for a second derivative.
+    Raises: ValueError for a tensor that is not on the backend's device.
     """
     if tables.formula(law, alpha) is None:
         return None
     _on(backend, w)
-    return library.kernel_table(w, law, list(window), orientations, alpha, t, estimate)
+    return apply(library.kernel_table, w, law, list(window), orientations, alpha, t, estimate)
 
 
 def _on(backend: str, *tensors: Tensor) -> None:

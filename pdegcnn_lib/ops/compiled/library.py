@@ -1,7 +1,7 @@
 """The compiled operators as torch operators: schema, shape inference, gradients.
 
-Each forward and each backward is a functional operator of its own, so that torch.compile traces past it. A backward
-operator has no gradient in turn: a second derivative raises instead of being wrong.
+Each forward and each backward is a functional operator of its own, so that torch.compile traces past it. How they are
+differentiated again, mapped and given tangents is said in `transforms`.
 
 Under autocast the operators need no rule: they compute in the arithmetic type whatever dtypes they are given. The
 rules of `torch.library.register_autocast` cast every tensor of a call to one dtype, which would round the kernel to 16
@@ -15,7 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pdegcnn_lib.ops.compiled import convolution, smooth, tables, transport
+from pdegcnn_lib.ops.compiled import convolution, laws, smooth, tables, transport
+from pdegcnn_lib.ops.compiled.transforms import apply, enter
 
 
 @torch.library.custom_op("pdegcnn::semiring_convolution", mutates_args=())
@@ -61,10 +62,11 @@ def _keep_taps(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor])
 
 def _tropical_gradient(ctx: Any, g: Tensor, _: Any) -> tuple[Tensor, Tensor, None]:
     taps, k = ctx.saved_tensors
-    return *tropical_convolution_backward(g, taps, k, ctx.semiring), None
+    return *apply(tropical_convolution_backward, g, taps, k, ctx.semiring), None
 
 
-tropical_convolution.register_autograd(_tropical_gradient, setup_context=_keep_taps)
+enter(tropical_convolution_backward, laws.tropical_convolution_backward, "ffk", "fk")
+enter(tropical_convolution, laws.semiring_convolution, "fk", "ff", _tropical_gradient, _keep_taps)
 
 
 @torch.library.custom_op("pdegcnn::smooth_gradient_input", mutates_args=())
@@ -98,12 +100,14 @@ def _keep_convolution(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None
 def _smooth_gradient(ctx: Any, g: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
     f, k, out = ctx.saved_tensors
     need_f, need_k, _ = ctx.needs_input_grad
-    grad_f = smooth_gradient_input(g, f, k, out, ctx.semiring) if need_f else None
-    grad_k = smooth_gradient_kernel(g, f, k, out, ctx.semiring) if need_k else None
+    grad_f = apply(smooth_gradient_input, g, f, k, out, ctx.semiring) if need_f else None
+    grad_k = apply(smooth_gradient_kernel, g, f, k, out, ctx.semiring) if need_k else None
     return grad_f, grad_k, None
 
 
-semiring_convolution.register_autograd(_smooth_gradient, setup_context=_keep_convolution)
+enter(smooth_gradient_input, laws.smooth_gradient_input, "ffkf", "f")
+enter(smooth_gradient_kernel, laws.smooth_gradient_kernel, "ffkf", "k")
+enter(semiring_convolution, laws.semiring_convolution, "fk", "f", _smooth_gradient, _keep_convolution)
 
 
 @torch.library.custom_op("pdegcnn::shift", mutates_args=())
@@ -148,12 +152,14 @@ def _keep_shift(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
 def _shift_gradient(ctx: Any, g: Tensor) -> tuple[Tensor | None, Tensor | None]:
     displacement, f = ctx.saved_tensors
     need_f, need_displacement = ctx.needs_input_grad
-    grad_f = shift_gradient_input(g, displacement) if need_f else None
-    grad_displacement = shift_gradient_displacement(g, f, displacement) if need_displacement else None
+    grad_f = apply(shift_gradient_input, g, displacement) if need_f else None
+    grad_displacement = apply(shift_gradient_displacement, g, f, displacement) if need_displacement else None
     return grad_f, grad_displacement
 
 
-shift.register_autograd(_shift_gradient, setup_context=_keep_shift)
+enter(shift_gradient_input, laws.shift_gradient_input, "fk", "f")
+enter(shift_gradient_displacement, laws.shift_gradient_displacement, "ffk", "k")
+enter(shift, laws.shift, "fk", "f", _shift_gradient, _keep_shift)
 
 
 @torch.library.custom_op("pdegcnn::kernel_table", mutates_args=())
@@ -191,7 +197,8 @@ def _keep_table(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
 
 def _table_gradient(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
     k, w = ctx.saved_tensors
-    return kernel_table_backward(g, k, w, ctx.law, *ctx.parameters), None, None, None, None, None, None
+    return apply(kernel_table_backward, g, k, w, ctx.law, *ctx.parameters), *(None,) * 6
 
 
-kernel_table.register_autograd(_table_gradient, setup_context=_keep_table)
+enter(kernel_table_backward, laws.kernel_table_backward, "kkk", "k")
+enter(kernel_table, laws.kernel_table, "k", "k", _table_gradient, _keep_table)

@@ -37,7 +37,7 @@ def formula(law: str, alpha: float) -> str | None:
 def _coordinates(
     window: tuple[int, int, int], orientations: int, estimate: str, dtype: torch.dtype, device: torch.device
 ) -> Tensor:
-    elements = relative_elements(window, orientations, dtype=torch.float64)
+    elements = relative_elements(window, orientations, dtype=torch.float64, device="cpu")
     return ESTIMATES[estimate][1](elements).to(device, dtype).contiguous()
 
 

@@ -1,0 +1,90 @@
+"""What every compiled operator computes, in plain torch: the reference, and for a gradient autograd of the reference.
+
+A law takes the arguments of its operator. Derivatives for which there is no compiled code are those of the law.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pdegcnn_lib.geometry import DiagonalMetric
+from pdegcnn_lib.kernels import diffusion_kernel, morphological_kernel
+from pdegcnn_lib.ops import reference
+
+TABLES = {"morphological": morphological_kernel, "diffusion": diffusion_kernel}
+
+
+def pullback(law: Callable[..., Any], g: Any, *tensors: Tensor) -> tuple[Tensor, ...]:
+    """The upstream gradient g pulled back to each of the tensors; itself differentiable to any order."""
+    return torch.func.vjp(law, *tensors)[1](g)
+
+
+def semiring_convolution(f: Tensor, k: Tensor, semiring: str) -> Tensor:
+    return reference.semiring_convolution(*reference.widened(f, k), semiring).to(f.dtype)
+
+
+def winners(f: Tensor, k: Tensor, taps: Tensor, semiring: str) -> Tensor:
+    """f - k (max-plus) or f + k (min-plus) at the tap that each code names: the tropical convolution, its winners given."""
+    codes = taps.long() & (0xFF if taps.dtype == torch.uint8 else 0xFFFF)  # int16 is read as unsigned
+    f, k = reference.widened(f, -k if semiring == "min_plus" else k)
+    weights = k.movedim((2, 3, 4), (0, 1, 2))[..., None, None]
+    out = torch.zeros_like(f)
+    for code, (tap, seen) in enumerate(reference.taps(f, k.shape[2:], 0.0)):
+        out = torch.where(codes == code, seen - weights[tap], out)
+    return out
+
+
+def tropical_convolution_backward(g: Tensor, taps: Tensor, k: Tensor, semiring: str) -> tuple[Tensor, Tensor]:
+    """`winners` is linear in f and k, so its gradient is the same at every one of them."""
+
+    def at(f: Tensor, k: Tensor) -> Tensor:
+        return winners(f, k, taps, semiring).to(g.dtype)
+
+    grad_f, grad_k = pullback(at, g, torch.zeros_like(g), torch.zeros_like(k))
+    return grad_f, grad_k
+
+
+def smooth_gradient_input(g: Tensor, f: Tensor, k: Tensor, out: Tensor, semiring: str) -> Tensor:
+    return pullback(lambda f: semiring_convolution(f, k, semiring), g, f)[0]
+
+
+def smooth_gradient_kernel(g: Tensor, f: Tensor, k: Tensor, out: Tensor, semiring: str) -> Tensor:
+    return pullback(lambda k: semiring_convolution(f, k, semiring), g, k)[0]
+
+
+def shift(f: Tensor, displacement: Tensor) -> Tensor:
+    return reference.shift(*reference.widened(f, displacement)).to(f.dtype)
+
+
+def shift_gradient_input(g: Tensor, displacement: Tensor) -> Tensor:
+    """The shift is linear in f, so its gradient is the same at every f."""
+    return pullback(lambda f: shift(f, displacement), g, torch.zeros_like(g))[0]
+
+
+def shift_gradient_displacement(g: Tensor, f: Tensor, displacement: Tensor) -> Tensor:
+    return pullback(lambda displacement: shift(f, displacement), g, displacement)[0]
+
+
+def kernel_table(
+    w: Tensor, law: str, window: list[int], orientations: int, alpha: float, t: float, estimate: str
+) -> Tensor:
+    planes, rows, columns = window
+    return TABLES[law](
+        DiagonalMetric(w, checked=False),
+        alpha=alpha,
+        window=(planes, rows, columns),
+        orientations=orientations,
+        t=t,
+        estimate=estimate,
+    )
+
+
+def kernel_table_backward(
+    g: Tensor, k: Tensor, w: Tensor, law: str, alpha: float, t: float, estimate: str
+) -> Tensor:
+    _, orientations, *window = k.shape
+    return pullback(lambda w: kernel_table(w, law, window, orientations, alpha, t, estimate), g, w)[0]

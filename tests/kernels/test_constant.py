@@ -1,0 +1,52 @@
+"""Tables kept for a process know nothing of the state in which they were asked for first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+
+import pytest
+import torch
+from torch import Tensor
+from torch._subclasses import FakeTensorMode
+
+from pdegcnn_lib.kernels.constant import constant
+
+
+@contextmanager
+def exporting() -> Iterator[None]:
+    """The state of `torch.export` in its non-strict form: fake tensors, functional ones, and functions watched."""
+    with FakeTensorMode(), torch.device("meta"), torch.inference_mode():
+        yield
+
+
+@pytest.mark.parametrize(
+    "state",
+    [exporting, FakeTensorMode, torch.inference_mode, torch.no_grad, lambda: torch.device("meta")],
+)
+def test_the_first_call_leaves_no_trace(state: Callable[[], AbstractContextManager]) -> None:
+    calls: list[int] = []
+
+    @constant
+    def squares(n: int) -> Tensor:
+        calls.append(n)
+        return torch.arange(n, dtype=torch.float64) ** 2
+
+    with state():
+        squares(4)
+    table = squares(4)
+    assert type(table) is Tensor and table.device.type == "cpu" and not table.is_inference()
+    assert table.tolist() == [0.0, 1.0, 4.0, 9.0]
+    table += 1  # a copy
+    assert squares(4).tolist() == [0.0, 1.0, 4.0, 9.0]
+    assert calls == [4], "made once"
+
+
+def test_an_error_in_the_first_call_reaches_the_caller() -> None:
+    @constant
+    def never(n: int) -> Tensor:
+        raise ValueError(f"n must be even, got {n}")
+
+    for _ in range(2):
+        with pytest.raises(ValueError, match="n must be even, got 3"):
+            never(3)

@@ -28,7 +28,7 @@ def semiring_convolution(f: Tensor, k: Tensor, semiring: str) -> Tensor:
 
 
 def winners(f: Tensor, k: Tensor, taps: Tensor, semiring: str) -> Tensor:
-    """f - k (max-plus) or f + k (min-plus) at the tap that each code names: the tropical convolution, its winners given."""
+    """f - k (max-plus) or f + k (min-plus) at the tap that each code names: its winners given."""
     codes = taps.long() & (0xFF if taps.dtype == torch.uint8 else 0xFFFF)  # int16 is read as unsigned
     f, k = reference.widened(f, -k if semiring == "min_plus" else k)
     weights = k.movedim((2, 3, 4), (0, 1, 2))[..., None, None]

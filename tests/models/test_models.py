@@ -38,6 +38,7 @@ COUNTS = {
     "vessels-gcnn6-fixed-lift": (97280, 97360),
     "vessels-pdecnn6": (2624, 4192),
     "vessels-pdecnn12": (2798, 3778),
+    "vessels-unet": (33857, 34017),
 }
 EQUIVARIANT = [name for name in models.names() if name.startswith("vessels") and "gcnn" in name]
 PDE = [name for name in models.names() if "-pde" in name]

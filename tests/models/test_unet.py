@@ -1,0 +1,26 @@
+"""The small U-Net: its size, any picture, and which translations it commutes with."""
+
+import torch
+
+from pdegcnn_lib import models
+
+
+def test_it_keeps_the_size_of_any_picture():
+    torch.manual_seed(0)
+    model = models.build("vessels-unet", 3).eval()
+    assert all(model(torch.rand(2, 3, h, w)).shape == (2, 1, h, w) for h, w in ((32, 32), (33, 50), (31, 47)))
+
+
+@torch.no_grad()
+def test_it_commutes_with_translations_by_four_pixels_and_not_by_one():
+    torch.manual_seed(0)
+    model = models.build("vessels-unet").eval()
+    image = torch.zeros(1, 1, 96, 96)
+    image[..., 40:56, 40:56] = torch.rand(16, 16)
+    plain = model(image)
+    inside = (..., slice(30, 66), slice(30, 66))  # what the border does not reach
+    errors = [
+        float((model(image.roll(n, -1)).roll(-n, -1) - plain)[inside].abs().max() / plain[inside].abs().max())
+        for n in (4, 1)
+    ]
+    assert errors[0] < 1e-5 < 1e-2 < errors[1]

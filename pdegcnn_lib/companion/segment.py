@@ -104,9 +104,14 @@ def _png(pixels: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
-def write(rgb: Tensor, found: Tensor, stem: Path) -> list[Path]:
-    """The mask at 1/2, the probability (0 to 255) and an overlay of one picture, each written atomically as PNG."""
-    mask = (found >= 0.5).numpy()
+def threshold(record: Mapping[str, Any]) -> float:
+    """The probability from which a network calls a pixel a vessel or line: what its training images chose, or 1/2."""
+    return record.get("metrics", {}).get("threshold", 0.5)
+
+
+def write(rgb: Tensor, found: Tensor, stem: Path, *, at: float = 0.5) -> list[Path]:
+    """The mask from the probability `at` on, the probability (0 to 255) and an overlay, written atomically as PNG."""
+    mask = (found >= at).numpy()
     image = (rgb.permute(1, 2, 0) * 255).round().byte().numpy()
     overlay = np.where(mask[..., None], np.array(OVERLAY, dtype=np.uint8), image)
     pictures = {
@@ -149,5 +154,5 @@ def run(
         except DataError as error:
             yield image, str(error)
             continue
-        write(rgb, found, stem)
+        write(rgb, found, stem, at=threshold(record))
         yield image, ""

@@ -144,6 +144,17 @@ def test_networks_for_lines_and_for_colours(tmp_path):
         assert found.shape == (40, 40) and found.min() >= 0 and found.max() <= 1
 
 
+def test_the_mask_is_cut_where_the_training_images_chose(result, tmp_path):
+    import numpy as np
+    from PIL import Image
+
+    assert segment.threshold({"metrics": {"dice": 0.5}}) == 0.5
+    found = torch.rand(20, 20)
+    at = segment.threshold({"metrics": {"threshold": 0.3}})
+    mask, *_ = segment.write(torch.rand(3, 20, 20), found, tmp_path / "eye", at=at)
+    assert np.array_equal(np.asarray(Image.open(mask)) == 255, (found >= 0.3).numpy())
+
+
 def test_networks_are_found_by_name_or_file(result, monkeypatch, tmp_path):
     assert trained.resolve(str(result)) == trained.resolve(str(weights_path(result))) == result
     monkeypatch.setattr(trained, "PACKAGED", tmp_path / "trained")
@@ -156,6 +167,8 @@ def test_networks_are_found_by_name_or_file(result, monkeypatch, tmp_path):
     assert trained.resolve("vessels/vessels-pdegcnn6") == trained.resolve("vessels-pdegcnn6") == second
     first = network(grid.committed_path(EXPERIMENTS["vessels"].unit("vessels-pdegcnn6", 0, "full")))
     assert trained.resolve("vessels-pdegcnn6") == first
+    long = network(grid.committed_path(EXPERIMENTS["vessels"].unit("vessels-pdegcnn6", 0, "long")))
+    assert trained.resolve("vessels-pdegcnn6") == long, "of one trained for long and one for less the former"
     with pytest.raises(ValueError, match="one of vessels/vessels-pdegcnn6, got 'resnet'"):
         trained.resolve("resnet")
     weights_path(result).unlink()

@@ -10,7 +10,7 @@ from pdegcnn_lib.companion.experiments.comparison import Record, compare
 from pdegcnn_lib.companion.experiments.lines import with_estimate
 from pdegcnn_lib.companion.experiments.registry import experiment, family
 from pdegcnn_lib.companion.experiments.run import committed_results
-from pdegcnn_lib.companion.experiments.vessels import SIX, TWELVE
+from pdegcnn_lib.companion.experiments.vessels import SIX, TWELVE, UNET
 
 TEST_DIGITS = 10_000  # of MNIST, in every experiment that is asked below
 
@@ -26,7 +26,7 @@ class Claim:
 
     @property
     def rival_family(self) -> str:
-        """The family of networks that the rival is one of: cnn, gcnn or lenet."""
+        """The family of networks that the rival is one of: cnn, gcnn, unet or lenet."""
         return family(experiment(self.experiment).variant(self.rival).model)
 
 
@@ -56,6 +56,7 @@ CLAIMS = (
     *(Claim("vessels, 6 layers", "vessels", PDE, rival) for rival in (CNN, GCNN)),
     Claim("vessels, 6 layers, four times as long", "vessels", f"{PDE}-longer", f"{CNN}-longer"),
     *(Claim("vessels, 12 layers", "vessels", TWELVE[2], rival) for rival in TWELVE[:2]),
+    *(Claim(f"vessels, {n} layers", "vessels", ours, UNET) for n, ours in ((6, PDE), (12, TWELVE[2]))),
     *(
         Claim("vessels in colour, 6 layers", "vessels-rgb", PDE, f"vessels-{kind}6")
         for kind in ("cnn", "gcnn")
@@ -105,8 +106,8 @@ def _variance_of_mean(accuracies: Sequence[float]) -> float:
     return p * (1 - p) / TEST_DIGITS + over_seeds / len(accuracies)
 
 
-def judged() -> list[Verdict]:
-    """Every claim for which results are committed, with its verdict."""
-    records = {name: committed_results(name) for name in {claim.experiment for claim in CLAIMS}}
+def judged(profile: str = "full") -> list[Verdict]:
+    """Every claim for which results of a profile are committed, with its verdict; both networks are of that profile."""
+    records = {name: committed_results(name, profile) for name in {claim.experiment for claim in CLAIMS}}
     found = (judge(claim, records[claim.experiment]) for claim in CLAIMS)
     return [verdict for verdict in found if verdict is not None]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import product
 from pathlib import Path
 
 from pdegcnn_lib.companion.experiments.registry import EXPERIMENTS
@@ -13,15 +14,18 @@ SEGMENTING = ("vessels", "lines")  # the experiments whose networks turn a pictu
 
 
 def available() -> dict[str, Path]:
-    """The trained networks of the vessel and line experiments: `experiment/variant` -> the result of the first seed."""
+    """The trained networks of the vessel and line experiments: `experiment/variant` -> the result of the first seed.
+
+    Where there is one that was trained for long, it is that one.
+    """
     from pdegcnn_lib.companion.experiments.grid import find
 
     found: dict[str, Path] = {}
     for packaged in sorted(PACKAGED.glob("*.json")):
         record = json.loads(packaged.read_text())
         found[f"{record['experiment']}/{record['variant']}"] = packaged
-    for name in SEGMENTING:
-        for unit in reversed(EXPERIMENTS[name].units("full")):
+    for name, profile in product(SEGMENTING, ("full", "long")):
+        for unit in reversed(EXPERIMENTS[name].units(profile)):
             result = find(unit)
             if result is not None and weights_path(result).is_file():
                 found[f"{name}/{unit.variant}"] = result

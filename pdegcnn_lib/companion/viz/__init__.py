@@ -10,6 +10,7 @@ from pdegcnn_lib.companion.viz.results import (
     score_boxes,
     score_by_parameters,
     score_by_size,
+    score_by_steps,
     training_curves,
 )
 from pdegcnn_lib.companion.viz.segmentations import grey, segmentations, verdicts
@@ -21,6 +22,7 @@ from pdegcnn_lib.companion.viz.tables import (
     claim_table,
     markdown_table,
     provenance_line,
+    published_table,
     result_table,
 )
 
@@ -47,10 +49,12 @@ __all__ = [
     "model_style",
     "orientation_montage",
     "provenance_line",
+    "published_table",
     "result_table",
     "score_boxes",
     "score_by_parameters",
     "score_by_size",
+    "score_by_steps",
     "score_in_space",
     "segmentations",
     "time_to_score_table",

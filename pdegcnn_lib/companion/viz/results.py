@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
 from pdegcnn_lib.companion.experiments.comparison import Record, against_base, grouped, seed_band
+from pdegcnn_lib.companion.experiments.published import Published
 from pdegcnn_lib.companion.viz.style import COLORS, label, model_style, short_label
 from pdegcnn_lib.companion.viz.tables import changes_of, thousands
 
@@ -22,11 +23,16 @@ def _beside(ax: Axes) -> None:
 
 
 def score_by_parameters(
-    records: Iterable[Record], metric: str, *, name: str, references: Mapping[str, float] | None = None
+    records: Iterable[Record],
+    metric: str,
+    *,
+    name: str,
+    references: Mapping[str, float] | None = None,
+    published: Iterable[Published] = (),
 ) -> Figure:
     """A score in percent against the number of parameters: a dot per run, the mean of the seeds marked.
 
-    `references` are horizontal lines, such as a human observer.
+    `references` are horizontal lines, such as a human observer; `published` networks of others have hollow marks.
     """
     figure, ax = plt.subplots(figsize=(7.2, 3.8))
     points = []
@@ -36,6 +42,11 @@ def score_by_parameters(
         ax.scatter([count] * len(values), values, s=14, alpha=0.5, **style)
         ax.scatter([count], [mean(values)], s=70, edgecolor="black", lw=0.7, **style)
         points.append((count, mean(values), short_label(variant)))
+    for theirs in published:
+        ax.scatter(
+            [theirs.parameters], [100 * theirs.dice], s=55, marker="o", facecolor="none", edgecolor="0.3"
+        )
+        points.append((theirs.parameters, 100 * theirs.dice, theirs.name))
     counts = [count for count, _, _ in points]
     ax.set(xscale="log", xlabel="parameters", ylabel=f"{name} in percent")
     # A decade at least, and room for names on the right.
@@ -44,7 +55,8 @@ def score_by_parameters(
         ax.axhline(100 * value, color="0.4", lw=1, ls="--")
         ax.annotate(text, (ax.get_xlim()[1], 100 * value), ha="right", va="bottom", fontsize=8, color="0.3")
     _name_points(ax, points)
-    ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    few = max(counts) < 1000 * min(counts)
+    ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if few else (1.0,)))
     ax.xaxis.set_major_formatter("{x:,.0f}")
     ax.xaxis.set_minor_locator(NullLocator())
     return figure
@@ -85,6 +97,43 @@ def score_boxes(
     ax.set(ylabel=f"{name} in percent", xlim=(-0.6, len(groups) - 0.4))
     ax.set_xticks(range(len(groups)), [label(v).replace(", ", "\n") for v in groups], fontsize=9)
     return figure
+
+
+def score_by_steps(records: Iterable[Record], score: Callable[[Record], float], *, name: str) -> Figure:
+    """A score in percent against the steps of training, a line per network: the mean over seeds of every length.
+
+    Filled marks are runs of the profile `long`, hollow ones are shorter. Networks of 12 layers have dashed lines.
+    """
+    figure, ax = plt.subplots(figsize=(6.6, 3.6))
+    every: set[int] = set()
+    for model, group in grouped(records, "model").items():
+        style = model_style(model)
+        lengths = sorted(grouped(group, "profile").items())  # full, then long
+        points = sorted(
+            (steps, profile, 100 * mean(map(score, runs)))
+            for profile, part in lengths
+            for steps, runs in _by_steps(part).items()
+        )
+        every |= {steps for steps, _, _ in points}
+        dash = "--" if "12" in model else "-"
+        xs, ys = [p[0] for p in points], [p[2] for p in points]
+        ax.plot(xs, ys, dash, color=style["color"], lw=1.3)
+        for steps, profile, value in points:
+            fill = style["color"] if profile == "long" else "white"
+            ax.plot([steps], [value], style["marker"], color=style["color"], mfc=fill, ms=6)
+        ax.plot([], [], dash + style["marker"], color=style["color"], label=label(model))
+    ax.set(xscale="log", xlabel="steps of training", ylabel=f"{name} in percent")
+    ax.set_xticks(sorted(every), [thousands(n) for n in sorted(every)])
+    ax.xaxis.set_minor_locator(NullLocator())
+    _beside(ax)
+    return figure
+
+
+def _by_steps(records: Iterable[Record]) -> dict[int, list[Record]]:
+    found: dict[int, list[Record]] = defaultdict(list)
+    for record in records:
+        found[record["training"]["steps"]].append(record)
+    return found
 
 
 def score_by_size(

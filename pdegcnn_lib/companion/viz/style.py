@@ -75,14 +75,16 @@ FAMILY_LABELS = {
     "pdegcnn": "PDE-G-CNN",
     "pdecnn": "PDE-CNN",
     "lenet": "LeNet-5",
+    "unet": "U-Net",
 }
 FAMILY_STYLES: dict[str, dict[str, Any]] = {
     "cnn": {"color": COLORS["orange"], "marker": "s"},
     "gcnn": {"color": COLORS["sky"], "marker": "^"},
     "pdegcnn": {"color": COLORS["green"], "marker": "o"},
     "pdecnn": {"color": COLORS["purple"], "marker": "D"},
+    "unet": {"color": COLORS["vermillion"], "marker": "v"},
 }
-_VESSELS = re.compile(r"vessels-(pdegcnn|pdecnn|gcnn|cnn)(\d+)(?:-narrow)?(?:-(.+))?")
+_VESSELS = re.compile(r"vessels-(pdegcnn|pdecnn|gcnn|cnn|unet)(\d+)?(?:-narrow)?(?:-(.+))?")
 
 
 def label(variant: str) -> str:
@@ -93,7 +95,8 @@ def label(variant: str) -> str:
     if found is None:
         return variant
     changed = f", {found[3].replace('-', ' ')}" if found[3] else ""
-    return f"{FAMILY_LABELS[found[1]]}, {found[2]} layers{changed}"
+    layers = f", {found[2]} layers" if found[2] else ""
+    return f"{FAMILY_LABELS[found[1]]}{layers}{changed}"
 
 
 def short_label(variant: str) -> str:

@@ -7,6 +7,7 @@ from statistics import mean, stdev
 
 from pdegcnn_lib.companion.experiments.claims import Verdict
 from pdegcnn_lib.companion.experiments.comparison import Record, against_base, grouped
+from pdegcnn_lib.companion.experiments.published import Published
 from pdegcnn_lib.companion.viz.style import FAMILY_LABELS, label
 
 CHANGES = {
@@ -31,21 +32,21 @@ def thousands(count: int) -> str:
 
 
 def spread(values: list[float], digits: int = 1) -> str:
-    """Mean and standard deviation in percent, with the number of seeds: `91.3 ± 0.4 (5)`."""
-    deviation = f" ± {100 * stdev(values):.{digits}f}" if len(values) > 1 else ""
-    return f"{100 * mean(values):.{digits}f}{deviation} ({len(values)})"
+    """Mean and, of several values, standard deviation in percent, on one line wherever it stands: `91.3 ± 0.4`."""
+    deviation = f"\u00a0±\u00a0{100 * stdev(values):.{digits}f}" if len(values) > 1 else ""
+    return f"{100 * mean(values):.{digits}f}{deviation}"
 
 
 def result_table(records: Iterable[Record], metrics: Mapping[str, str], *, digits: int = 1) -> str:
-    """A Markdown table: a row per variant, a column per metric, each as `spread`.
+    """A Markdown table: a row per variant, the number of its seeds, a column per metric, each as `spread`.
 
     `metrics` maps a key of the record's metrics to a heading.
     """
     rows = []
     for variant, group in grouped(records).items():
         cells = [spread([r["metrics"][key] for r in group], digits) for key in metrics]
-        rows.append([label(variant), thousands(group[0]["parameters"]), *cells])
-    return markdown_table(["network", "parameters", *metrics.values()], rows)
+        rows.append([label(variant), thousands(group[0]["parameters"]), str(len(group)), *cells])
+    return markdown_table(["network", "parameters", "seeds", *metrics.values()], rows)
 
 
 def change_table(base: Sequence[Record], changed: Iterable[Record], metric: str = "dice_by_image") -> str:
@@ -62,9 +63,12 @@ def change_table(base: Sequence[Record], changed: Iterable[Record], metric: str 
         cells = ["", ""]
         if variant in found:
             c = found[variant]
-            cells = [f"{100 * c.difference:+.1f}", f"[{100 * c.low:+.1f}, {100 * c.high:+.1f}]"]
-        rows.append([changes_of(variant, name), thousands(group[0]["parameters"]), score, *cells])
-    return markdown_table(["change", "parameters", "Dice, %", "minus base, %", "95 % interval"], rows)
+            cells = [f"{100 * c.difference:+.1f}", f"[{100 * c.low:+.1f},\u00a0{100 * c.high:+.1f}]"]
+        rows.append(
+            [changes_of(variant, name), thousands(group[0]["parameters"]), str(len(group)), score, *cells]
+        )
+    head = ["change", "parameters", "seeds", "Dice, %", "minus base, %", "95 % interval"]
+    return markdown_table(head, rows)
 
 
 def changes_of(variant: str, base: str) -> str:
@@ -92,6 +96,15 @@ def provenance_line(records: Iterable[Record]) -> str:
         f"torch {every(r['versions']['torch'] for r in records)}; code at "
         f"{every((r['revision'] or 'no checkout') for r in records)}.*"
     )
+
+
+def published_table(published: Iterable[Published]) -> str:
+    """A Markdown table of published networks, smallest first, with the split and the source of every score."""
+    rows = [
+        [p.name, thousands(p.parameters), f"{100 * p.dice:.1f}", p.split.replace(" ", "\u00a0"), p.source]
+        for p in sorted(published, key=lambda p: p.parameters)
+    ]
+    return markdown_table(["network", "parameters", "Dice, %", "training / test", "source"], rows)
 
 
 def claim_table(verdicts: Iterable[Verdict]) -> str:

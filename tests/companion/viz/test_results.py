@@ -13,6 +13,7 @@ from pdegcnn_lib import models  # noqa: E402
 from pdegcnn_lib.companion import viz  # noqa: E402
 from pdegcnn_lib.companion.experiments import weights_path  # noqa: E402
 from pdegcnn_lib.companion.experiments.claims import Claim, Verdict  # noqa: E402
+from pdegcnn_lib.companion.experiments.published import CHASE_DB1, Published  # noqa: E402
 from pdegcnn_lib.companion.viz import networks  # noqa: E402
 from pdegcnn_lib.companion.viz.segmentations import VERDICTS  # noqa: E402
 
@@ -49,6 +50,7 @@ RECORDS = [
 def test_labels():
     assert viz.label("vessels-cnn6-narrow") == "CNN, 6 layers"
     assert viz.label("vessels-pdegcnn6-no-convection") == "PDE-G-CNN, 6 layers, no convection"
+    assert viz.label("vessels-unet") == "U-Net" and viz.label("vessels-unet-augmented") == "U-Net, augmented"
     assert viz.label("digits-lenet5") == "LeNet-5" and viz.label("mine") == "mine"
     styles = [viz.model_style(m) for m in ("vessels-cnn6", "vessels-gcnn12", "vessels-pdegcnn3", "mine")]
     assert len({s["color"] for s in styles}) == len({s["marker"] for s in styles}) == 4
@@ -56,9 +58,9 @@ def test_labels():
 
 def test_the_table_has_means_deviations_and_seeds():
     head, rule, first, second = viz.result_table(RECORDS, {"dice": "Dice, %"}).splitlines()
-    assert head == "| network | parameters | Dice, % |" and rule == "| --- | --: | --: |"
-    assert first == "| CNN, 6 layers | 25\u202f662 | 72.0 ± 2.8 (2) |"
-    assert second == "| PDE-G-CNN, 6 layers | 2\u202f560 | 78.0 (1) |"
+    assert head == "| network | parameters | seeds | Dice, % |" and rule == "| --- | --: | --: | --: |"
+    assert first == "| CNN, 6 layers | 25\u202f662 | 2 | 72.0\u00a0±\u00a02.8 |"
+    assert second == "| PDE-G-CNN, 6 layers | 2\u202f560 | 1 | 78.0 |"
 
 
 def test_changes_are_held_against_the_base_of_the_same_seed():
@@ -70,8 +72,8 @@ def test_changes_are_held_against_the_base_of_the_same_seed():
     base = [run("vessels-pdegcnn6", 0, [0.7, 0.8]), run("vessels-pdegcnn6", 1, [0.1, 0.1])]
     changed = [run("vessels-pdegcnn6-no-erosion", 0, [0.72, 0.82])]
     rows = viz.change_table(base, changed).splitlines()[2:]
-    assert rows[0].startswith("| none | 2\u202f560 | 42.5 ± ")
-    assert rows[1] == "| no erosion | 2\u202f560 | 77.0 (1) | +2.0 | [+2.0, +2.0] |"
+    assert rows[0].startswith("| none | 2\u202f560 | 2 | 42.5\u00a0±\u00a0")
+    assert rows[1] == "| no erosion | 2\u202f560 | 1 | 77.0 | +2.0 | [+2.0,\u00a0+2.0] |"
 
     [ax] = viz.change_plot(base, changed).axes
     assert [t.get_text() for t in ax.get_yticklabels()] == ["no erosion"]
@@ -107,6 +109,34 @@ def test_scores_stand_where_they_belong():
     dots = [c.get_offsets()[:, 1].tolist() for c in ax.collections]
     assert [sorted(np.round(d, 6)) for d in dots] == [[70.0, 74.0], [78.0]]
     assert [t.get_text() for t in ax.get_xticklabels()] == ["CNN\n6 layers", "PDE-G-CNN\n6 layers"]
+
+
+def test_published_networks_have_hollow_marks_and_rows_with_their_source():
+    theirs = Published("theirs", 70_000, 0.82, "8 / 20", "somewhere")
+    [ax] = viz.score_by_parameters(RECORDS, "dice", name="Dice", published=[theirs]).axes
+    *_, mark = ax.collections
+    assert np.allclose(mark.get_offsets(), [[70_000, 82]]) and len(mark.get_facecolor()) == 0
+    assert "theirs" in [t.get_text() for t in ax.texts]
+    row = viz.published_table([theirs]).splitlines()[-1]
+    assert row == "| theirs | 70\u202f000 | 82.0 | 8\u00a0/\u00a020 | somewhere |"
+    assert all(p.source and p.split and 0.7 < p.dice < 0.9 for p in CHASE_DB1)
+
+
+def test_scores_by_steps_tell_long_runs_from_short_ones():
+    def run(steps, profile, dice, seed=0):
+        return {**record("vessels-pdegcnn12", seed, dice), "profile": profile, "training": {"steps": steps}}
+
+    records = [
+        run(3000, "long", 0.8),
+        run(600, "full", 0.7),
+        run(600, "full", 0.6, 1),
+        run(1500, "long", 0.75),
+    ]
+    [ax] = viz.score_by_steps(records, lambda r: r["metrics"]["dice"], name="Dice").axes
+    line, *marks, _ = ax.lines
+    assert line.get_xdata().tolist() == [600, 1500, 3000] and np.allclose(line.get_ydata(), [65, 75, 80])
+    assert line.get_linestyle() == "--"
+    assert [m.get_markerfacecolor() == "white" for m in marks] == [True, False, False]
 
 
 def test_scores_by_size_are_sorted_by_size():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import subprocess
 from importlib.metadata import PackageNotFoundError, version
 
@@ -24,14 +25,19 @@ OPTIONAL = (
 
 
 def compiler() -> dict[str, str | None]:
-    """The C++ compiler that the cpu backend would use: its path and what it calls itself."""
-    path = host.compiler()
-    if path is None:
+    """The C++ compiler that the cpu backend would use: its command and what it calls itself."""
+    found = host.compiler()
+    if found is None:
         return {"path": None, "version": None}
     said = subprocess.run(
-        [path, "--version"], capture_output=True, text=True, check=False
+        [*shlex.split(found), "--version"],
+        capture_output=True,
+        stdin=subprocess.DEVNULL,
+        encoding="utf-8",
+        errors="replace",
+        check=False,
     ).stdout.splitlines()
-    return {"path": path, "version": said[0] if said else None}
+    return {"path": found, "version": said[0] if said else None}
 
 
 def _installed() -> dict[str, str | None]:

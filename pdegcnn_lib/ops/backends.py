@@ -31,8 +31,12 @@ def _usable(backend: str) -> bool:
 
 @cache
 def _reason_with_one_warning(backend: str) -> str | None:
+    from pdegcnn_lib.ops import compiled
+
     reason = _reason(backend)
     if reason is not None:
+        if refused := compiled.refused_options(backend):
+            raise RuntimeError(f"CXX asks for {refused}, which its compiler refuses: {reason}")
         warnings.warn(
             f"the {backend} backend is not available: {reason}; the reference backend runs instead, slower",
             RuntimeWarning,

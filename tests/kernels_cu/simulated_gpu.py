@@ -83,7 +83,7 @@ class RawModule:
             for path in found:
                 path.write_text(path.read_text().replace(text, other))
         macros = [option for option in self.options if option.startswith(("-std", "-D"))]
-        command = [str(host.compiler()), "-O1", "-fPIC", "-shared", "-Wno-psabi", *macros, f"-I{folder}"]
+        command = [*host.command(), "-O1", "-fPIC", "-shared", "-Wno-psabi", *macros, f"-I{folder}"]
         command += [f"-DKERNEL={name}", '-DKERNELS="unit.cu"', "-x", "c++", str(HERE / "simulated_gpu.h")]
         subprocess.run([*command, "-o", str(library)], check=True, capture_output=True, text=True)
 

@@ -43,7 +43,7 @@ def run(
 ) -> subprocess.CompletedProcess[str]:
     program = tmp_path / "driver"
     command = [
-        *[str(host.compiler()), "-std=c++17", "-O1", "-g", "-march=native", "-fno-sanitize-recover=all"],
+        *[*host.command(), "-std=c++17", "-O1", "-g", "-march=native", "-fno-sanitize-recover=all"],
         *[
             SANITIZERS[sanitizer],
             "-DSPMD_TEAMS",

@@ -12,12 +12,20 @@ from pdegcnn_lib.ops.compiled import device, host, library, tables
 from pdegcnn_lib.ops.compiled.convolution import SEMIRINGS
 from pdegcnn_lib.ops.compiled.transforms import apply, forward_mode, transformed
 
-__all__ = ["availability", "kernel_table", "semiring_convolution", "shift"]
+__all__ = ["availability", "kernel_table", "refused_options", "semiring_convolution", "shift"]
 
 
 def availability() -> dict[str, str | None]:
-    """For `cpu` and `cuda` None when it can be used here, otherwise the reason, in words that say what to install."""
+    """For `cpu` and `cuda` None when it can be used here, otherwise the reason, in words that say what to install.
+
+    Found out by use: a small kernel is compiled, unless it is kept from another time, and run.
+    """
     return {"cpu": host.unavailable(), "cuda": device.unavailable()}
+
+
+def refused_options(backend: str) -> str | None:
+    """Options of the user's own that alone keep a backend from working, see `host.refused_options`."""
+    return host.refused_options() if backend == "cpu" else None
 
 
 def semiring_convolution(f: Tensor, k: Tensor, semiring: str, backend: str) -> Tensor:

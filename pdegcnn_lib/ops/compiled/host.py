@@ -1,8 +1,8 @@
 """The host as a machine for the CUDA source: compile a unit with the system's C++ compiler, load it, launch its grid.
 
-A unit is compiled at its first use, in about a second, and kept in a directory of the user, under a name that
-hashes the source, the compiler, the flags and the processor. Two processes may compile the same unit at once: each
-writes its own file and renames it into place.
+A unit is compiled at its first use, in about a second, and kept (`binaries`) under a name that hashes the source, the
+compiler, the flags and the processor. Two processes may compile the same unit at once: each writes its own file and
+renames it into place. Whether any of this works is found out by doing it, with one small kernel.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pathlib import Path
 
 import torch
 
-from pdegcnn_lib.ops.compiled import sources
+from pdegcnn_lib.ops.compiled import binaries, sources
 from pdegcnn_lib.ops.compiled.sources import Unit
 
 # No -ffast-math: NaN and infinities keep their meaning. -fno-trapping-math only says that nobody reads the flags of
@@ -36,77 +36,153 @@ FLAGS = (
     "-shared",
     "-pthread",
 )
+TRIAL = Unit("shift", (("SCALAR", "float"),))
 
 
 @cache
 def compiler() -> str | None:
-    """The C++ compiler: `$CXX` or the first of c++, g++, clang++ on the path; None if there is none."""
-    for name in (os.environ.get("CXX"), "c++", "g++", "clang++"):
-        if name and (found := shutil.which(shlex.split(name)[0])):
-            return found
+    """The command of the C++ compiler: `$CXX` or the first of c++, g++, clang++ on the path; None if there is none.
+
+    CXX may hold a launcher before the compiler and options after it. It is taken at its word: where it names no
+    program, no other is taken for it. Raises: ValueError for one whose quotes do not close.
+    """
+    asked = os.environ.get("CXX", "").strip()
+    for name in [asked] if asked else ["c++", "g++", "clang++"]:
+        try:
+            program, *others = shlex.split(name)
+        except ValueError as error:
+            raise ValueError(f"CXX must be a command, got {asked!r}: {error}") from error
+        if found := shutil.which(program):
+            return shlex.join([os.path.abspath(found), *others])
     return None
 
 
-def unavailable() -> str | None:
-    """None if units can be compiled and loaded here, otherwise the reason."""
-    if sys.platform == "win32":
-        return "the compiled CPU backend needs GCC or Clang on Linux or macOS"
-    if compiler() is None:
-        return "no C++ compiler found; install g++ or clang++, or name one in the environment variable CXX"
-    return None
-
-
-def cache_directory() -> Path:
-    """Where compiled units are kept: `$PDEGCNN_CACHE`, or `pdegcnn` in the user's cache directory."""
-    if chosen := os.environ.get("PDEGCNN_CACHE"):
-        return Path(chosen)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pdegcnn"
+def command() -> tuple[str, ...]:
+    """The words of the compiler's command. Raises: RuntimeError where there is none."""
+    if found := compiler():
+        return _words(found)
+    if asked := os.environ.get("CXX", "").strip():
+        raise RuntimeError(
+            f"CXX is {asked!r}, which is not found; correct it, or unset it for the compiler of the system"
+        )
+    raise RuntimeError(
+        "no C++ compiler found; install g++ or clang++, or name one in the environment variable CXX"
+    )
 
 
 @cache
-def _identity() -> str:
-    """What else decides the machine code: the compiler's version and the processor that -march=native means."""
-    command = compiler()
-    assert command is not None
-    version = subprocess.run([command, "--version"], capture_output=True, text=True, check=True).stdout
-    processor = platform.machine() + platform.processor()
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.is_file():
-        first = cpuinfo.read_text().split("\n\n")[0]
-        keys = ("model name", "flags", "Features", "CPU part")
-        processor += "".join(line for line in first.splitlines() if line.startswith(keys))
-    return version + processor
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(shlex.split(text))
+
+
+def flags(words: tuple[str, ...]) -> list[str]:
+    """FLAGS without those that a compiler's command decides itself."""
+    own = [start for start in ("-O", "-march=", "-std=") if any(word.startswith(start) for word in words)]
+    return [flag for flag in FLAGS if not flag.startswith(tuple(own))]
+
+
+def unavailable() -> str | None:
+    """None if a kernel was compiled, loaded and run here with the right result, otherwise the reason."""
+    if sys.platform == "win32":
+        return "the compiled CPU backend needs GCC or Clang on Linux or macOS"
+    try:
+        return _trial(command())
+    except (RuntimeError, ValueError) as error:
+        return str(error)
+
+
+@cache
+def _trial(words: tuple[str, ...]) -> str | None:
+    """What went wrong with one small kernel, a shift of four numbers by one; None if nothing did."""
+    f, by, out = (ctypes.c_float * 4)(1, 2, 3, 4), (ctypes.c_float * 3)(1, 0, 0), (ctypes.c_float * 4)()
+    values: list[ctypes.c_int | ctypes.c_void_p] = [ctypes.c_void_p(ctypes.addressof(a)) for a in (f, by, out)]
+    try:
+        _run(TRIAL, "shift", values + [ctypes.c_int(n) for n in (1, 1, 1, 4)], 1, 1 << 12)
+    except (OSError, RuntimeError) as error:
+        return str(error)
+    return None if list(out) == [1, 1, 2, 3] else f"{shlex.join(words)} makes kernels that compute wrongly"
+
+
+def refused_options() -> str | None:
+    """The options in CXX without which its compiler would work: a wish, which no fallback may drop unheard."""
+    if unavailable() is None or (found := compiler()) is None:
+        return None
+    words = _words(found)
+    options = [word for word in words if word.startswith("-")]
+    plain = tuple(word for word in words if word not in options)
+    return shlex.join(options) if options and not _compiles(words) and _compiles(plain) else None
+
+
+def _compiles(words: tuple[str, ...]) -> bool:
+    """Whether a compiler takes an empty file."""
+    try:
+        _output([*words, *flags(words), "-x", "c++", "-c", os.devnull, "-o", os.devnull])
+    except (OSError, RuntimeError):
+        return False
+    return True
+
+
+@cache
+def _identity(words: tuple[str, ...]) -> str:
+    """What else decides the machine code: the compiler, and what -march=native means to it on this processor.
+
+    Both are in the macros that it defines by itself. The C library counts too: homes are shared by unlike systems.
+    """
+    call = [*words, *flags(words), "-dM", "-E", "-x", "c++", os.devnull]
+    return "\0".join([*call, _output(call), platform.machine(), *platform.libc_ver()])
+
+
+def _output(call: list[str]) -> str:
+    """What a command prints. Raises RuntimeError with its complaints."""
+    done = subprocess.run(
+        call, capture_output=True, stdin=subprocess.DEVNULL, encoding="utf-8", errors="replace", check=False
+    )
+    if done.returncode != 0:
+        raise RuntimeError(f"{shlex.join(call)} failed:\n{done.stderr or done.stdout}")
+    return done.stdout
 
 
 @cache
 def library(unit: Unit) -> ctypes.CDLL:
-    """The shared library of a unit, compiled unless cached. Raises RuntimeError with the compiler's words."""
-    reason = unavailable()
-    if reason is not None:
-        raise RuntimeError(reason)
-    options = [*FLAGS, *unit.flags()]
-    key = hashlib.sha256(
-        "\0".join([sources.digest(), _identity(), unit.file, *options]).encode()
-    ).hexdigest()[:32]
-    target = cache_directory() / f"{unit.file}-{key}.so"
-    if not target.is_file():
-        build(unit, target, options)
-    return ctypes.CDLL(str(target))
+    """The shared library of a unit, compiled unless it is kept. Raises RuntimeError with the compiler's words."""
+    words = command()
+    options = [*flags(words), *unit.flags()]
+    inputs = "\0".join([sources.digest(), _identity(words), unit.file, *options])
+    stem = f"{unit.file}-{hashlib.sha256(inputs.encode()).hexdigest()[:32]}"
+    problems: list[str] = []
+    for place in binaries.places(problems):
+        try:
+            kept = binaries.find(place, stem)
+            found = ctypes.CDLL(str(kept or _built(unit, place, stem, options)))
+        except (OSError, RuntimeError) as error:
+            problems.append(_gist(str(error)))
+            continue
+        if problems:
+            binaries.speak(problems[0])
+        return found
+    raise RuntimeError(f"no kernel can be made with {shlex.join(words)}: " + "; ".join(dict.fromkeys(problems)))
+
+
+def _gist(text: str) -> str:
+    """The line of a compiler's output that says what is wrong."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return next((line for line in lines[1:] if "error" in line.lower()), lines[-1])[:300]
+
+
+def _built(unit: Unit, place: Path, stem: str, options: list[str]) -> Path:
+    place.mkdir(parents=True, exist_ok=True)
+    handle, scratch = tempfile.mkstemp(dir=place, prefix=f"{stem}-", suffix=".part")
+    os.close(handle)
+    try:
+        _output([*command(), *options, "-x", "c++", str(unit.path), "-o", scratch])
+        return binaries.keep(Path(scratch), stem)
+    finally:
+        Path(scratch).unlink(missing_ok=True)
 
 
 def build(unit: Unit, target: Path, options: list[str]) -> None:
     """Compile `unit` to the file `target`, atomically."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    handle, scratch = tempfile.mkstemp(dir=target.parent, prefix=target.stem, suffix=".part")
-    os.close(handle)
-    try:
-        command = [str(compiler()), *options, "-x", "c++", str(unit.path), "-o", scratch]
-        done = subprocess.run(command, capture_output=True, text=True)
-        if done.returncode != 0:
-            raise RuntimeError(f"{shlex.join(command)} failed:\n{done.stderr}")
-        os.replace(scratch, target)
-    finally:
-        Path(scratch).unlink(missing_ok=True)
+    os.replace(_built(unit, target.parent, target.stem, options), target)
 
 
 class _Launch(ctypes.Structure):
@@ -146,6 +222,12 @@ def launch(
         ctypes.c_int(a) if isinstance(a, int) else ctypes.c_void_p(None if a is None else a.data_ptr())
         for a in arguments
     ]
+    _run(unit, kernel, values, blocks, shared_bytes)
+
+
+def _run(
+    unit: Unit, kernel: str, values: list[ctypes.c_int | ctypes.c_void_p], blocks: int, shared_bytes: int
+) -> None:
     pointers = (ctypes.c_void_p * len(values))(*[ctypes.addressof(value) for value in values])
     how = _Launch(blocks, shared_bytes, 1, torch.get_num_threads(), _thread_pool())
     getattr(library(unit), f"launch_{kernel}")(ctypes.byref(how), pointers)

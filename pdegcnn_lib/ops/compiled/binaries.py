@@ -7,8 +7,11 @@ live in a private temporary directory for as long as the process does, and that 
 
 from __future__ import annotations
 
+import atexit
+import ctypes
 import hashlib
 import os
+import shutil
 import tempfile
 import warnings
 from collections.abc import Iterator
@@ -32,39 +35,44 @@ def directory() -> Path:
 
 
 @cache
-def _private() -> tempfile.TemporaryDirectory[str]:
-    return tempfile.TemporaryDirectory(prefix="pdegcnn-")
+def _private() -> Path:
+    place = tempfile.mkdtemp(prefix="pdegcnn-")
+    atexit.register(shutil.rmtree, place, ignore_errors=True)
+    return Path(place)
 
 
 def places(problems: list[str]) -> Iterator[Path]:
-    """The directories to try in turn; one that is not there at all is entered among the problems."""
+    """The directories to try in turn; one that is not there at all is entered among the problems.
+
+    A directory that failed once is not tried for every unit again.
+    """
+    problems += kept_from[:1]
     try:
-        yield directory()
+        if not kept_from:
+            yield directory()
     except RuntimeError as error:
         problems.append(str(error))
     try:
-        yield Path(_private().name)
+        yield _private()
     except OSError as error:  # not one temporary directory can be written to
         problems.append(str(error))
 
 
-def find(place: Path, stem: str) -> Path | None:
-    """The sound binary of this stem, None where there is none that can be read."""
+def load(place: Path, stem: str) -> ctypes.CDLL | None:
+    """The sound binary of this stem, None where there is none that can be read and loaded."""
     for path in sorted(place.glob(f"{stem}-*.so")):
         with suppress(OSError):
             if path.stem == f"{stem}-{_content(path)}":
-                return path
+                return ctypes.CDLL(str(path))
     return None
 
 
-def keep(scratch: Path, stem: str) -> Path:
+def keep(scratch: Path, stem: str) -> None:
     """Put a finished binary into its place, atomically, for whoever may read the user's files."""
     umask = os.umask(0o077)
     os.umask(umask)
     scratch.chmod(0o666 & ~umask)
-    target = scratch.with_name(f"{stem}-{_content(scratch)}.so")
-    os.replace(scratch, target)
-    return target
+    os.replace(scratch, scratch.with_name(f"{stem}-{_content(scratch)}.so"))
 
 
 def _content(path: Path) -> str:

@@ -16,6 +16,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
@@ -95,7 +97,9 @@ def unavailable() -> str | None:
 def _trial(words: tuple[str, ...]) -> str | None:
     """What went wrong with one small kernel, a shift of four numbers by one; None if nothing did."""
     f, by, out = (ctypes.c_float * 4)(1, 2, 3, 4), (ctypes.c_float * 3)(1, 0, 0), (ctypes.c_float * 4)()
-    values: list[ctypes.c_int | ctypes.c_void_p] = [ctypes.c_void_p(ctypes.addressof(a)) for a in (f, by, out)]
+    values: list[ctypes.c_int | ctypes.c_void_p] = [
+        ctypes.c_void_p(ctypes.addressof(a)) for a in (f, by, out)
+    ]
     try:
         _run(TRIAL, "shift", values + [ctypes.c_int(n) for n in (1, 1, 1, 4)], 1, 1 << 12)
     except (OSError, RuntimeError) as error:
@@ -152,15 +156,16 @@ def library(unit: Unit) -> ctypes.CDLL:
     problems: list[str] = []
     for place in binaries.places(problems):
         try:
-            kept = binaries.find(place, stem)
-            found = ctypes.CDLL(str(kept or _built(unit, place, stem, options)))
+            found = binaries.load(place, stem) or _built(unit, place, stem, options)
         except (OSError, RuntimeError) as error:
             problems.append(_gist(str(error)))
             continue
         if problems:
             binaries.speak(problems[0])
         return found
-    raise RuntimeError(f"no kernel can be made with {shlex.join(words)}: " + "; ".join(dict.fromkeys(problems)))
+    raise RuntimeError(
+        f"no kernel can be made with {shlex.join(words)}: " + "; ".join(dict.fromkeys(problems))
+    )
 
 
 def _gist(text: str) -> str:
@@ -169,20 +174,30 @@ def _gist(text: str) -> str:
     return next((line for line in lines[1:] if "error" in line.lower()), lines[-1])[:300]
 
 
-def _built(unit: Unit, place: Path, stem: str, options: list[str]) -> Path:
+def _built(unit: Unit, place: Path, stem: str, options: list[str]) -> ctypes.CDLL:
+    with _compiled(unit, place, stem, options) as scratch:
+        found = ctypes.CDLL(str(scratch))  # so that nothing is kept that does not load
+        binaries.keep(scratch, stem)
+    return found
+
+
+@contextmanager
+def _compiled(unit: Unit, place: Path, stem: str, options: list[str]) -> Iterator[Path]:
+    """A new binary under a name of its own, removed unless it is renamed."""
     place.mkdir(parents=True, exist_ok=True)
-    handle, scratch = tempfile.mkstemp(dir=place, prefix=f"{stem}-", suffix=".part")
+    handle, name = tempfile.mkstemp(dir=place, prefix=f"{stem}-", suffix=".part")
     os.close(handle)
     try:
-        _output([*command(), *options, "-x", "c++", str(unit.path), "-o", scratch])
-        return binaries.keep(Path(scratch), stem)
+        _output([*command(), *options, "-x", "c++", str(unit.path), "-o", name])
+        yield Path(name)
     finally:
-        Path(scratch).unlink(missing_ok=True)
+        Path(name).unlink(missing_ok=True)
 
 
 def build(unit: Unit, target: Path, options: list[str]) -> None:
     """Compile `unit` to the file `target`, atomically."""
-    os.replace(_built(unit, target.parent, target.stem, options), target)
+    with _compiled(unit, target.parent, target.stem, options) as scratch:
+        os.replace(scratch, target)
 
 
 class _Launch(ctypes.Structure):

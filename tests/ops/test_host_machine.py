@@ -16,7 +16,7 @@ import torch
 
 from pdegcnn_lib import ops
 from pdegcnn_lib.ops import backends, compiled
-from pdegcnn_lib.ops.compiled import binaries, host
+from pdegcnn_lib.ops.compiled import binaries, host, sources
 
 pytestmark = [
     pytest.mark.skipif(host.unavailable() is not None, reason=str(host.unavailable())),
@@ -63,13 +63,13 @@ def test_a_machine_is_usable_when_a_kernel_ran_on_it(cache, monkeypatch):
 
 
 def test_a_binary_that_was_cut_short_or_changed_is_made_again(cache):
-    host.library(host.TRIAL)
+    host.library(sources.TRIAL)
     [path] = kept(cache)
     sound = path.read_bytes()
     for damaged in (b"", sound[:4096], sound[:-1], sound[:9000] + b"?" + sound[9001:]):
         path.write_bytes(damaged)
         host.library.cache_clear()
-        host.library(host.TRIAL)
+        host.library(sources.TRIAL)
         assert path.read_bytes() == sound and kept(cache) == [path]
     assert not binaries.kept_from
 
@@ -78,7 +78,7 @@ def test_a_binary_that_was_cut_short_or_changed_is_made_again(cache):
 def test_binaries_are_for_those_who_may_read_the_files_of_the_user(cache, umask):
     before = os.umask(umask)
     try:
-        host.library(host.TRIAL)
+        host.library(sources.TRIAL)
         assert os.umask(umask) == umask
     finally:
         os.umask(before)
@@ -89,7 +89,7 @@ def test_binaries_are_for_those_who_may_read_the_files_of_the_user(cache, umask)
 def test_another_processor_or_c_library_shares_no_binary(cache, monkeypatch):
     """Homes are shared by the machines of a cluster; what -march=native means is asked of the compiler."""
     output, libc = host._output, host.platform.libc_ver()
-    host.library(host.TRIAL)
+    host.library(sources.TRIAL)
 
     def elsewhere(call: list[str]) -> str:
         return output(call) + ("#define __AVX1024F__ 1\n" if "-dM" in call else "")
@@ -100,7 +100,7 @@ def test_another_processor_or_c_library_shares_no_binary(cache, monkeypatch):
             monkeypatch.setattr(host.platform, "libc_ver", lambda: (libc[0], "1.0"))
         host._identity.cache_clear()
         host.library.cache_clear()
-        host.library(host.TRIAL)
+        host.library(sources.TRIAL)
     assert len(kept(cache)) == 3
     assert "-march=native" in host.flags(host.command())
 
@@ -150,7 +150,7 @@ def test_a_cache_may_be_named_from_where_the_reader_stands(tmp_path, monkeypatch
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("PDEGCNN_CACHE", chosen)
-    host.library(host.TRIAL)
+    host.library(sources.TRIAL)
     assert len(list(tmp_path.rglob("*.so"))) == 1 and not (tmp_path / "~").exists()
 
 
@@ -231,5 +231,5 @@ def test_an_incomplete_installation_is_a_reason(monkeypatch):
     def missing() -> str:
         raise FileNotFoundError("no kernels_cu directory: the installation is incomplete")
 
-    monkeypatch.setattr(host.sources, "digest", missing)
+    monkeypatch.setattr(sources, "digest", missing)
     assert "the installation is incomplete" in host.unavailable()

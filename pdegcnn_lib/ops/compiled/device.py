@@ -14,20 +14,46 @@ import torch
 from torch import Tensor
 
 from pdegcnn_lib.ops.compiled import sources
-from pdegcnn_lib.ops.compiled.sources import Unit
+from pdegcnn_lib.ops.compiled.sources import SHIFTED, TRIAL, TRIED, Unit
 
 WARPS = 8
 OPTIONS = ("-std=c++17", "--fmad=true")
 
 
 def unavailable() -> str | None:
-    """None if kernels can be compiled and run here, otherwise the reason."""
+    """None if a kernel was compiled and run here with the right result, otherwise the reason."""
     if not torch.cuda.is_available():
         return "torch sees no CUDA device; install a CUDA build of torch on a machine with an NVIDIA GPU"
     if importlib.util.find_spec("cupy") is None:
         major = (torch.version.cuda or "12").split(".")[0]
         return f"CuPy is not installed; install it with `pip install cupy-cuda{major}x`"
-    return None
+    # A stream that is being captured takes no trial: its first kernels ran before.
+    return None if torch.cuda.is_current_stream_capturing() else _trial(torch.cuda.current_device())
+
+
+@cache
+def _trial(index: int) -> str | None:
+    """What went wrong with one small kernel, a shift of four numbers by one; None if nothing did."""
+    try:
+        import cupy
+        import numpy
+
+        with cupy.cuda.Device(index):
+            f, by = (cupy.asarray(numpy.array(x, numpy.float32)) for x in (TRIED, (1.0, 0.0, 0.0)))
+            out = cupy.zeros_like(f)
+            pointers, sizes = (x.data.ptr for x in (f, by, out)), map(numpy.int32, (1, 1, 1, len(TRIED)))
+            function = _function(TRIAL, "shift", index, 1 << 12)
+            function((1,), (32 * WARPS,), (*pointers, *sizes), shared_mem=1 << 12)
+            right = tuple(cupy.asnumpy(out).tolist()) == SHIFTED
+    # A driver, NVRTC, CuPy and its cache fail each in their own way.
+    except Exception as error:
+        major = (torch.version.cuda or "12").split(".")[0]
+        return (
+            f"CuPy cannot compile and run a kernel, {type(error).__name__}: {str(error)[:300]}; "
+            f"`pip install 'pdegcnn[cuda{major}]'` installs CuPy with the NVRTC that it needs, and CUPY_CACHE_DIR "
+            "names a folder for what it compiles"
+        )
+    return None if right else "kernels that CuPy compiles compute wrongly here"
 
 
 @cache

@@ -24,7 +24,7 @@ from pathlib import Path
 import torch
 
 from pdegcnn_lib.ops.compiled import binaries, sources
-from pdegcnn_lib.ops.compiled.sources import Unit
+from pdegcnn_lib.ops.compiled.sources import SHIFTED, TRIAL, TRIED, Unit
 
 # No -ffast-math: NaN and infinities keep their meaning. -fno-trapping-math only says that nobody reads the flags of
 # the floating point unit, which lets a comparison of vectors be one instruction.
@@ -38,7 +38,6 @@ FLAGS = (
     "-shared",
     "-pthread",
 )
-TRIAL = Unit("shift", (("SCALAR", "float"),))
 
 
 @cache
@@ -96,7 +95,7 @@ def unavailable() -> str | None:
 @cache
 def _trial(words: tuple[str, ...]) -> str | None:
     """What went wrong with one small kernel, a shift of four numbers by one; None if nothing did."""
-    f, by, out = (ctypes.c_float * 4)(1, 2, 3, 4), (ctypes.c_float * 3)(1, 0, 0), (ctypes.c_float * 4)()
+    f, by, out = (ctypes.c_float * 4)(*TRIED), (ctypes.c_float * 3)(1, 0, 0), (ctypes.c_float * 4)()
     values: list[ctypes.c_int | ctypes.c_void_p] = [
         ctypes.c_void_p(ctypes.addressof(a)) for a in (f, by, out)
     ]
@@ -104,7 +103,7 @@ def _trial(words: tuple[str, ...]) -> str | None:
         _run(TRIAL, "shift", values + [ctypes.c_int(n) for n in (1, 1, 1, 4)], 1, 1 << 12)
     except (OSError, RuntimeError) as error:
         return str(error)
-    return None if list(out) == [1, 1, 2, 3] else f"{shlex.join(words)} makes kernels that compute wrongly"
+    return None if tuple(out) == SHIFTED else f"{shlex.join(words)} makes kernels that compute wrongly"
 
 
 def refused_options() -> str | None:

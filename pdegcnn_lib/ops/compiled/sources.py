@@ -47,3 +47,8 @@ class Unit:
     def flags(self) -> list[str]:
         """The macros as compiler options; they mean the same to a C++ compiler and to NVRTC."""
         return [f"-D{name}={value}" for name, value in self.macros]
+
+
+# What a machine is tried with: four numbers shifted by one, the border repeated.
+TRIAL = Unit("shift", (("SCALAR", "float"),))
+TRIED, SHIFTED = (1.0, 2.0, 3.0, 4.0), (1.0, 1.0, 2.0, 3.0)

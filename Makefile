@@ -19,8 +19,9 @@ venv     := .venv/bin
 html     := book/_build/html
 one_page := book/_build/one-page
 pdf      := book/_build/pde-g-cnns.pdf
+module   := .make/browser/kernels.wasm
 names    := $(basename $(notdir $(wildcard notebooks/*.md)))
-keys     := $(names:%=.make/key/%) .make/key/book
+keys     := $(names:%=.make/key/%) .make/key/browser .make/key/book
 executed := $(names:%=book/_executed/%.ipynb)
 
 # Kernels come from .venv even where the reader has a `python3` kernel of their own; no progress bars in logs.
@@ -57,7 +58,7 @@ setup: .venv/.ready ## make .venv from requirements.lock and install the library
 	@tools/fingerprint.py setup --out .make/key --salt "$$($(PYTHON) --version)"
 
 .make/key/.all: .make/key/setup FORCE
-	@tools/fingerprint.py notebooks book --out .make/key --salt "$(PROFILE) $$(cat .make/key/setup)"
+	@tools/fingerprint.py notebooks browser book --out .make/key --salt "$(PROFILE) $$(cat .make/key/setup)"
 
 $(keys): .make/key/.all ;
 
@@ -75,14 +76,18 @@ $(executed): book/_executed/%.ipynb: .make/key/% | .venv/.ready
 
 book: .make/book ## build the book from the notebooks that were run, warnings are errors
 
-.make/book: .make/key/book $(executed) | .venv/.ready
+$(module): .make/key/browser | .venv/.ready
+	@tools/step "module for a browser" $(venv)/python tools/browser_module.py --out $@
+	@touch $@
+
+.make/book: .make/key/book $(executed) $(module) | .venv/.ready
 	@tools/step "book" tools/build-book $(venv) $(html)
 	@touch $@
 
 pdf: .make/pdf ## print the same pages into one PDF; needs a Chromium
 	@echo "up to date; open file://$(CURDIR)/$(pdf)"
 
-.make/pdf: .make/key/book $(executed) | .venv/.ready
+.make/pdf: .make/key/book $(executed) $(module) | .venv/.ready
 	@tools/step "book on one page" tools/build-book $(venv) $(one_page) singlehtml
 	@tools/step "PDF" $(venv)/python tools/print_book.py $(one_page)/intro.html --out $(pdf)
 	@touch $@

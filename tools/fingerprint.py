@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """Hashes of everything an output depends on, one small file each, rewritten only when the hash changes.
 
-`setup` covers the lock and pyproject.toml. `book` covers the pages, the whole library (its docstrings are pages), the
-tools and the ledger. `notebooks` writes one hash for each notebook: its text, the modules of the library that it
-imports directly or through others, the kernel sources where one of those modules loads them, and the results where
-one reads them. A change elsewhere in the library does not make a notebook stale.
+`setup` covers the lock and pyproject.toml, `browser` what the module for a browser is compiled from. `book` covers the
+pages, the whole library (its docstrings are pages), the tools and the ledger. `notebooks` writes one hash for each
+notebook: its text, the modules of the library that it imports directly or through others, the kernel sources where one
+of those modules loads them, and the results where one reads them. A change elsewhere in the library does not make a
+notebook stale.
 Needs nothing but Python's own library.
 """
 
@@ -113,7 +114,7 @@ def write(path: Path, salt: str, inputs: list[Path]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", nargs="+", choices=["setup", "notebooks", "book"])
+    parser.add_argument("what", nargs="+", choices=["setup", "notebooks", "browser", "book"])
     parser.add_argument("--out", type=Path, required=True, help="the folder of the hashes")
     parser.add_argument("--salt", default="", help="text that enters every hash")
     options = parser.parse_args()
@@ -122,6 +123,8 @@ def main() -> None:
     if "notebooks" in options.what:
         for notebook in sorted(ROOT.glob("notebooks/*.md")):
             write(options.out / notebook.stem, options.salt, notebook_inputs(notebook))
+    if "browser" in options.what:
+        write(options.out / "browser", options.salt, [*files("kernels_cu"), ROOT / "tools/browser_module.py"])
     if "book" in options.what:
         pages = [p for folder in ("book", PACKAGE, "tools", LEDGER) for p in files(folder)]
         write(options.out / "book", options.salt, pages)

@@ -45,6 +45,7 @@ IN_SINGLE = [
     unit("tables", SCALAR="float", ESTIMATE="CombinedCovariant", LAW="Power"),
     unit("tables", SCALAR="float", ESTIMATE="Diagonal", LAW="Gaussian"),
     unit("tables", SCALAR="float", ESTIMATE="SubRiemannian", LAW="Poisson"),
+    unit("dense"),
     unit("limits"),
     unit("naive"),
 ]
@@ -58,6 +59,7 @@ OTHERS = [
     *(unit("tropical_backward", SCALAR=scalar, CODE="Code16") for scalar in ("double", "Half", "BFloat16")),
     *(unit("shift", SCALAR=scalar) for scalar in ("double", "Half", "BFloat16")),
     unit("smooth_backward", SCALAR="Half", SEMIRING="Logarithmic", WINDOW_COLUMNS="7"),
+    unit("coordinates"),
 ]
 
 

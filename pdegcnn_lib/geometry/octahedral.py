@@ -6,8 +6,10 @@ directions are a union of their orbits: the 6 axes, the 12 edges, the 8 corners 
 
 from __future__ import annotations
 
-from functools import lru_cache
+from collections.abc import Callable
+from functools import lru_cache, wraps
 from itertools import permutations, product
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -25,7 +27,19 @@ SETS: dict[int, dict[tuple[int, int, int], float]] = {
 LINES = 13  # the 26 directions without their signs
 
 
-@lru_cache(maxsize=1)
+def constant(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function of plain values that is worked out once, outside the graphs of torch.compile."""
+    known = lru_cache(maxsize=256)(function)
+
+    @wraps(function)
+    def call(*arguments: Any) -> Any:
+        return known(*arguments)
+
+    del call.__wrapped__
+    return torch.compiler.disable(call)
+
+
+@constant
 def rotations() -> Tensor:
     """The 24 turns of a cube as matrices on (x, y, z), the identity first: `[24, 3, 3]`, float64. Only to read."""
     found = []
@@ -62,7 +76,7 @@ def _listed(count: int) -> list[tuple[int, int, int]]:
     return [n for corner in SETS[count] for n in _orbit(corner)]
 
 
-@lru_cache(maxsize=8)
+@constant
 def directions(count: int) -> Tensor:
     """The unit vectors of a set of directions, axes, then edges, then corners: `[count, 3]` as (x, y, z), float64.
 
@@ -77,7 +91,7 @@ def directions(count: int) -> Tensor:
     return vectors / torch.linalg.vector_norm(vectors, dim=-1, keepdim=True)
 
 
-@lru_cache(maxsize=8)
+@constant
 def quadrature_weights(count: int) -> Tensor:
     r"""The weights $q_n$ of the mean over the sphere, $\sum_n q_n f(n)$, of sum 1: `[count]`, float64.
 
@@ -89,7 +103,7 @@ def quadrature_weights(count: int) -> Tensor:
     return torch.tensor([w for corner, w in SETS[count].items() for _ in _orbit(corner)], dtype=torch.float64)
 
 
-@lru_cache(maxsize=8)
+@constant
 def angles(count: int) -> Tensor:
     """The angle between each two directions, of lines the smaller one: `[count, count]`, radians, float64."""
     n = directions(count)
@@ -100,7 +114,7 @@ def angles(count: int) -> Tensor:
     return (found * 1e12).round() / 1e12
 
 
-@lru_cache(maxsize=64)
+@constant
 def neighbours(count: int, most: int) -> Tensor:
     """For each direction those within an angle, itself first, then by angle: `[count, most]`, -1 where there are fewer.
 
@@ -121,7 +135,7 @@ def neighbours(count: int, most: int) -> Tensor:
     return lists
 
 
-@lru_cache(maxsize=256)
+@constant
 def permutation(count: int, turn: int) -> Tensor:
     """Which direction the turn R carries to each one, so that `f[permutation]` is f at R^-1 n: `[count]`."""
     n = directions(count)

@@ -1,6 +1,18 @@
-"""Layers of PDE-G-CNNs (M2) and PDE-CNNs (R^2), ordinary `torch.nn.Module`s."""
+"""Layers of PDE-G-CNNs (M2 and M3) and PDE-CNNs (R^2), ordinary `torch.nn.Module`s."""
 
 from pdegcnn_lib.nn.dense import CakeLift, GroupConvolution, Lift, Linear, Projection
+from pdegcnn_lib.nn.m3 import (
+    ConvectionM3,
+    DiffusionM3,
+    DilationM3,
+    DirectionalNorm,
+    ErosionM3,
+    GroupConvolutionM3,
+    LiftM3,
+    LineLift,
+    PDELayerM3,
+    ProjectionM3,
+)
 from pdegcnn_lib.nn.metric import TrainableAlpha, TrainableDiagonalMetric, TrainableFullMetric
 from pdegcnn_lib.nn.pde import PDELayer, PDELayerR2
 from pdegcnn_lib.nn.resample import InvariantPool, Resample
@@ -18,20 +30,30 @@ from pdegcnn_lib.nn.terms import (
 __all__ = [
     "CakeLift",
     "Convection",
+    "ConvectionM3",
     "ConvectionR2",
     "Diffusion",
+    "DiffusionM3",
     "DiffusionR2",
     "Dilation",
+    "DilationM3",
     "DilationR2",
+    "DirectionalNorm",
     "Erosion",
+    "ErosionM3",
     "ErosionR2",
     "GroupConvolution",
+    "GroupConvolutionM3",
     "InvariantPool",
     "Lift",
+    "LiftM3",
+    "LineLift",
     "Linear",
     "PDELayer",
+    "PDELayerM3",
     "PDELayerR2",
     "Projection",
+    "ProjectionM3",
     "Resample",
     "TrainableAlpha",
     "TrainableDiagonalMetric",

@@ -9,6 +9,7 @@ does, and take a kernel or displacement of any floating dtype as it is: float32 
 bits. Each gradient has the dtype of its tensor.
 """
 
+from pdegcnn_lib.ops import m3
 from pdegcnn_lib.ops.backends import BACKENDS, availability
 from pdegcnn_lib.ops.dense import group_convolution, lift, linear, projection
 from pdegcnn_lib.ops.semiring import (
@@ -39,6 +40,7 @@ __all__ = [
     "linear_convolution",
     "linear_convolution_r2",
     "log_convolution",
+    "m3",
     "morphological_table",
     "projection",
 ]

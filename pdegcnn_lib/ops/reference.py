@@ -82,10 +82,10 @@ def shift(f: Tensor, displacement: Tensor) -> Tensor:
     Shapes: `f [B, C, Or, H, W]`, `displacement [C, Or, 3]` in pixels, pixels and orientation steps -> as f.
     """
     dx, dy, ds = displacement[..., None, None].unbind(2)  # [C, Or, 1, 1]
-    return _shift_along(_shift_along(_shift_along(f, 2, ds, periodic=True), 3, dy), 4, dx)
+    return shift_along(shift_along(shift_along(f, 2, ds, periodic=True), 3, dy), 4, dx)
 
 
-def _shift_along(f: Tensor, axis: int, by: Tensor, periodic: bool = False) -> Tensor:
+def shift_along(f: Tensor, axis: int, by: Tensor, periodic: bool = False) -> Tensor:
     """The input displaced along one axis; `by [C, Or, 1, 1]`."""
     size = f.shape[axis]
     index = torch.arange(size, dtype=by.dtype, device=by.device)

@@ -157,10 +157,13 @@ class Space(ABC):
 
 
 def of_features(f: Any) -> Space:
-    """The space that features are taken to live on where none is named: by their rank, and M2 for five axes."""
+    """The space that features are taken to live on where none is named: by their rank: five axes are M2, six M3."""
     from pdegcnn_lib.spaces.flat import Plane
+    from pdegcnn_lib.spaces.m3 import M3
     from pdegcnn_lib.spaces.slices import M2
 
     if not isinstance(f, Tensor):
         raise TypeError(f"f must be a torch.Tensor, got {type(f).__name__}")
+    if f.ndim == 6:
+        return M3(f.shape[2])
     return M2(f.shape[2]) if f.ndim == 5 else Plane()

@@ -1,0 +1,187 @@
+r"""The kernels on M3: of the PDEs, of lifts, and the orbits that a linear group convolution has one number for."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from pdegcnn_lib.geometry import Metric, as_metric, octahedral, squared_estimate
+from pdegcnn_lib.geometry.estimates import Squared
+from pdegcnn_lib.kernels.cake import radial_window
+from pdegcnn_lib.kernels.diffusion import log_profile
+from pdegcnn_lib.kernels.morphological import check_alpha, check_time, power_law
+from pdegcnn_lib.kernels.splines import quadratic_b_spline
+from pdegcnn_lib.spaces.m3 import DIGITS, M3
+from pdegcnn_lib.spaces.window import offsets
+
+OVERSAMPLING = 3  # of the spectra of line wavelets
+
+
+def _squared(w: Tensor | Metric, space: M3, window: tuple[int, ...], estimate: str | Squared) -> Tensor:
+    """The squared estimate at every tap, `[C, N, KN, K, K, K]`."""
+    metric = as_metric(w)
+    reference = metric.over_channels(space.lengths)
+    metric.diagonal("a layer on M3")
+    p = space.relative_elements(window, dtype=reference.dtype, device=reference.device)
+    return squared_estimate(estimate, space.estimates)(p, metric.window_axes(5))
+
+
+@octahedral.constant
+def _absent(space: M3, window: tuple[int, ...]) -> Tensor:
+    absent = space.absent(window)
+    assert absent is not None
+    return absent.contiguous()
+
+
+@octahedral.constant
+def _log_shares(space: M3, window: tuple[int, ...]) -> Tensor:
+    """The logarithms of the quadrature weights of the neighbours, `[N, KN, 1, 1, 1]`; -inf where there is none."""
+    lists = space.neighbours(window)
+    shares = space.weights().log()[lists.clamp(min=0)].masked_fill(lists < 0, -torch.inf)
+    return shares[..., None, None, None]
+
+
+def morphological_kernel_m3(
+    w: Tensor | Metric,
+    *,
+    alpha: float | Tensor,
+    window: tuple[int, ...],
+    space: M3,
+    t: float = 1.0,
+    estimate: str | Squared = "rho_b",
+) -> Tensor:
+    r"""The kernel of dilation and erosion on M3, sampled for every pair of a direction and a neighbour.
+
+    $$k[c, o, s, i, j, l] = \nu_\alpha\, t^{-1/(2\alpha-1)}\, \rho\big(q^{-1} p\big)^{2\alpha/(2\alpha-1)}$$
+
+    with $p = (0, n_o)$ and q the tap of `M3.relative_elements`; +inf where a direction has no s-th neighbour. Equal to
+    itself under all turns of the cube, bit for bit.
+
+    Shapes: `w [C, 3]` or a diagonal metric over C channels; `alpha` a float or `[C]` -> `[C, N, KN, K, K, K]`.
+    Raises: ValueError for an alpha outside [1/2, 1], a non-positive w or t, a window that does not fit, an unknown
+    estimate, a metric that is not diagonal. Source: main paper, Definition 5.25.
+    """
+    alpha, t = check_alpha(alpha), check_time(t)
+    if isinstance(alpha, Tensor):
+        alpha = alpha.reshape(-1, 1, 1, 1, 1, 1)
+    k = power_law(_squared(w, space, window, estimate), alpha, t)
+    return k.masked_fill(_absent(space, window).to(k.device), torch.inf)
+
+
+def diffusion_kernel_m3(
+    w: Tensor | Metric,
+    *,
+    alpha: float | Tensor,
+    window: tuple[int, ...],
+    space: M3,
+    t: float = 1.0,
+    estimate: str | Squared = "rho_b",
+) -> Tensor:
+    r"""The approximate kernel of fractional diffusion on M3, with the quadrature weight of each neighbour.
+
+    $$k[c, o, s, \cdot] \propto q_s\, K_t^\alpha\big(\rho(q^{-1}p)\big), \qquad \sum k[c, o] = 1,$$
+
+    with the radial kernel of the tangent space $\mathbb{R}^5$. Not exact even where the estimate is: the sphere is
+    curved. Shapes and errors as in `morphological_kernel_m3`; 0 where there is no neighbour.
+    """
+    alpha, t = check_alpha(alpha), check_time(t)
+    if isinstance(alpha, Tensor):
+        alpha = alpha.reshape(-1, 1, 1, 1, 1, 1)
+    log_k = log_profile(_squared(w, space, window, estimate), alpha, t, dim=space.dim)
+    log_k = log_k + _log_shares(space, window).to(log_k)
+    return torch.softmax(log_k.flatten(2), dim=-1).unflatten(-1, log_k.shape[2:])
+
+
+@octahedral.constant
+def lift_basis(space: M3, size: int) -> Tensor:
+    r"""The splines of a trained lift, symmetric about n: `[N, size^3, numbers]`, 15 numbers for size 5.
+
+    $$B(x\cdot n - i)\,\big(B(|x_\perp| - j) + B(|x_\perp| + j)\big), \quad |i| \le size/2,\ 0 \le j \le size/2$$
+
+    on the ball of this diameter, $B(|x_\perp|)$ alone for j = 0. Lines have even ones only (9 numbers). The result is
+    shared: do not write to it. Raises: ValueError for an even size.
+    """
+    if not isinstance(size, int) or size < 1 or size % 2 == 0:
+        raise ValueError(f"size must be an odd positive integer, got {size!r}")
+    place = _places(size)
+    along = space.points() @ place.T
+    across = ((place**2).sum(-1) - along**2).clamp(min=0).sqrt()
+    half, values = size // 2, []
+    for i in range(0 if space.undirected else -half, half + 1):
+        main = quadratic_b_spline(along - i)
+        if space.undirected and i:
+            main = main + quadratic_b_spline(along + i)
+        for j in range(half + 1):
+            lateral = quadratic_b_spline(across - j) + (quadratic_b_spline(across + j) if j else 0)
+            values.append(main * lateral)
+    ball = (place**2).sum(-1) <= (size / 2) ** 2
+    return ((torch.stack(values, dim=-1) * ball[:, None]) * DIGITS).round() / DIGITS
+
+
+def _places(size: int) -> Tensor:
+    """The points (x, y, z) of a cubic window in the order of its axes z, y, x: `[size^3, 3]`."""
+    z, y, x = torch.meshgrid(*[offsets(size)] * 3, indexing="ij")
+    return torch.stack([x, y, z], dim=-1).reshape(-1, 3)
+
+
+@octahedral.constant
+def orbits(space: M3, window: tuple[int, ...]) -> tuple[Tensor, int]:
+    """Which number of an equivariant linear kernel stands at each tap, `[N, KN, K, K, K]`, and how many there are.
+
+    One number for each orbit of (direction, neighbour, offset) under the 24 turns is the most general kernel that
+    commutes with them; -1 where there is no neighbour. 36 numbers for 6 directions and 3^3, 251 for 26.
+    """
+    space.check_window(window)
+    lists, size = space.neighbours(window), window[1]
+    place = _places(size)
+    pairs = (lists >= 0).nonzero()
+    owner = pairs[:, 0].repeat_interleave(len(place))
+    other = lists[lists >= 0].repeat_interleave(len(place))
+    offset = torch.arange(len(place)).repeat(len(pairs))
+
+    def key(turn: int) -> Tensor:
+        """The number of each triple after a turn."""
+        to = torch.argsort(octahedral.permutation(space.directions, turn))
+        moved = (place @ octahedral.rotations()[turn].T).long() + size // 2
+        at = (moved[:, 2] * size + moved[:, 1]) * size + moved[:, 0]
+        return (to[owner] * space.fibre + to[other]) * len(place) + at[offset]
+
+    first = torch.stack([key(turn) for turn in range(24)]).amin(dim=0)
+    found, number = torch.unique(first, return_inverse=True)
+    table = torch.full((*lists.shape, len(place)), -1)
+    table[pairs[:, 0], pairs[:, 1]] = number.reshape(len(pairs), len(place))
+    return table.unflatten(-1, (size,) * 3), len(found)
+
+
+def line_wavelets(space: M3, size: int = 15, *, sharpness: float = 0.3) -> Tensor:
+    r"""The real line wavelets of a fixed lift, one for every direction: `[N, size, size, size]`, float64.
+
+    In the Fourier domain $\hat\psi_n(\omega) = q_n e^{-(\hat\omega\cdot n)^2/2s^2}\, M(|\omega|) \big/ \sum_m q_m
+    e^{-(\hat\omega\cdot m)^2/2s^2}$: a line along n has its frequencies in the plane normal to n. The slices sum to the
+    radial window M; at the origin each has its share q_n of the mean. Faded toward the rim of the window in space.
+
+    Raises: ValueError for an even size or a sharpness that is not positive. Source: the construction of
+    `cake_wavelets` with a ridge on the sphere; Janssen et al., arXiv 1707.02191, take a Funk transform instead.
+    """
+    if size < 1 or size % 2 == 0 or not sharpness > 0:
+        raise ValueError(f"size must be odd and sharpness positive, got {size} and {sharpness:g}")
+    fine = OVERSAMPLING * size
+    frequency = torch.fft.fftfreq(fine, d=0.5, dtype=torch.float64)
+    z, y, x = torch.meshgrid(*[frequency] * 3, indexing="ij")
+    omega = torch.stack([x, y, z], dim=-1)
+    length = torch.linalg.vector_norm(omega, dim=-1)
+    unit = omega / torch.where(length > 0, length, 1.0)[..., None]
+    q = space.weights()[:, None, None, None]
+    ridge = q * torch.exp(-((torch.einsum("zyxc,nc->nzyx", unit, space.points())) ** 2) / (2 * sharpness**2))
+    share = ridge / ridge.sum(dim=0)
+    share[:, 0, 0, 0] = q[:, 0, 0, 0]
+    psi = torch.fft.fftshift(
+        torch.fft.ifftn(share * radial_window(length), dim=(1, 2, 3)).real, dim=(1, 2, 3)
+    )
+    start = fine // 2 - size // 2
+    psi = psi[(slice(None), *[slice(start, start + size)] * 3)]
+    place = _places(size)
+    fade = radial_window(torch.linalg.vector_norm(place, dim=-1) / (size / 2)).reshape((size,) * 3)
+    psi = psi * fade
+    # As for cake wavelets, the lowest frequencies make up for what fading does to the mean.
+    return psi + (q - psi.sum((1, 2, 3), keepdim=True)) * (fade / fade.sum())

@@ -1,0 +1,173 @@
+"""Positions and orientations in space, on a grid of cubic voxels and directions that the turns of a cube keep."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from pdegcnn_lib.geometry import m3, octahedral
+from pdegcnn_lib.geometry.estimates import Estimate, diagonal
+from pdegcnn_lib.geometry.metrics import Metric
+from pdegcnn_lib.spaces.base import Space, Symmetry
+from pdegcnn_lib.spaces.window import offsets
+
+DIGITS = 1e12  # coordinates are rounded to so many digits, so that equal ones are equal after any turn
+SLOTS = {6: 5, 8: 5, 12: 5, 13: 9, 14: 7, 18: 7, 26: 9}  # usual number of neighbours, a point itself included
+
+
+def _half(c: Tensor) -> Tensor:
+    return m3.three(c)
+
+
+def _log(c: Tensor) -> Tensor:
+    return m3.three(m3.logarithmic(c))
+
+
+def _formula(squared: object, covariant: bool) -> object:
+    def of(b: Tensor, metric: Metric) -> Tensor:
+        return squared(b, metric.diagonal("the estimate", "rho_c or rho_b"), covariant=covariant)  # type: ignore[operator]
+
+    return of
+
+
+ESTIMATES = {
+    estimate.name: estimate
+    for estimate in (
+        Estimate("rho_b", r"$\rho_b$", _half, diagonal),
+        Estimate("rho_c", r"$\rho_c$", _log, diagonal),
+        *(
+            Estimate(f"{name}{suffix}", label, _half, _formula(squared, bool(suffix)))  # type: ignore[arg-type]
+            for suffix in ("", "_covariant")
+            for name, label, squared in (
+                ("rho_b_sr", r"$\rho_{b,sr}$", m3.squared_sub_riemannian),
+                ("rho_b_com", r"$\rho_{b,com}$", m3.squared_combined),
+            )
+        ),
+    )
+}
+
+
+@dataclass(frozen=True)
+class M3(Space):
+    r"""Positions and orientations in space, $\mathbb{M}_3 = SE(3)/SO(2)$: features `[B, C, N, D, H, W]`, axes z, y, x.
+
+    The N directions are a union of orbits of the 24 turns of a cube: 6 (axes), 8 (corners), 12 (edges), 14, 18 or 26
+    (all three); 13 are the lines of the 26, n and -n one point, without a forward direction and thus without
+    convection. A window (KN, K, K, K) sees the neighbours within an angle that gives no direction more than KN of them
+    (`geometry.octahedral.neighbours`), the point itself in the first slot. Metrics are diagonal, (forward, sideways,
+    turning); `rho_b` is the default estimate, exact where the first two agree.
+
+    Raises: TypeError or ValueError for a number of directions that is none of these.
+    """
+
+    directions: int = 26
+
+    axes = ("N", "D", "H", "W")
+    positions = 3
+    dim, lengths, velocities = 5, 3, 1
+
+    def __post_init__(self) -> None:
+        octahedral.check_directions(self.directions)
+
+    @property
+    def fibre(self) -> int:
+        return self.directions
+
+    @property
+    def estimates(self) -> Mapping[str, Estimate]:
+        return ESTIMATES
+
+    @property
+    def fibre_in_words(self) -> str:
+        return f"sphere of {self.directions} directions"
+
+    @property
+    def undirected(self) -> bool:
+        """Whether the points of the fibre are lines."""
+        return self.directions == octahedral.LINES
+
+    def points(self) -> Tensor:
+        """The directions as unit vectors (x, y, z): `[N, 3]`."""
+        return octahedral.directions(self.directions)
+
+    def weights(self) -> Tensor:
+        return octahedral.quadrature_weights(self.directions)
+
+    def neighbours(self, window: tuple[int, ...]) -> Tensor:
+        return octahedral.neighbours(self.directions, window[0])
+
+    @property
+    def lists(self) -> bool:
+        return True
+
+    def absent(self, window: tuple[int, ...]) -> Tensor | None:
+        lists = self.neighbours(window)
+        return (lists < 0)[:, :, None, None, None].expand(*lists.shape, *window[1:])
+
+    def check_window(self, window: tuple[int, ...]) -> tuple[int, ...]:
+        window = super().check_window(window)
+        if len(set(window[1:])) > 1:
+            raise ValueError(f"window must be a cube in space to be turned, got {window}")
+        return window
+
+    def default_window(self, size: int = 3) -> tuple[int, ...]:
+        """`size` voxels along each axis and the nearest neighbours: (9, 3, 3, 3) for 26 directions."""
+        return (SLOTS[self.directions], size, size, size)
+
+    def relative_elements(
+        self,
+        window: tuple[int, ...],
+        *,
+        dtype: torch.dtype = torch.float64,
+        device: torch.device | str | None = None,
+    ) -> Tensor:
+        """The half-angle coordinates (s_m, s_d, s_u, beta) of the point seen from each tap: `[N, KN, K, K, K, 4]`.
+
+        The tap (s, i, j, l) is the s-th neighbour at (l - K/2, j - K/2, i - K/2); a line is seen from its nearer end.
+        """
+        return _relative(self, self.check_window(window)).to(dtype=dtype, device=device)
+
+    def displacement(self, g0: Tensor) -> Tensor:
+        r"""Forward by c: $c\,n$ for every direction n. Shapes: `g0 [C, 1]` -> `[C, N, 3]`, along x, y, z."""
+        if self.undirected:
+            raise ValueError("lines have no forward direction, so M3(13) has no convection")
+        return g0[:, None] * self.points().to(g0)
+
+    def reach(self, window: tuple[int, ...]) -> list[tuple[int, float]]:
+        lists = self.neighbours(window)
+        seen = octahedral.angles(self.directions).gather(1, lists.clamp(min=0))
+        return [(window[1] // 2, 1.0)] * 2 + [(1, float(torch.where(lists < 0, 0, seen).max()))]
+
+    def symmetries(self) -> Mapping[int, Symmetry]:  # type: ignore[override]
+        """The turns of the cube, by their number in `geometry.octahedral.rotations`."""
+        return {turn: partial(self.turned, turn=turn) for turn in range(1, 24)}
+
+    def turned(self, f: Tensor, turn: int) -> Tensor:
+        r"""The action $(\rho_R f)(x, n) = f(R^{-1}x, R^{-1}n)$, also on volumes `[B, C, D, H, W]`."""
+        if f.ndim < 5:
+            return f
+        if f.ndim == 6:
+            f = f[:, :, octahedral.permutation(self.directions, turn).to(f.device)]
+        return octahedral.turn_volume(f, turn)
+
+
+@octahedral.constant
+def _relative(space: M3, window: tuple[int, ...]) -> Tensor:
+    _, depth, height, width = window
+    n = space.points()
+    lists = space.neighbours(window)
+    # A slot without a neighbour holds the point itself; `absent` says which those are.
+    known = torch.where(lists < 0, torch.arange(space.fibre)[:, None], lists)
+    z, y, x = torch.meshgrid(offsets(depth), offsets(height), offsets(width), indexing="ij")
+    shape = (*lists.shape, *window[1:], 3)
+    place = torch.stack([x, y, z], dim=-1).expand(shape)
+    own = n[:, None, None, None, None].expand(shape)
+    other = n[known][:, :, None, None, None].expand(shape)
+    if space.undirected:
+        other = torch.where((own * other).sum(-1, keepdim=True) < -1e-9, -other, other)
+    q, p = torch.cat([place, other], dim=-1), torch.cat([torch.zeros_like(place), own], dim=-1)
+    return (m3.coordinates(q, p) * DIGITS).round() / DIGITS

@@ -64,8 +64,8 @@ def morphological_kernel_m3(
     alpha, t = check_alpha(alpha), check_time(t)
     if isinstance(alpha, Tensor):
         alpha = alpha.reshape(-1, 1, 1, 1, 1, 1)
-    k = power_law(_squared(w, space, window, estimate), alpha, t)
-    return k.masked_fill(_absent(space, window).to(k.device), torch.inf)
+    absent, k = _absent(space, window), power_law(_squared(w, space, window, estimate), alpha, t)
+    return k.masked_fill(absent.to(k.device), torch.inf)
 
 
 def diffusion_kernel_m3(

@@ -115,7 +115,7 @@ def test_the_fixed_lift_gives_the_volume_back() -> None:
     assert (out[:, :, opposite] - out).abs().max() < 1e-12
 
 
-@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor:UserWarning")
+@pytest.mark.filterwarnings("ignore::UserWarning")  # what torch says of the interruptions
 def test_a_layer_compiles() -> None:
     """In more than one graph: the lists of neighbours interrupt it."""
     torch.manual_seed(3)

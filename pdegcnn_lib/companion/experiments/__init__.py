@@ -3,7 +3,7 @@
 # The modules of the experiments enter them into the list.
 from pdegcnn_lib.companion.experiments import digits, lines, vessels
 from pdegcnn_lib.companion.experiments.config import PROFILES, Training, Unit
-from pdegcnn_lib.companion.experiments.grid import find, obtain
+from pdegcnn_lib.companion.experiments.grid import find, obtain, search_report
 from pdegcnn_lib.companion.experiments.registry import EXPERIMENTS, Experiment, Variant, enter, experiment
 from pdegcnn_lib.companion.experiments.run import (
     build_model,
@@ -37,6 +37,7 @@ __all__ = [
     "obtain",
     "result_path",
     "run",
+    "search_report",
     "train",
     "vessels",
     "weights_path",

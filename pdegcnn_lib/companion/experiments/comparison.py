@@ -39,6 +39,14 @@ def grouped(records: Iterable[Record], key: str = "variant") -> dict[str, list[R
     return dict(groups)
 
 
+def value(record: Record, metric: str) -> Any:
+    """A figure of merit of a record; `at_one_half.dice` is the entry `dice` of the entry `at_one_half`."""
+    found = record["metrics"]
+    for key in metric.split("."):
+        found = found[key]
+    return found
+
+
 def scores(records: Iterable[Record], variant: str, metric: str) -> np.ndarray:
     """The scores `[seed, image]` of one variant. Raises: ValueError without a run of it."""
     rows = [r["metrics"][metric] for r in records if r["variant"] == variant]

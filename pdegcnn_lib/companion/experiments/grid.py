@@ -11,7 +11,7 @@ from typing import Any
 from pdegcnn_lib.companion import paths
 from pdegcnn_lib.companion.data.errors import DataError
 from pdegcnn_lib.companion.experiments.config import Unit
-from pdegcnn_lib.companion.experiments.registry import Experiment, kind
+from pdegcnn_lib.companion.experiments.registry import EXPERIMENTS, Experiment, kind
 from pdegcnn_lib.companion.experiments.run import result_path, run
 from pdegcnn_lib.companion.experiments.search import scores_of
 
@@ -87,13 +87,40 @@ def status(experiment: Experiment, profile: str) -> dict[str, object]:
     }
 
 
+def search_report(task: str) -> str:
+    """What is known of the searches of a task, as a sentence for the reader."""
+    entry = EXPERIMENTS[f"{task}-search"]
+    search = entry.search
+    assert search is not None
+    scores = scores_of([record(u) for u in entry.units("long") if known(u)], entry.score)
+    models = list(dict.fromkeys(variant.model for variant in entry.variants))
+    over, cut = [], []
+    for model in models:
+        first = search.rates[kind(model)]
+        tried = scores.get(model, {})
+        if search.found(tried, first) is not None:
+            over.append(model)
+            steps, _ = search.length(tried, first)
+            cut += [model] if 2 * steps > search.cap else []
+    said = "The search for the number of steps and the rate is over for "
+    if len(over) == len(models):
+        said += f"all {len(models)} networks."
+    else:
+        said += (
+            f"{len(over)} of {len(models)} networks; the others took the {search.start} steps that it begins with, "
+            "and may gain from more."
+        )
+    return said + (f" Of {len(cut)} the cap of {search.cap} steps cut it off." if cut else "")
+
+
 # What the comparison stands on comes first, as (experiment, variant or None for all); the rest follows as it is listed.
 FIRST = (
     ("vessels", "vessels-pdegcnn12"),
-    ("vessels", "vessels-pdegcnn6"),
-    ("vessels", "vessels-cnn6-narrow"),
     ("vessels", "vessels-unet"),
+    ("vessels", "vessels-cnn6-narrow"),
+    ("vessels", "vessels-pdegcnn6"),
     ("vessels", "vessels-gcnn6-narrow"),
+    ("digits-rotated", "digits-lenet5"),
     ("digits-rotated", "digits-pdegcnn-invariant"),
     ("vessels", "vessels-cnn12-narrow"),
     ("vessels", "vessels-gcnn12-narrow"),

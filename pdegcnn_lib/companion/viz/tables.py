@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from statistics import mean, stdev
 
 from pdegcnn_lib.companion.experiments.claims import Verdict
-from pdegcnn_lib.companion.experiments.comparison import Record, against_base, grouped
+from pdegcnn_lib.companion.experiments.comparison import Record, against_base, grouped, value
 from pdegcnn_lib.companion.experiments.published import Published
 from pdegcnn_lib.companion.viz.style import FAMILY_LABELS, label
 
@@ -40,13 +40,15 @@ def spread(values: list[float], digits: int = 1) -> str:
 def result_table(records: Iterable[Record], metrics: Mapping[str, str], *, digits: int = 1) -> str:
     """A Markdown table: a row per variant, the number of its seeds, a column per metric, each as `spread`.
 
-    `metrics` maps a key of the record's metrics to a heading.
+    `metrics` maps a key of the record's metrics, as `comparison.value` takes it, to a heading. Of no records
+    there is no table.
     """
     rows = []
     for variant, group in grouped(records).items():
-        cells = [spread([r["metrics"][key] for r in group], digits) for key in metrics]
+        cells = [spread([value(r, key) for r in group], digits) for key in metrics]
         rows.append([label(variant), thousands(group[0]["parameters"]), str(len(group)), *cells])
-    return markdown_table(["network", "parameters", "seeds", *metrics.values()], rows)
+    head = ["network", "parameters", "seeds", *metrics.values()]
+    return markdown_table(head, rows) if rows else ""
 
 
 def change_table(base: Sequence[Record], changed: Iterable[Record], metric: str = "dice_by_image") -> str:

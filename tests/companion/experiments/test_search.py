@@ -67,13 +67,32 @@ def test_the_grid_runs_what_a_search_asks_for(tiny, monkeypatch):
     assert status["runs"] == status["done"] == len(done) and not status["missing"]
 
 
+def test_the_report_says_how_many_searches_are_over(tiny):
+    report = grid.search_report("vessels")
+    assert "over for 0 of 7 networks; the others took the 1500 steps" in report
+    entry = EXPERIMENTS["vessels-search"]
+
+    def put(unit, dice):
+        content = {"model": unit.model, "training": unit.config["training"], "metrics": {"dice": dice}}
+        paths.write_atomically(grid.committed_path(unit), json.dumps(content))
+
+    for unit in entry.units("long"):
+        if unit.model == "vessels-unet":
+            put(unit, unit.training.steps)
+    assert "over for 1 of 7 networks" in grid.search_report("vessels")
+    assert "Of 1 the cap of 12000 steps cut it off." in grid.search_report("vessels")
+    for unit in entry.units("long"):
+        put(unit, 0.5)
+    assert grid.search_report("vessels").endswith("is over for all 7 networks.")
+
+
 def test_first_seeds_come_first_then_those_up_to_three():
     units = [u for e in EXPERIMENTS.values() for u in e.units("long")]
     seeds = [u.seed for u in sorted(units, key=grid.urgency)]
     stages = [(seed + 1) // 2 for seed in seeds]
     assert stages == sorted(stages) and set(seeds) == set(range(5))
     plain = [u.variant for u in sorted(units, key=grid.urgency) if not u.experiment.endswith("-search")]
-    assert plain[:3] == ["vessels-pdegcnn12", "vessels-pdegcnn6", "vessels-cnn6-narrow"]
+    assert plain[:3] == ["vessels-pdegcnn12", "vessels-unet", "vessels-cnn6-narrow"]
 
 
 @pytest.mark.parametrize("task", SEARCHES)

@@ -63,6 +63,12 @@ def test_the_table_has_means_deviations_and_seeds():
     assert second == "| PDE-G-CNN, 6 layers | 2\u202f560 | 1 | 78.0 |"
 
 
+def test_a_column_may_be_an_entry_of_an_entry():
+    nested = [{**r, "metrics": {**r["metrics"], "at_one_half": {"dice": 0.5}}} for r in RECORDS]
+    assert viz.result_table([], {"dice": "Dice"}) == ""
+    assert viz.result_table(nested, {"at_one_half.dice": "Dice"}).endswith("| 1 | 50.0 |")
+
+
 def test_changes_are_held_against_the_base_of_the_same_seed():
     def run(variant, seed, scores):
         result = record(variant, seed, sum(scores) / len(scores))

@@ -1,6 +1,6 @@
 """The networks of the papers, by name: `build("digits-pdegcnn")`."""
 
-from pdegcnn_lib.models import digits, unet, vessels
+from pdegcnn_lib.models import digits, tubes, unet, vessels
 from pdegcnn_lib.models.registry import Entry, build, entry, names, parameter_count
 
-__all__ = ["Entry", "build", "digits", "entry", "names", "parameter_count", "unet", "vessels"]
+__all__ = ["Entry", "build", "digits", "entry", "names", "parameter_count", "tubes", "unet", "vessels"]

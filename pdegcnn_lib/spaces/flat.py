@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from pdegcnn_lib.geometry.estimates import NORM, Estimate
+from pdegcnn_lib.geometry.octahedral import turn_volume
 from pdegcnn_lib.spaces.base import Space, Symmetry
 from pdegcnn_lib.spaces.turns import quarter_turn
 from pdegcnn_lib.spaces.window import offsets
@@ -63,8 +64,18 @@ class Plane(_Flat):
 
 @dataclass(frozen=True)
 class Volume(_Flat):
-    r"""Space $\mathbb{R}^3$, the homogeneous space of its translations: features `[B, C, D, H, W]`, z, y, x."""
+    r"""Space $\mathbb{R}^3$, the homogeneous space of its translations: features `[B, C, D, H, W]`, z, y, x.
+
+    A cubic grid has the 24 turns of a cube too; layers commute with them where their metrics are round.
+    """
 
     axes = ("D", "H", "W")
     positions = 3
     usual_metric = "full"
+
+    def symmetries(self) -> Mapping[int, Symmetry]:  # type: ignore[override]
+        return {turn: partial(self.turned, turn=turn) for turn in range(1, 24)}
+
+    def turned(self, f: Tensor, turn: int) -> Tensor:
+        r"""The action $(\rho_R f)(x) = f(R^{-1}x)$; what has no positions stays as it is."""
+        return turn_volume(f, turn) if f.ndim == 5 else f

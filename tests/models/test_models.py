@@ -39,10 +39,13 @@ COUNTS = {
     "vessels-pdecnn6": (2624, 4192),
     "vessels-pdecnn12": (2798, 3778),
     "vessels-unet": (33857, 34017),
+    "tubes-pdegcnn": (417, 657),
+    "tubes-cnn": (6257, 8257),
+    "tubes-gcnn": (1241, 1361),
 }
 EQUIVARIANT = [name for name in models.names() if name.startswith("vessels") and "gcnn" in name]
-PDE = [name for name in models.names() if "-pde" in name]
-SIZES = {"digits": (28, 28), "vessels": (11, 13)}
+PDE = [name for name in models.names() if "-pde" in name and not name.startswith("tubes")]
+SIZES = {"digits": (28, 28), "vessels": (11, 13), "tubes": (7, 7, 7)}
 
 
 # The compiled operators where a compiler is, else the reference, without the warning that None gives.
@@ -92,7 +95,7 @@ def test_builds_quickly_and_computes(name):
     assert time.process_time() - begin < 1
     task = models.entry(name).task
     out = model(torch.rand(2, 3, *SIZES[task]))
-    assert out.shape == ((2, 10) if task == "digits" else (2, 1, 11, 13))
+    assert out.shape == ((2, 10) if task == "digits" else (2, 1, *SIZES[task]))
     assert torch.isfinite(out).all()
     out.square().mean().backward()
     for key, parameter in model.named_parameters():
@@ -302,5 +305,5 @@ def test_bad_names_and_options_are_quoted(name, options, says):
 def test_entries_are_described():
     for name in models.names():
         entry = models.entry(name)
-        assert entry.name == name and entry.task in ("digits", "vessels") and entry.summary
+        assert entry.name == name and entry.task in ("digits", "tubes", "vessels") and entry.summary
     assert registry.names() == models.names()

@@ -1,7 +1,7 @@
 """The experiments of the paper: a grid of runs, each one JSON file."""
 
 # The modules of the experiments enter them into the list.
-from pdegcnn_lib.companion.experiments import digits, lines, vessels
+from pdegcnn_lib.companion.experiments import digits, lines, tubes, vessels
 from pdegcnn_lib.companion.experiments.config import PROFILES, Training, Unit
 from pdegcnn_lib.companion.experiments.grid import find, obtain, search_report
 from pdegcnn_lib.companion.experiments.registry import EXPERIMENTS, Experiment, Variant, enter, experiment
@@ -39,6 +39,7 @@ __all__ = [
     "run",
     "search_report",
     "train",
+    "tubes",
     "vessels",
     "weights_path",
 ]

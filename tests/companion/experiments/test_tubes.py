@@ -1,0 +1,65 @@
+"""The task of tubes: batches, turns, scores, and the data that its variants ask for."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from pdegcnn_lib import models
+from pdegcnn_lib.companion.data.tubes import draw
+from pdegcnn_lib.companion.experiments import experiment
+from pdegcnn_lib.companion.experiments import tubes as module
+from pdegcnn_lib.companion.experiments.config import Training
+from pdegcnn_lib.companion.experiments.training import train
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def task() -> module.TubesTask:
+    return module.TubesTask(draw(2, 1, 12), draw(2, 2, 12))
+
+
+def test_a_perfect_network_has_dice_one(task: module.TubesTask) -> None:
+    truth = {image.sum().item(): mask for image, mask in zip(task.test.images, task.test.truth, strict=True)}
+    found = task.evaluate(lambda f: 20 * truth[f.sum().item()][None].float() - 10, CPU)  # type: ignore[arg-type]
+    assert found["dice"] == found["auc"] == found["accuracy"] == 1.0
+    assert len(found["dice_by_image"]) == 2
+
+
+def test_batches_depend_on_their_generator_and_turn_image_and_truth_together() -> None:
+    volumes = draw(2, 1, 12)
+    whole = module.TubesTask(volumes, volumes, augment=True)
+    images, truths = whole.batch(8, torch.Generator().manual_seed(3))
+    again, _ = whole.batch(8, torch.Generator().manual_seed(3))
+    assert torch.equal(images, again) and truths.dtype == torch.float32
+    for image, truth in zip(images, truths, strict=True):
+        n = int((volumes.images.sum((1, 2, 3, 4)) - image.sum()).abs().argmin())
+        inside = image[truth.bool()].sort().values
+        assert torch.equal(inside, volumes.images[n][volumes.truth[n]].sort().values)
+    assert not torch.equal(images, torch.stack([volumes.images[0]] * 8))
+
+
+def test_a_small_network_learns(task: module.TubesTask) -> None:
+    torch.manual_seed(0)
+    model = models.build("tubes-pdegcnn", channels=2, layers=1)
+    curve = train(model, task, Training(steps=12, batch_size=1, learning_rate=0.05), seed=0, device=CPU)
+    assert curve[-1]["loss"] < curve[0]["loss"]
+
+
+def test_the_data_of_the_variants() -> None:
+    small = module.task("fast")
+    assert small.train.images.shape == (16, 1, 16, 16, 16) and len(small.test) == 6
+    few = module.task("fast", volumes=3, augment=True)
+    assert len(few.train) == 3 and few.augment and torch.equal(few.test.images, small.test.images)
+    upright, level = module.task("fast", angle=0.0), module.task("fast", angle=90.0)
+    assert torch.equal(upright.train.images, level.train.images)
+    assert not torch.equal(upright.test.images, level.test.images)
+
+
+@pytest.mark.parametrize("name", ["tubes", "tubes-size", "tubes-turned", "tubes-parts"])
+def test_every_variant_can_be_built(name: str) -> None:
+    chosen = experiment(name)
+    assert len(chosen.units("full")) == 3 * len(chosen.variants) and not chosen.units("fast")
+    for variant in chosen.variants:
+        assert models.parameter_count(models.build(variant.model, **variant.options)) > 0

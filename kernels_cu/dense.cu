@@ -19,7 +19,8 @@ extern "C" __global__ void combination(const A* f, const A* w, const A* bias, co
                                        int outputs, int height, int image_width, int pitch) {
     constexpr int step = vectors_at_once * width<A>;
     const int y = block(), padded = (outputs + outputs_at_once - 1) / outputs_at_once * outputs_at_once;
-    for (int x = warp() * step; x < image_width; x += warps() * step)
+    for (int x = warp() * step; x < image_width; x += warps() * step) {
+        const bool inside = x + step <= image_width;
         for (int first = 0; first < outputs; first += outputs_at_once) {
             Lanes<A> sum[outputs_at_once][vectors_at_once];
             UNROLL
@@ -33,7 +34,8 @@ extern "C" __global__ void combination(const A* f, const A* w, const A* bias, co
                 Lanes<A> value[vectors_at_once];
                 UNROLL
                 for (int v = 0; v < vectors_at_once; v++)
-                    value[v] = load_inside(row, x + v * width<A>, image_width, A(0));
+                    value[v] = inside ? load(row, x + v * width<A>)
+                                      : load_inside(row, x + v * width<A>, image_width, A(0));
                 UNROLL
                 for (int a = 0; a < outputs_at_once; a++) {
                     UNROLL
@@ -49,6 +51,7 @@ extern "C" __global__ void combination(const A* f, const A* w, const A* bias, co
                     if (x + v * width<A> < image_width) store_inside(row, x + v * width<A>, image_width, sum[a][v]);
             }
         }
+    }
 }
 EXPORT_KERNEL(combination)
 

@@ -13,6 +13,8 @@ import platform
 from importlib.metadata import version
 from pathlib import Path
 
+import browser_pages
+
 PACKAGES = ["torch", "numpy", "scipy", "scikit-learn", "cupy-cuda12x", "papermill", "jupyter-book", "Sphinx"]
 
 
@@ -120,6 +122,7 @@ def main() -> None:
     (options.out / "cli.md").write_text(command_line() + "\n")
     (options.out / "ledger.md").write_text(ledger_page() + "\n")
     (options.out / "explorers.html").write_text(explorer_data() + "\n")
+    browser_pages.write(options.out)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,241 @@
+"use strict";
+// A trained network, step by step, on the kernels of kernels_cu/. Features are [channels, orientations, height, width].
+
+/**
+ * @typedef {{step: string, channels?: number, terms?: number, outputs?: number, size?: number, w?: string,
+ *   bias?: string, displacement?: string, window?: number[], estimate?: string, exponent?: number,
+ *   scale?: number}} Step
+ * @typedef {{label: string, parameters: number, channels: number, orientations: number, reach: number,
+ *   threshold: number, steps: Step[]}} NetworkData
+ * @typedef {{address: number, channels: number, orientations: number, height: number, width: number}} Features
+ */
+
+const NU = 1.6; // the constant of rho_b_sr
+const FORMULAS = { rho_c: "Diagonal", rho_b: "Diagonal", rho_b_sr: "SubRiemannian", rho_b_com: "Combined" };
+const LARGEST = 3.1e35; // a table's values above it are infinite
+const ceil = (/** @type {number} */ a, /** @type {number} */ b) => Math.ceil(a / b) * b;
+
+/**
+ * What a step computes with, once for all tiles: its kernel tables, weights and displacements in the memory.
+ */
+class Operators {
+  /** @param {Machine} machine */
+  constructor(machine) {
+    this.machine = machine;
+  }
+
+  /**
+   * The coordinates [Or, N, 3] at which the kernel of a window is sampled.
+   * @param {number[]} window orientations, rows, columns
+   * @param {number} orientations
+   * @param {string} estimate
+   */
+  coordinates(window, orientations, estimate) {
+    const q = [];
+    for (let i = 0; i < window[0]; i++)
+      for (let j = 0; j < window[1]; j++)
+        for (let l = 0; l < window[2]; l++)
+          q.push(l - (window[2] >> 1), j - (window[1] >> 1), (i - (window[0] >> 1)) * ((2 * Math.PI) / orientations));
+    return this.coordinatesAt(Float32Array.from(q), orientations, estimate);
+  }
+
+  /**
+   * The same at neighbours (x, y, angle), which need not lie on the grid.
+   * @param {Float32Array} neighbours
+   * @param {number} orientations
+   * @param {string} estimate
+   */
+  coordinatesAt(neighbours, orientations, estimate) {
+    const { machine } = this, count = neighbours.length / 3;
+    const q = machine.copy(neighbours), p = machine.take(3 * orientations * count);
+    const b = machine.take(3 * orientations * count);
+    machine.launch("coordinates_relative", orientations, [q, p, orientations, count]);
+    const kind = estimate === "rho_c" ? "logarithmic" : "half_angle";
+    machine.launch(`coordinates_${kind}`, 1, [p, b, orientations * count]);
+    machine.give(q, p);
+    return b;
+  }
+
+  /**
+   * A kernel table [channels, Or, N].
+   * @param {number} b coordinates [Or, N, 3]
+   * @param {Float32Array} scales w of every channel
+   * @param {number} orientations
+   * @param {number} count N
+   * @param {string} estimate
+   * @param {string} law Power, Gaussian or Poisson
+   * @param {number[]} constants of the law
+   */
+  table(b, scales, orientations, count, estimate, law, constants) {
+    const { machine } = this, channels = scales.length / 3;
+    const k = machine.take(channels * orientations * count), w = machine.copy(scales);
+    const c = machine.copy(Float32Array.from([NU, ...constants]));
+    machine.launch(`table_${FORMULAS[estimate]}_${law}_kernel_table`, channels, [k, b, w, c, orientations, count], 64);
+    machine.give(w, c);
+    return k;
+  }
+
+  /**
+   * The convolution of features with a kernel over a semiring: `tropical` with sign 1 dilates, with -1 it erodes.
+   * @param {string} semiring tropical or linear
+   * @param {Features} f
+   * @param {number} k
+   * @param {number} out
+   * @param {number} sign
+   * @param {number[]} window
+   */
+  convolve(semiring, f, k, out, sign, window) {
+    const rows = Math.min(64, ceil(f.height, 8)), columns = Math.min(64, ceil(f.width, 16));
+    const blocks = f.channels * Math.ceil(f.height / rows) * Math.ceil(f.width / columns);
+    const taps = window[0] * window[1] * window[2];
+    const planes = f.orientations; // one block has them all
+    const tile = planes * (rows + window[1] - 1) * ceil(columns + window[2] - 1, 16);
+    const unit = semiring + (window[1] === 5 && window[2] === 5 ? "5" : "");
+    this.machine.launch(
+      `${unit}_group_convolution`, blocks,
+      [f.address, k, out, 0, sign, f.channels, f.orientations, f.height, f.width, ...window, planes, rows, columns],
+      4 * (tile + planes * (3 * taps + 2)),
+    );
+  }
+
+  /**
+   * Features displaced by (dx, dy, ds) for every channel and orientation.
+   * @param {Features} f
+   * @param {number} displacement
+   * @param {number} out
+   */
+  shift(f, displacement, out) {
+    const { channels, orientations, height, width } = f;
+    const args = [f.address, displacement, out, channels, orientations, height, width];
+    this.machine.launch("transport_shift", channels * orientations, args, 4 * ceil(width, 16) + 64 * orientations);
+  }
+}
+
+class Network {
+  /**
+   * @param {Machine} machine
+   * @param {NetworkData} data
+   */
+  constructor(machine, data) {
+    this.machine = machine;
+    this.data = data;
+    this.operators = new Operators(machine);
+    const { orientations } = data;
+    /** @type {Map<string, number>} */
+    const coordinates = new Map();
+    this.steps = data.steps.map((step) => {
+      const copy = (/** @type {string} */ text) => machine.copy(Machine.numbers(text));
+      if (step.step === "combination") return { ...step, weights: copy(step.w), shifts: copy(step.bias) };
+      if (step.step === "shift") return { ...step, by: copy(step.displacement) };
+      if (step.step === "projection") return step;
+      const key = JSON.stringify([step.window, step.estimate]);
+      if (!coordinates.has(key))
+        coordinates.set(key, this.operators.coordinates(step.window, orientations, step.estimate));
+      const count = step.window[0] * step.window[1] * step.window[2];
+      const constants = [step.exponent, step.scale, LARGEST];
+      const scales = Machine.numbers(step.w);
+      return {
+        ...step,
+        k: this.operators.table(coordinates.get(key), scales, orientations, count, step.estimate, "Power", constants),
+      };
+    });
+  }
+
+  /**
+   * The output of the network for an image [channels, height, width], one plane.
+   * @param {Float32Array} image
+   * @param {number} height
+   * @param {number} width
+   * @param {(done: number, features: Features, step: Step) => void} [watch] told after every step
+   * @returns {Float32Array}
+   */
+  run(image, height, width, watch = () => {}) {
+    const { machine, data } = this, lift = data.steps[0], half = lift.size >> 1;
+    const [padded, pitch] = reflected(image, data.channels, height, width, half);
+    const widest = Math.max(...data.steps.map((step) => step.outputs || 0), 16 * data.orientations);
+    const most = Math.max(widest, 16 * data.orientations) * height * width;
+    const input = machine.copy(padded), buffers = [machine.take(most), machine.take(most)];
+    /** @type {Features} */
+    let f = { address: input, channels: data.channels, orientations: 1, height: height + 2 * half, width: pitch };
+    try {
+      this.steps.forEach((step, n) => {
+        const address = buffers[n % 2];
+        f = this.apply(step, f, address, height, width);
+        watch((n + 1) / this.steps.length, f, step);
+      });
+      return machine.floats(f.address, height * width).slice();
+    } finally {
+      machine.give(input, ...buffers);
+    }
+  }
+
+  /**
+   * @param {any} step
+   * @param {Features} f
+   * @param {number} out
+   * @param {number} height
+   * @param {number} width
+   * @returns {Features}
+   */
+  apply(step, f, out, height, width) {
+    const { machine } = this, next = { ...f, address: out };
+    if (step.step === "combination") {
+      const lifting = step.size > 1, offsets = [];
+      const plane = f.orientations * f.height * f.width;
+      for (let c = 0; c < f.channels; c++)
+        for (let j = 0; j < step.size; j++)
+          for (let l = 0; l < step.size; l++) offsets.push(c * plane + j * f.width + l);
+      const where = machine.copy(Int32Array.from(offsets));
+      const rows = lifting ? height : f.orientations * height;
+      const sizes = [step.terms, step.outputs, rows, width, f.width];
+      machine.launch("dense_combination", rows, [f.address, step.weights, step.shifts, where, out, ...sizes]);
+      machine.give(where);
+      if (!lifting) return { ...next, channels: step.outputs };
+      const { orientations } = this.data;
+      return { address: out, channels: step.outputs / orientations, orientations, height, width };
+    }
+    if (step.step === "projection") {
+      machine.launch("dense_projection", f.channels, [f.address, out, f.orientations, height * width]);
+      return { ...next, orientations: 1 };
+    }
+    if (step.step === "shift") this.operators.shift(f, step.by, out);
+    else this.operators.convolve("tropical", f, step.k, out, step.step === "dilation" ? 1 : -1, step.window);
+    return next;
+  }
+}
+
+/**
+ * An image continued by its mirror image on every side.
+ * @param {Float32Array} image
+ * @param {number} channels
+ * @param {number} height
+ * @param {number} width
+ * @param {number} by pixels, fewer than the image has
+ * @returns {[Float32Array, number]} and its width
+ */
+function reflected(image, channels, height, width, by) {
+  const rows = height + 2 * by, columns = width + 2 * by, out = new Float32Array(channels * rows * columns);
+  const mirror = (/** @type {number} */ n, /** @type {number} */ size) => {
+    const at = Math.abs(n);
+    return at < size ? at : 2 * size - 2 - at;
+  };
+  for (let c = 0, n = 0; c < channels; c++)
+    for (let y = 0; y < rows; y++)
+      for (let x = 0; x < columns; x++, n++)
+        out[n] = image[(c * height + mirror(y - by, height)) * width + mirror(x - by, width)];
+  return [out, columns];
+}
+
+/**
+ * An axis cut into nearly equal pieces of at most `core`.
+ * @param {number} length
+ * @param {number} core
+ * @returns {[number, number][]}
+ */
+function spans(length, core) {
+  const count = Math.ceil(length / core);
+  const cut = (/** @type {number} */ n) => Math.round((n * length) / count);
+  return Array.from({ length: count }, (_, n) => [cut(n), cut(n + 1)]);
+}
+
+if (typeof module !== "undefined") module.exports = { Network, Operators, spans };

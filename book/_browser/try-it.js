@@ -1,0 +1,274 @@
+"use strict";
+// The page `try-it`: a photograph in, its vessels out. The work is done by worker.js; nothing leaves the page.
+(() => {
+  const MOST_PIXELS = 16e6; // of a picture; a larger one is made smaller first
+  const ORANGE = [230, 159, 0]; // as in the overlays of `pdegcnn segment`
+  const $ = (/** @type {string} */ id) => /** @type {any} */ (document.getElementById(id));
+  const data = JSON.parse($("try-it-data").textContent);
+  /** @type {Worker | null} */
+  let worker = null;
+  /** @type {{picture: ImageData, name: string, probability?: Float32Array} | null} */
+  let shown = null;
+  let requests = 0;
+  /** @type {Map<number, {resolve: Function, reject: Function, watch: Function}>} */
+  const waiting = new Map();
+
+  // ---- the worker ----------------------------------------------------------------------------------------------
+
+  function start() {
+    const address = URL.createObjectURL(new Blob([$("worker-source").textContent], { type: "text/javascript" }));
+    worker = new Worker(address);
+    worker.onmessage = ({ data: answer }) => {
+      const request = waiting.get(answer.id);
+      if (!request) {
+        if (answer.kind === "failed") say(`The module of kernels is damaged, so nothing can be computed: ${answer.message}`);
+        return;
+      }
+      request.watch(answer);
+      if (answer.kind !== "done" && answer.kind !== "failed") return;
+      waiting.delete(answer.id);
+      if (answer.kind === "done") request.resolve(answer);
+      else request.reject(new Error(answer.message));
+    };
+    worker.postMessage({ module: data.module });
+  }
+
+  function stop() {
+    worker?.terminate();
+    worker = null;
+    for (const { reject } of waiting.values()) reject(new Error("stopped"));
+    waiting.clear();
+  }
+
+  /**
+   * @param {ImageData} picture
+   * @param {(answer: any) => void} [watch]
+   * @returns {Promise<any>}
+   */
+  function ask(picture, watch = () => {}) {
+    if (!worker) start();
+    const id = ++requests, name = $("network").value;
+    const { width, height } = picture;
+    return new Promise((resolve, reject) => {
+      waiting.set(id, { resolve, reject, watch });
+      const request = { id, name, network: data.networks[name], picture: { data: picture.data, width, height } };
+      /** @type {Worker} */ (worker).postMessage(request);
+    });
+  }
+
+  // ---- the picture ---------------------------------------------------------------------------------------------
+
+  /**
+   * A file as pixels on black, turned as its camera says; null with a sentence where it is no picture.
+   * @param {Blob | string} source
+   */
+  async function decode(source) {
+    const image = new Image();
+    image.src = typeof source === "string" ? source : URL.createObjectURL(source);
+    try {
+      await new Promise((resolve, reject) => ([image.onload, image.onerror] = [resolve, reject]));
+    } catch {
+      return null;
+    } finally {
+      if (typeof source !== "string") URL.revokeObjectURL(image.src);
+    }
+    const { naturalWidth, naturalHeight } = image;
+    if (!naturalWidth || !naturalHeight) return null;
+    const scale = Math.min(1, Math.sqrt(MOST_PIXELS / (naturalWidth * naturalHeight)), 16384 / Math.max(naturalWidth, naturalHeight));
+    const canvas = document.createElement("canvas");
+    canvas.width = Math.max(1, Math.round(naturalWidth * scale));
+    canvas.height = Math.max(1, Math.round(naturalHeight * scale));
+    const context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d", { willReadFrequently: true }));
+    context.fillRect(0, 0, canvas.width, canvas.height);
+    context.imageSmoothingQuality = "high";
+    context.drawImage(image, 0, 0, canvas.width, canvas.height);
+    const picture = context.getImageData(0, 0, canvas.width, canvas.height);
+    return { picture, reduced: scale < 1 ? [naturalWidth, naturalHeight] : null };
+  }
+
+  const say = (/** @type {string} */ text) => ($("status").textContent = text);
+
+  /**
+   * @param {Blob | string} source
+   * @param {string} name
+   */
+  async function open(source, name) {
+    stop();
+    say("Reading the picture …");
+    const found = await decode(source).catch(() => null);
+    if (!found) {
+      shown = null;
+      $("results").hidden = true;
+      say(`${name} is not a picture that this browser can read: JPEG, PNG, WebP and GIF are.`);
+      return;
+    }
+    shown = { picture: found.picture, name: name.replace(/\.[^.]*$/, "") };
+    const { width, height } = found.picture;
+    const reduced = found.reduced ? `, made smaller from ${found.reduced.join(" × ")}` : "";
+    await segmentShown(`${name}, ${width} × ${height} pixels${reduced}`);
+  }
+
+  async function segmentShown(/** @type {string} */ title) {
+    if (!shown) return;
+    const mine = shown;
+    mine.probability = undefined;
+    const { width, height } = mine.picture;
+    for (const id of ["photograph-canvas", "probability", "overlay"]) Object.assign($(id), { width, height });
+    $("photograph-canvas").getContext("2d").putImageData(mine.picture, 0, 0);
+    $("overlay").getContext("2d").putImageData(mine.picture, 0, 0);
+    const threshold = data.networks[$("network").value].threshold;
+    $("threshold").value = threshold;
+    readThreshold();
+    Object.assign($("results"), { hidden: false });
+    for (const id of ["save-mask", "save-overlay"]) $(id).disabled = true;
+    Object.assign($("progress"), { value: 0, hidden: false });
+    $("stop").hidden = false;
+    say(`${title}. Finding the field of view …`);
+    try {
+      const answer = await ask(mine.picture, (part) => {
+        if (shown !== mine) return;
+        if (part.kind === "field") {
+          outline(part.field, width, height);
+          say(`${title}. The network is at work …`);
+        }
+        if (part.kind === "progress") $("progress").value = part.share;
+        if (part.probability) draw((mine.probability = part.probability));
+      });
+      if (shown !== mine) return;
+      const share = mine.probability?.reduce((sum, value) => sum + (value >= threshold ? 1 : 0), 0) || 0;
+      say(
+        `${title}. ${data.networks[$("network").value].label} took ${answer.seconds.toFixed(1)} s on one core and saw ` +
+          `${answer.columns} × ${answer.rows} pixels; ${((100 * share) / (width * height)).toFixed(1)} % of the picture ` +
+          "is vessel. What left this computer: nothing.",
+      );
+      for (const id of ["save-mask", "save-overlay"]) $(id).disabled = false;
+    } catch (error) {
+      const { message } = /** @type {Error} */ (error);
+      if (shown === mine) say(message === "stopped" ? "Stopped." : `It could not be computed: ${message}`);
+    } finally {
+      if (shown === mine) $("progress").hidden = $("stop").hidden = true;
+    }
+  }
+
+  // ---- drawing -------------------------------------------------------------------------------------------------
+
+  function outline(/** @type {Uint8Array} */ field, /** @type {number} */ width, /** @type {number} */ height) {
+    const context = $("photograph-canvas").getContext("2d");
+    const image = context.getImageData(0, 0, width, height), thick = Math.max(1, Math.round(width / 400));
+    for (let y = thick; y < height - thick; y++)
+      for (let x = thick; x < width - thick; x++) {
+        const n = y * width + x;
+        const edge = field[n] && !(field[n - thick] && field[n + thick] && field[n - thick * width] && field[n + thick * width]);
+        if (edge) image.data.set([...ORANGE, 255], 4 * n);
+      }
+    context.putImageData(image, 0, 0);
+  }
+
+  function draw(/** @type {Float32Array} */ probability) {
+    if (!shown) return;
+    const { picture } = shown, at = $("threshold").valueAsNumber;
+    const grey = new ImageData(picture.width, picture.height);
+    const over = new ImageData(new Uint8ClampedArray(picture.data), picture.width, picture.height);
+    for (let n = 0; n < probability.length; n++) {
+      const value = Math.round(255 * probability[n]);
+      grey.data[4 * n] = grey.data[4 * n + 1] = grey.data[4 * n + 2] = value;
+      grey.data[4 * n + 3] = 255;
+      if (probability[n] >= at) for (let c = 0; c < 3; c++) over.data[4 * n + c] = ORANGE[c];
+    }
+    $("probability").getContext("2d").putImageData(grey, 0, 0);
+    $("overlay").getContext("2d").putImageData(over, 0, 0);
+  }
+
+  function readThreshold() {
+    const text = $("threshold").valueAsNumber.toFixed(2);
+    $("threshold-value").textContent = text;
+    $("threshold").setAttribute("aria-valuetext", text);
+  }
+
+  function save(/** @type {HTMLCanvasElement} */ canvas, /** @type {string} */ kind) {
+    canvas.toBlob((blob) => {
+      if (!blob || !shown) return;
+      const link = document.createElement("a");
+      link.href = URL.createObjectURL(blob);
+      link.download = `${shown.name}_${kind}.png`;
+      link.click();
+      URL.revokeObjectURL(link.href);
+    }, "image/png");
+  }
+
+  function mask() {
+    const canvas = document.createElement("canvas");
+    if (!shown?.probability) return canvas;
+    const { width, height } = Object.assign(canvas, { width: shown.picture.width, height: shown.picture.height });
+    const image = new ImageData(width, height), at = $("threshold").valueAsNumber;
+    shown.probability.forEach((value, n) => {
+      const level = value >= at ? 255 : 0;
+      image.data.set([level, level, level, 255], 4 * n);
+    });
+    /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d")).putImageData(image, 0, 0);
+    return canvas;
+  }
+
+  // ---- the page ------------------------------------------------------------------------------------------------
+
+  function connect() {
+    const select = $("network");
+    for (const [name, { label, parameters, bytes }] of Object.entries(data.networks)) {
+      const size = `${parameters.toLocaleString("en").replace(",", " ")} numbers, ${Math.round(bytes / 1024)} kB`;
+      select.add(new Option(`${label}: ${size}`, name));
+    }
+    data.examples.forEach((/** @type {{label: string, picture: string}} */ { label, picture }) => {
+      const button = document.createElement("button");
+      button.type = "button";
+      const image = Object.assign(new Image(), { src: picture, alt: "" });
+      button.append(image, label);
+      button.addEventListener("click", () => open(picture, label));
+      $("examples").append(button);
+    });
+    $("photograph").addEventListener("change", () => {
+      const [file] = $("photograph").files;
+      if (file) open(file, file.name);
+    });
+    const zone = $("try-it");
+    zone.addEventListener("dragover", (/** @type {DragEvent} */ event) => event.preventDefault());
+    zone.addEventListener("drop", (/** @type {DragEvent} */ event) => {
+      event.preventDefault();
+      const file = event.dataTransfer?.files[0];
+      if (file) open(file, file.name);
+    });
+    $("stop").addEventListener("click", stop);
+    select.addEventListener("change", () => {
+      if (!shown) return;
+      stop();
+      segmentShown(`${shown.name}, ${shown.picture.width} × ${shown.picture.height} pixels`);
+    });
+    $("threshold").addEventListener("input", () => {
+      readThreshold();
+      if (shown?.probability) draw(shown.probability);
+    });
+    $("save-mask").addEventListener("click", () => save(mask(), "mask"));
+    $("save-overlay").addEventListener("click", () => save($("overlay"), "overlay"));
+  }
+
+  document.addEventListener("DOMContentLoaded", () => {
+    const reason = !data.module
+      ? "This copy of the book was built without a compiler for WebAssembly, so the network cannot run here."
+      : !Machine.supported()
+        ? "This browser has no vectors of WebAssembly (SIMD), so the network cannot run here."
+        : "";
+    if (reason) {
+      say(`${reason} Below is a finished run.`);
+      for (const control of $("try-it").querySelectorAll("input, select, button")) control.disabled = true;
+      $("finished").hidden = false;
+      return;
+    }
+    connect();
+    start();
+    window.addEventListener("pagehide", stop);
+  });
+
+  /** @type {any} */ (window).pdegcnn = {
+    // The probabilities of a picture, at its size, by the network that is chosen.
+    segment: async (/** @type {ImageData} */ picture) => (await ask(picture)).probability,
+  };
+})();

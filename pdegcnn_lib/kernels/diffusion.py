@@ -7,10 +7,10 @@ import math
 import torch
 from torch import Tensor
 
-from pdegcnn_lib.geometry import Metric, as_metric, squared_estimate
+from pdegcnn_lib.geometry import Metric, as_metric
 from pdegcnn_lib.geometry.estimates import Squared
-from pdegcnn_lib.kernels.morphological import check_alpha, check_time
-from pdegcnn_lib.kernels.window import Window, check_window, offsets, relative_elements
+from pdegcnn_lib.kernels.morphological import by_channel, check_alpha, check_time, squared_distances
+from pdegcnn_lib.spaces import Plane, Space, chosen
 
 ANGLES = 24  # Gauss-Legendre nodes in Kanter's angle
 STEP = 0.5  # of the trapezoidal rule in the logarithm of Kanter's exponential variable
@@ -77,48 +77,43 @@ def diffusion_kernel(
     w: Tensor | Metric,
     *,
     alpha: float | Tensor,
-    window: Window,
-    orientations: int,
+    window: tuple[int, ...],
+    space: Space | None = None,
+    orientations: int | None = None,
     t: float = 1.0,
-    estimate: str | Squared = "rho_c",
+    estimate: str | Squared | None = None,
 ) -> Tensor:
-    r"""The approximate kernel of fractional diffusion on M2, sampled analytically and normalised on the window.
+    r"""The approximate kernel of fractional diffusion, sampled analytically and normalised on the window.
 
     $$k[c, o, i, j, l] \propto K_t^\alpha\big(\rho(q^{-1}p)\big), \qquad \sum_{i,j,l} k[c, o, i, j, l] = 1,$$
 
-    with p and q as in `morphological_kernel` and $K_t^\alpha$ the radial kernel of $-(-\Delta)^\alpha$ on
-    $\mathbb{R}^3$, the tangent space: a Gaussian at alpha = 1, $t/(\rho^2 + t^2)^2$ at alpha = 1/2, a positive mixture
-    of Gaussians between. `linear_convolution` applies it. Differentiable in w and in alpha where it is a tensor.
+    with p, q, `space` and `orientations` as in `morphological_kernel` and $K_t^\alpha$ the radial kernel of
+    $-(-\Delta)^\alpha$ on the tangent space, $\mathbb{R}^3$ for M2: a Gaussian at alpha = 1, on M2
+    $t/(\rho^2 + t^2)^2$ at alpha = 1/2, a positive mixture of Gaussians between. On R^2 it is exact up to sampling.
+    Where the points of a fibre have different quadrature weights they enter. `linear_convolution` applies the kernel.
+    Differentiable in w and in alpha where it is a tensor.
 
-    Shapes: `w [C, 3]` or a metric over C channels; `alpha` a float or `[C]` -> `[C, Or, KOr, KH, KW]`.
+    Shapes: `w [C, 3]` or a metric over C channels; `alpha` a float or `[C]` -> `[C, Or, KOr, KH, KW]` on M2.
     Between the two closed forms the work and memory are about 1 200 times those of the window.
     Units: as in `morphological_kernel`; t in the time of $W_t = -(-\Delta_{\mathcal{G}})^\alpha W$.
     Raises: ValueError for an alpha outside [1/2, 1], a non-positive w or t, an even window, a window wider than the
     circle, an unknown estimate. Source: main paper, section 5.2, for alpha = 1; the subordination between is classical.
     """
-    metric, alpha, t, rho2 = as_metric(w), check_alpha(alpha), check_time(t), squared_estimate(estimate)
-    reference = metric.over_channels(3)
-    p = relative_elements(window, orientations, dtype=reference.dtype, device=reference.device)
-    if isinstance(alpha, Tensor):
-        alpha = alpha.reshape(-1, 1, 1, 1, 1)
-    log_k = log_profile(rho2(p, metric.window_axes(4)), alpha, t, dim=3)
-    return torch.softmax(log_k.flatten(2), dim=-1).unflatten(-1, log_k.shape[2:])
+    metric, alpha, t, space = as_metric(w), check_alpha(alpha), check_time(t), chosen(space, orientations)
+    squared = squared_distances(metric, space, window, estimate)
+    log_k = log_profile(squared, by_channel(alpha, squared), t, dim=space.dim)
+    if not space.uniform:
+        seen = space.weights().log()[space.neighbours(window)]
+        log_k = log_k + seen.reshape(*seen.shape, *(1,) * space.positions).to(log_k)
+    absent = space.absent(window)
+    if absent is not None:
+        log_k = log_k.masked_fill(absent.to(log_k.device), -torch.inf)
+    first = 1 + len(space.kernels)
+    return torch.softmax(log_k.flatten(first), dim=-1).unflatten(-1, log_k.shape[first:])
 
 
 def diffusion_kernel_r2(
     w: Tensor | Metric, *, alpha: float | Tensor, window: tuple[int, int], t: float = 1.0
 ) -> Tensor:
-    r"""The kernel of fractional diffusion on R^2, where the radial profile is exact up to sampling and normalisation.
-
-    Shapes: `w [C, 2]` or a metric over C channels -> `[C, KH, KW]`, sums to 1. Otherwise as `diffusion_kernel`.
-    """
-    metric, alpha, t = as_metric(w), check_alpha(alpha), check_time(t)
-    k_h, k_w = check_window(window)
-    reference = metric.over_channels(2)
-    y, x = torch.meshgrid(
-        *(offsets(n, dtype=reference.dtype, device=reference.device) for n in (k_h, k_w)), indexing="ij"
-    )
-    if isinstance(alpha, Tensor):
-        alpha = alpha.reshape(-1, 1, 1)
-    log_k = log_profile(metric.window_axes(2).squared(torch.stack([x, y], dim=-1)), alpha, t, dim=2)
-    return torch.softmax(log_k.flatten(1), dim=-1).unflatten(-1, (k_h, k_w))
+    """`diffusion_kernel` with `space=Plane()`: `w [C, 2]` or a metric over C channels -> `[C, KH, KW]`, of sum 1."""
+    return diffusion_kernel(w, alpha=alpha, window=window, t=t, space=Plane())

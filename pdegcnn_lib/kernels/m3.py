@@ -5,40 +5,16 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from pdegcnn_lib.geometry import Metric, as_metric, octahedral, squared_estimate
+from pdegcnn_lib.geometry import Metric, as_metric, octahedral
 from pdegcnn_lib.geometry.estimates import Squared
 from pdegcnn_lib.kernels.cake import radial_window
-from pdegcnn_lib.kernels.diffusion import log_profile
-from pdegcnn_lib.kernels.morphological import check_alpha, check_time, power_law
-from pdegcnn_lib.kernels.splines import quadratic_b_spline
+from pdegcnn_lib.kernels.diffusion import diffusion_kernel
+from pdegcnn_lib.kernels.morphological import morphological_kernel
+from pdegcnn_lib.kernels.splines import LIFTS, quadratic_b_spline
 from pdegcnn_lib.spaces.m3 import DIGITS, M3
 from pdegcnn_lib.spaces.window import offsets
 
 OVERSAMPLING = 3  # of the spectra of line wavelets
-
-
-def _squared(w: Tensor | Metric, space: M3, window: tuple[int, ...], estimate: str | Squared) -> Tensor:
-    """The squared estimate at every tap, `[C, N, KN, K, K, K]`."""
-    metric = as_metric(w)
-    reference = metric.over_channels(space.lengths)
-    metric.diagonal("a layer on M3")
-    p = space.relative_elements(window, dtype=reference.dtype, device=reference.device)
-    return squared_estimate(estimate, space.estimates)(p, metric.window_axes(5))
-
-
-@octahedral.constant
-def _absent(space: M3, window: tuple[int, ...]) -> Tensor:
-    absent = space.absent(window)
-    assert absent is not None
-    return absent.contiguous()
-
-
-@octahedral.constant
-def _log_shares(space: M3, window: tuple[int, ...]) -> Tensor:
-    """The logarithms of the quadrature weights of the neighbours, `[N, KN, 1, 1, 1]`; -inf where there is none."""
-    lists = space.neighbours(window)
-    shares = space.weights().log()[lists.clamp(min=0)].masked_fill(lists < 0, -torch.inf)
-    return shares[..., None, None, None]
 
 
 def morphological_kernel_m3(
@@ -50,7 +26,7 @@ def morphological_kernel_m3(
     t: float = 1.0,
     estimate: str | Squared = "rho_b",
 ) -> Tensor:
-    r"""The kernel of dilation and erosion on M3, sampled for every pair of a direction and a neighbour.
+    r"""`morphological_kernel` on M3, sampled for every pair of a direction and a neighbour.
 
     $$k[c, o, s, i, j, l] = \nu_\alpha\, t^{-1/(2\alpha-1)}\, \rho\big(q^{-1} p\big)^{2\alpha/(2\alpha-1)}$$
 
@@ -61,11 +37,8 @@ def morphological_kernel_m3(
     Raises: ValueError for an alpha outside [1/2, 1], a non-positive w or t, a window that does not fit, an unknown
     estimate, a metric that is not diagonal. Source: main paper, Definition 5.25.
     """
-    alpha, t = check_alpha(alpha), check_time(t)
-    if isinstance(alpha, Tensor):
-        alpha = alpha.reshape(-1, 1, 1, 1, 1, 1)
-    absent, k = _absent(space, window), power_law(_squared(w, space, window, estimate), alpha, t)
-    return k.masked_fill(absent.to(k.device), torch.inf)
+    as_metric(w).diagonal("a layer on M3")
+    return morphological_kernel(w, alpha=alpha, window=window, space=space, t=t, estimate=estimate)
 
 
 def diffusion_kernel_m3(
@@ -77,19 +50,15 @@ def diffusion_kernel_m3(
     t: float = 1.0,
     estimate: str | Squared = "rho_b",
 ) -> Tensor:
-    r"""The approximate kernel of fractional diffusion on M3, with the quadrature weight of each neighbour.
+    r"""`diffusion_kernel` on M3, with the quadrature weight of each neighbour.
 
     $$k[c, o, s, \cdot] \propto q_s\, K_t^\alpha\big(\rho(q^{-1}p)\big), \qquad \sum k[c, o] = 1,$$
 
     with the radial kernel of the tangent space $\mathbb{R}^5$. Not exact even where the estimate is: the sphere is
     curved. Shapes and errors as in `morphological_kernel_m3`; 0 where there is no neighbour.
     """
-    alpha, t = check_alpha(alpha), check_time(t)
-    if isinstance(alpha, Tensor):
-        alpha = alpha.reshape(-1, 1, 1, 1, 1, 1)
-    log_k = log_profile(_squared(w, space, window, estimate), alpha, t, dim=space.dim)
-    log_k = log_k + _log_shares(space, window).to(log_k)
-    return torch.softmax(log_k.flatten(2), dim=-1).unflatten(-1, log_k.shape[2:])
+    as_metric(w).diagonal("a layer on M3")
+    return diffusion_kernel(w, alpha=alpha, window=window, space=space, t=t, estimate=estimate)
 
 
 @octahedral.constant
@@ -116,6 +85,9 @@ def lift_basis(space: M3, size: int) -> Tensor:
             values.append(main * lateral)
     ball = (place**2).sum(-1) <= (size / 2) ** 2
     return ((torch.stack(values, dim=-1) * ball[:, None]) * DIGITS).round() / DIGITS
+
+
+LIFTS[M3] = lift_basis
 
 
 def _places(size: int) -> Tensor:

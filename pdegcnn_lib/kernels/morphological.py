@@ -6,7 +6,6 @@ $$k_t^\alpha = \nu_\alpha\, t^{-1/(2\alpha-1)}\, \rho^{2\alpha/(2\alpha-1)}$$
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -14,7 +13,7 @@ from torch import Tensor
 from pdegcnn_lib.geometry import Metric, as_metric, squared_estimate
 from pdegcnn_lib.geometry._check import has_values
 from pdegcnn_lib.geometry.estimates import Squared
-from pdegcnn_lib.kernels.window import Window, check_window, offsets, relative_elements
+from pdegcnn_lib.spaces import Plane, Space, chosen
 
 
 def nu_alpha(alpha: float | Tensor) -> float | Tensor:
@@ -75,47 +74,58 @@ def power_law(squared: Tensor, alpha: float | Tensor, t: float = 1.0) -> Tensor:
     return torch.where(overflow, torch.full_like(squared, torch.inf), value)
 
 
+def squared_distances(
+    metric: Metric, space: Space, window: tuple[int, ...], estimate: str | Squared | None
+) -> Tensor:
+    r"""$\rho(q^{-1} p)^2$ for a point over the origin and every neighbour in its window, by the metric of each channel.
+
+    Shapes: a metric over C channels -> `[C, *kernels, *window]`, see `spaces.Space`.
+    """
+    rho2 = squared_estimate(next(iter(space.estimates)) if estimate is None else estimate, space.estimates)
+    reference = metric.over_channels(space.lengths)
+    p = space.relative_elements(window, dtype=reference.dtype, device=reference.device)
+    return rho2(p, metric.window_axes(p.ndim - 1))
+
+
+def by_channel(alpha: float | Tensor, like: Tensor) -> float | Tensor:
+    """alpha, and where it is one for every channel `[C]`, with axes to broadcast against `like [C, ...]`."""
+    return alpha.reshape(-1, *(1,) * (like.ndim - 1)) if isinstance(alpha, Tensor) else alpha
+
+
 def morphological_kernel(
     w: Tensor | Metric,
     *,
     alpha: float | Tensor,
-    window: Window,
-    orientations: int,
+    window: tuple[int, ...],
+    space: Space | None = None,
+    orientations: int | None = None,
     t: float = 1.0,
-    estimate: str | Squared = "rho_c",
+    estimate: str | Squared | None = None,
 ) -> Tensor:
-    r"""The approximate morphological kernel on M2, sampled analytically at every orientation.
+    r"""The approximate morphological kernel of a space, sampled analytically at every point of its fibre.
 
     $$k[c, o, i, j, l] = \nu_\alpha\, t^{-1/(2\alpha-1)}\, \rho\big(q^{-1} p\big)^{2\alpha/(2\alpha-1)}$$
 
-    with $p = (0, 0, \theta_o)$ and q the neighbour at column offset l - KW//2, row offset j - KH//2 and orientation
-    step i - KOr//2. Dilation subtracts it, erosion adds it. `estimate` is a name or a function (p, metric) -> rho**2.
+    On M2, which `orientations=Or` is short for, $p = (0, 0, \theta_o)$ and q is the neighbour at column offset
+    l - KW//2, row offset j - KH//2 and orientation step i - KOr//2; on R^2 the distance is exact. Dilation subtracts
+    the kernel, erosion adds it. `estimate` is a name or a function (p, metric) -> rho**2; None is the first name of
+    the space, rho_c on M2.
 
-    Shapes: `w [C, 3]` or a metric over C channels; `alpha` a float or `[C]` -> `[C, Or, KOr, KH, KW]`.
+    Shapes: `w [C, 3]` or a metric over C channels; `alpha` a float or `[C]` -> `[C, Or, KOr, KH, KW]` on M2,
+    `w [C, 2]` -> `[C, KH, KW]` on R^2.
     Units: offsets in pixels and radians, w_main and w_lateral per pixel, w_angular per radian.
     Raises: ValueError for an alpha outside [1/2, 1], a non-positive w or t, an even window, a window wider than the
     circle, an unknown estimate. Source: main paper, Definition 5.25; estimates: main and Analysis papers.
     """
-    metric, alpha, t, rho2 = as_metric(w), check_alpha(alpha), check_time(t), squared_estimate(estimate)
-    reference = metric.over_channels(3)
-    p = relative_elements(window, orientations, dtype=reference.dtype, device=reference.device)
-    if isinstance(alpha, Tensor):
-        alpha = alpha.reshape(-1, 1, 1, 1, 1)
-    return power_law(rho2(p, metric.window_axes(4)), alpha, t)
+    metric, alpha, t, space = as_metric(w), check_alpha(alpha), check_time(t), chosen(space, orientations)
+    squared = squared_distances(metric, space, window, estimate)
+    k = power_law(squared, by_channel(alpha, squared), t)
+    absent = space.absent(window)
+    return k if absent is None else k.masked_fill(absent.to(k.device), torch.inf)
 
 
 def morphological_kernel_r2(
     w: Tensor | Metric, *, alpha: float | Tensor, window: tuple[int, int], t: float = 1.0
 ) -> Tensor:
-    r"""The morphological kernel on R^2, where the distance is exact: $\rho(x) = \|x\|_{\mathcal{G}}$.
-
-    Shapes: `w [C, 2]` or a metric over C channels -> `[C, KH, KW]`. Otherwise as `morphological_kernel`.
-    """
-    metric, alpha, t = as_metric(w), check_alpha(alpha), check_time(t)
-    k_h, k_w = check_window(window)
-    reference = metric.over_channels(2)
-    like: dict[str, Any] = {"dtype": reference.dtype, "device": reference.device}
-    y, x = torch.meshgrid(offsets(k_h, **like), offsets(k_w, **like), indexing="ij")
-    if isinstance(alpha, Tensor):
-        alpha = alpha.reshape(-1, 1, 1)
-    return power_law(metric.window_axes(2).squared(torch.stack([x, y], dim=-1)), alpha, t)
+    """`morphological_kernel` with `space=Plane()`: `w [C, 2]` or a metric over C channels -> `[C, KH, KW]`."""
+    return morphological_kernel(w, alpha=alpha, window=window, t=t, space=Plane())

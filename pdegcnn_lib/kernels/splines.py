@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
 from pdegcnn_lib.kernels.constant import constant
 from pdegcnn_lib.kernels.window import check_window, offsets, orientation_angles
+from pdegcnn_lib.spaces import M2, Space, chosen
 
 
 def quadratic_b_spline(x: Tensor) -> Tensor:
@@ -36,15 +39,40 @@ def rotation_table(size: int, orientations: int) -> Tensor:
     return values * disc[None, :, None]
 
 
-def lift_kernel(coefficients: Tensor, orientations: int) -> Tensor:
+def _basis_on_m2(space: Space, size: int) -> Tensor:
+    return rotation_table(size, space.fibre).unflatten(-1, (size, size))
+
+
+# What makes the basis of trained lifts to a space, `(space, size) -> [fibre, size^positions, *numbers]`.
+LIFTS: dict[type[Space], Callable[[Space, int], Tensor]] = {M2: _basis_on_m2}
+
+
+def lift_basis(space: Space, size: int) -> Tensor:
+    """The values of every basis function of a lift on its window: `[fibre, size^positions, *numbers]`.
+
+    Raises: ValueError for a space that nothing is lifted to.
+    """
+    if type(space) not in LIFTS:
+        raise ValueError(f"there are lifts to {', '.join(of.__name__ for of in LIFTS)}, and none to {space}")
+    return LIFTS[type(space)](space, size)
+
+
+def lift_kernel(
+    coefficients: Tensor,
+    orientations: int | None = None,
+    *,
+    space: Space | None = None,
+    size: int | None = None,
+) -> Tensor:
     r"""The lifting kernels $\psi(R_{\theta_o}^{-1} x)$ of a spline psi at every orientation.
 
-    Shapes: `coefficients [Cout, Cin, K, K]` -> `[Cout, Cin, Or, K, K]`.
+    Shapes: on M2 `coefficients [Cout, Cin, K, K]` -> `[Cout, Cin, Or, K, K]`, with `orientations` or a `space`; on
+    another space `[Cout, Cin, *numbers]` of `lift_basis` at the given `size`.
     """
-    size = coefficients.shape[-1]
-    table = rotation_table(size, orientations).to(coefficients)
+    space, size = chosen(space, orientations), coefficients.shape[-1] if size is None else size
+    table = lift_basis(space, size).flatten(2).to(coefficients)
     out = torch.einsum("opm,acm->aocp", table, coefficients.flatten(2))
-    return out.transpose(1, 2).unflatten(-1, (size, size))
+    return out.transpose(1, 2).unflatten(-1, (size,) * space.positions)
 
 
 def group_kernel(coefficients: Tensor, orientations: int) -> Tensor:

@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from pdegcnn_lib.models.registry import register
-from pdegcnn_lib.nn.m3 import DirectionalNorm, GroupConvolutionM3, LiftM3, PDELayerM3, ProjectionM3
+from pdegcnn_lib.nn import DirectionalNorm, GroupConvolutionM3, Lift, PDELayer, Projection
 from pdegcnn_lib.spaces import M3, Volume
 
 TASK = "tubes"
@@ -47,14 +47,14 @@ def pdegcnn(
     """Lift, PDE layers on M3, maximum over directions: 417 parameters for 8 channels and 2 layers.
 
     The number of directions does not matter. 8 and 3: 553; 16 and 3: 1 489; 16 and 4: 1 889. Equivariant under
-    roto-translations, exactly under the turns of a cube. Options beyond the sizes are those of `nn.PDELayerM3`; on
+    roto-translations, exactly under the turns of a cube. Options beyond the sizes are those of `nn.PDELayer`; on
     lines (13 directions) `terms` must leave convection out.
     """
     _checked(channels, layers)
     space = M3(directions)
-    body: list[nn.Module] = [LiftM3(in_channels, channels, size=LIFT, space=space), DirectionalNorm(channels)]
-    body += [PDELayerM3(channels, channels, space=space, **pde) for _ in range(layers)]
-    return _Network(space, *body, ProjectionM3(), nn.Conv3d(channels, 1, 1))
+    body: list[nn.Module] = [Lift(in_channels, channels, size=LIFT, space=space), DirectionalNorm(channels)]
+    body += [PDELayer(channels, channels, space=space, **pde) for _ in range(layers)]
+    return _Network(space, *body, Projection(), nn.Conv3d(channels, 1, 1))
 
 
 @register("tubes-cnn", TASK, "CNN in space, of any number of layers")
@@ -79,10 +79,10 @@ def gcnn(in_channels: int, *, channels: int = 4, layers: int = 2, directions: in
     _checked(channels, layers)
     space = M3(directions)
     body: list[nn.Module] = [
-        LiftM3(in_channels, channels, size=LIFT, space=space),
+        Lift(in_channels, channels, size=LIFT, space=space),
         DirectionalNorm(channels),
         nn.ReLU(),
     ]
     for _ in range(layers):
         body += [GroupConvolutionM3(channels, channels, space=space), DirectionalNorm(channels), nn.ReLU()]
-    return _Network(space, *body, ProjectionM3(), nn.Conv3d(channels, 1, 1))
+    return _Network(space, *body, Projection(), nn.Conv3d(channels, 1, 1))

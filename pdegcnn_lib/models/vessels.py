@@ -151,7 +151,7 @@ def pdecnn(in_channels: int, *, layers: int, channels: int, **pde_r2: Any) -> nn
 
 
 def _evolve(
-    layer: type[nn.Module], dropout: type[nn.Module], layers: int, channels: int, **options: Any
+    layer: Callable[..., nn.Module], dropout: type[nn.Module], layers: int, channels: int, **options: Any
 ) -> list[nn.Module]:
     """The PDE layers of a network of so many layers, which has two others; dropout after the first and the fifth."""
     count = {3: 1, 6: 4, 12: 10}[layers]

@@ -1,11 +1,10 @@
-"""Layers of PDE-G-CNNs (M2 and M3) and PDE-CNNs (R^2), ordinary `torch.nn.Module`s."""
+"""Layers of PDE-G-CNNs, ordinary `torch.nn.Module`s, each told the space it lives on: M2(8) unless told otherwise."""
 
 from pdegcnn_lib.nn.dense import CakeLift, GroupConvolution, Lift, Linear, Projection
 from pdegcnn_lib.nn.m3 import (
     ConvectionM3,
     DiffusionM3,
     DilationM3,
-    DirectionalNorm,
     ErosionM3,
     GroupConvolutionM3,
     LiftM3,
@@ -14,7 +13,7 @@ from pdegcnn_lib.nn.m3 import (
     ProjectionM3,
 )
 from pdegcnn_lib.nn.metric import TrainableAlpha, TrainableDiagonalMetric, TrainableFullMetric
-from pdegcnn_lib.nn.pde import PDELayer, PDELayerR2
+from pdegcnn_lib.nn.pde import DirectionalNorm, PDELayer, PDELayerR2
 from pdegcnn_lib.nn.resample import InvariantPool, Resample
 from pdegcnn_lib.nn.terms import (
     Convection,
@@ -25,6 +24,7 @@ from pdegcnn_lib.nn.terms import (
     DilationR2,
     Erosion,
     ErosionR2,
+    KernelTerm,
 )
 
 __all__ = [
@@ -45,6 +45,7 @@ __all__ = [
     "GroupConvolution",
     "GroupConvolutionM3",
     "InvariantPool",
+    "KernelTerm",
     "Lift",
     "LiftM3",
     "LineLift",

@@ -10,15 +10,19 @@ from torch import Tensor, nn
 from pdegcnn_lib import ops
 from pdegcnn_lib.kernels import cake_wavelets, group_kernel, lift_kernel
 from pdegcnn_lib.kernels.constant import constant
-from pdegcnn_lib.kernels.window import Window, check_orientations, check_window, default_window
+from pdegcnn_lib.kernels.splines import lift_basis
+from pdegcnn_lib.kernels.window import check_orientations, check_window
 from pdegcnn_lib.ops import _check
+from pdegcnn_lib.spaces import M2, Space, chosen
 
 
 class Lift(nn.Module):
-    r"""The trainable lift $f \mapsto \sum_y \psi(R_\theta^{-1}(y - x)) f(y)$, which commutes with roto-translations.
+    r"""The trained lift $f \mapsto \sum_y \psi(R_\theta^{-1}(y - x)) f(y)$, which commutes with roto-translations.
 
-    psi is a quadratic B-spline on a size x size grid of coefficients, evaluated on the grid turned by every angle.
-    Shapes: `[B, Cin, H, W]` -> `[B, Cout, Or, H, W]`; padding as in `ops.lift`. Source: main paper, section 4.1.
+    On M2 psi is a quadratic B-spline on a size x size grid of coefficients, evaluated on the grid turned by each angle.
+    Shapes: `[B, Cin, H, W]` -> `[B, Cout, Or, H, W]` on M2, the default; padding as in `ops.lift`. `orientations` is
+    short for a space M2. Raises: ValueError for an even size or a space without a lift.
+    Source: main paper, section 4.1.
     """
 
     def __init__(
@@ -27,26 +31,31 @@ class Lift(nn.Module):
         out_channels: int,
         *,
         size: int,
-        orientations: int = 8,
+        space: Space | None = None,
+        orientations: int | None = None,
         padding: str = "reflect",
     ) -> None:
         super().__init__()
-        check_window((size, size))
-        self.orientations, self.padding = orientations, padding
-        self.coefficients = nn.Parameter(torch.empty(out_channels, in_channels, size, size))
+        self.space, self.size, self.padding = chosen(space, orientations), size, padding
+        numbers = lift_basis(self.space, size).shape[2:]
+        self.coefficients = nn.Parameter(torch.empty(out_channels, in_channels, *numbers))
         self.reset_parameters()
+
+    @property
+    def orientations(self) -> int:
+        """The number of orientations, or of points of another fibre."""
+        return self.space.fibre
 
     def reset_parameters(self) -> None:
         """Kaiming initialisation by the number of inputs of one output."""
         nn.init.kaiming_uniform_(self.coefficients, a=math.sqrt(5))
 
     def forward(self, f: Tensor) -> Tensor:
-        return ops.lift(
-            f, lift_kernel(self.coefficients, self.orientations).to(f.dtype), padding=self.padding
-        )
+        k = lift_kernel(self.coefficients, space=self.space, size=self.size).to(f.dtype)
+        return ops.lift(f, k, padding=self.padding)
 
     def extra_repr(self) -> str:
-        return f"{list(self.coefficients.shape)}, orientations={self.orientations}, padding={self.padding}"
+        return f"{list(self.coefficients.shape)}, space={self.space}, padding={self.padding}"
 
 
 _wavelets = constant(cake_wavelets)
@@ -96,7 +105,7 @@ class GroupConvolution(nn.Module):
     r"""The linear group convolution of a G-CNN, $f \mapsto \int K(q^{-1}p) f(q)\,dq$ with a trainable K.
 
     Shapes: `[B, Cin, Or, H, W]` -> `[B, Cout, Or, H, W]`; window (KOr, K, K), None for that of
-    `kernels.default_window`; padding as in `ops.group_convolution`.
+    `M2.default_window`; padding as in `ops.group_convolution`.
     """
 
     def __init__(
@@ -104,16 +113,19 @@ class GroupConvolution(nn.Module):
         in_channels: int,
         out_channels: int,
         *,
-        window: Window | None = None,
-        orientations: int = 8,
+        window: tuple[int, ...] | None = None,
+        space: Space | None = None,
+        orientations: int | None = None,
         padding: str = "reflect",
     ) -> None:
         super().__init__()
-        window = default_window(orientations) if window is None else window
-        check_window(window, orientations)
+        self.space = space = chosen(space, orientations)
+        if not isinstance(space, M2):
+            raise ValueError(f"space must be M2 for kernels that turn with its orientations, got {space}")
+        window = space.check_window(space.default_window() if window is None else window)
         if window[1] != window[2]:
             raise ValueError(f"window must be square in space to be turned, got {window}")
-        self.orientations, self.padding = orientations, padding
+        self.orientations, self.padding = space.orientations, padding
         self.coefficients = nn.Parameter(torch.empty(out_channels, in_channels, *window))
         self.reset_parameters()
 
@@ -126,7 +138,7 @@ class GroupConvolution(nn.Module):
         return ops.group_convolution(f, kernel, padding=self.padding)
 
     def extra_repr(self) -> str:
-        return f"{list(self.coefficients.shape)}, orientations={self.orientations}, padding={self.padding}"
+        return f"{list(self.coefficients.shape)}, space={self.space}, padding={self.padding}"
 
 
 class Linear(nn.Module):
@@ -152,10 +164,17 @@ class Linear(nn.Module):
 
 
 class Projection(nn.Module):
-    r"""The projection $f \mapsto \max_\theta f(\cdot, \theta)$ to the plane.
+    r"""The projection $f \mapsto \max_\theta f(\cdot, \theta)$ to the positions of a space.
 
-    Shapes: `[B, C, Or, H, W]` -> `[B, C, H, W]`.
+    Shapes: `[B, C, Or, H, W]` -> `[B, C, H, W]`, for any Or where no space is named; as `ops.projection` on others.
     """
 
+    def __init__(self, *, space: Space | None = None) -> None:
+        super().__init__()
+        self.space = None if space is None else chosen(space, None)
+
     def forward(self, f: Tensor) -> Tensor:
-        return ops.projection(f)
+        return ops.projection(f, space=self.space)
+
+    def extra_repr(self) -> str:
+        return "" if self.space is None else f"space={self.space}"

@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from pdegcnn_lib.geometry import DiagonalMetric, FullMetric
 from pdegcnn_lib.kernels.morphological import check_alpha
+from pdegcnn_lib.spaces import M2, Plane, Space
 
 TRAINED = "trained"
 START = 0.65  # of a trained alpha: the value that the authors' implementation keeps fixed
@@ -30,7 +31,12 @@ def initial_scales(channels: int, dim: int, window: tuple[int, ...]) -> Tensor:
 
 
 def diffusion_scales(
-    channels: int, dim: int, window: tuple[int, ...], *, orientations: int | None = None
+    channels: int,
+    dim: int,
+    window: tuple[int, ...],
+    *,
+    space: Space | None = None,
+    orientations: int | None = None,
 ) -> Tensor:
     r"""Random length scales whose Gaussians neither vanish between the grid points nor are cut off by the window.
 
@@ -40,18 +46,14 @@ def diffusion_scales(
     dilation would not do: their widest Gaussian is flat over the window, and an orientation score averaged over most
     of its orientations has lost them.
 
-    Shapes: -> `[channels, dim]`; on M2 (dim = 3) the step of the angle is 2 pi/orientations.
+    Shapes: -> `[channels, dim]`, in the units of the space, which `orientations` is short for on M2 (dim = 3).
     """
-    reach, step = [min(window[-2:]) // 2] * 2, [1.0] * 2
-    if dim == 3:
-        if orientations is None:
-            raise ValueError(
-                "orientations must be given on M2, where they are the unit of the angle, got None"
-            )
-        reach, step = [*reach, window[0] // 2], [*step, 2 * math.pi / orientations]
-    narrow, wide = 0.4, torch.tensor([max(h, 1) / 2 for h in reach])
+    if space is None and orientations is None and dim != 2:
+        raise ValueError("orientations must be given on M2, where they are the unit of the angle, got None")
+    seen = (space or (Plane() if orientations is None else M2(orientations))).reach(window)
+    narrow, wide = 0.4, torch.tensor([max(h, 1) / 2 for h, _ in seen])
     deviation = narrow + (wide - narrow) * torch.rand(channels, dim)
-    return math.sqrt(2) / (deviation * torch.tensor(step))
+    return math.sqrt(2) / (deviation * torch.tensor([step for _, step in seen]))
 
 
 class TrainableDiagonalMetric(nn.Module):

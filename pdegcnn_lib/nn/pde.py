@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from torch import Tensor, nn
 
+from pdegcnn_lib.geometry.estimates import Squared
 from pdegcnn_lib.nn.dense import Linear
-from pdegcnn_lib.nn.terms import (
-    Convection,
-    ConvectionR2,
-    Diffusion,
-    DiffusionR2,
-    Dilation,
-    DilationR2,
-    Erosion,
-    ErosionR2,
-)
+from pdegcnn_lib.nn.metric import Draw
+from pdegcnn_lib.nn.terms import Convection, Diffusion, Dilation, Erosion
+from pdegcnn_lib.spaces import Plane, Space, chosen
+
+Term = str | Callable[..., nn.Module]
 
 TERMS = {"convection": Convection, "diffusion": Diffusion, "dilation": Dilation, "erosion": Erosion}
-TERMS_R2 = {
-    "convection": ConvectionR2,
-    "diffusion": DiffusionR2,
-    "dilation": DilationR2,
-    "erosion": ErosionR2,
-}
 CDE = ("convection", "dilation", "erosion")
 CDDE = ("convection", "diffusion", "dilation", "erosion")
 DE = ("dilation", "erosion")
@@ -32,45 +25,72 @@ PDE_OPTIONS_R2 = ("terms", "steps", "window", "alpha", "diffusion_alpha", "metri
 PDE_OPTIONS = (*PDE_OPTIONS_R2, "estimate")
 
 
-class _PDELayer(nn.Module):
-    terms_of_space: dict[str, type[nn.Module]]
-    norm_of_space: type[nn.Module]
+class PDELayer(nn.Module):
+    r"""A layer of a PDE-G-CNN: every channel evolves by the PDE for unit time, then channels are mixed.
+
+    $$W_t = -c\,W - (-\Delta_{\mathcal{G}_0})^{\alpha_0} W + \|\nabla W\|_{\mathcal{G}_1}^{2\alpha}
+      - \|\nabla W\|_{\mathcal{G}_2}^{2\alpha},\qquad out = \mathrm{BN}\Big(\sum_c w_{ac}\, W_c(\cdot, 1)\Big)$$
+
+    `terms` are classes, `Convection`, `partial(Dilation, alpha=0.8)` or one's own, and their order; a name stands for
+    one of convection, diffusion, dilation and erosion. They are solved one after the other (Lie-Trotter splitting),
+    $W(\cdot, 1) = (\Phi^E_{1/N} \circ \Phi^D_{1/N} \circ \Phi^C_{1/N})^N U$ with
+    N = `steps`: each step solves every term for the time 1/N, so the number of steps changes how well the equation
+    is solved, and not which. On a grid more steps are not always better: convection interpolates in each of them, and
+    a dilation that reaches less than a pixel in a step reaches nothing at all. Each solver, the mixing and the
+    normalisation commute with the symmetries of the space, roto-translations on M2, so the layer does.
+
+    Shapes: those of `space`, M2(8) by default, or M2 with so many `orientations`: `[B, Cin, Or, H, W]` ->
+    `[B, Cout, Or, H, W]`; on R^2 `[B, Cin, H, W]` -> `[B, Cout, H, W]`. `alpha` is that of dilation and erosion,
+    `diffusion_alpha` that of diffusion; `window`, `estimate`, `metric` and `scales` are those of `Dilation`. A term
+    takes the options that its constructor names, and `partial` fixes others.
+    Parameters: 9 Cin + Cin Cout + 2 Cout for the default convection-dilation-erosion layer; diffusion adds 3 Cin, a
+    trained alpha Cin for every term that has one, full metrics 6 Cin for every metric.
+    Raises: ValueError for unknown terms or steps < 1.
+    Source: main paper, section 4.2, eq. (23); the authors' implementation takes N steps of unit time.
+    """
 
     def __init__(
         self,
         in_channels: int,
         out_channels: int,
         *,
-        terms: tuple[str, ...] = CDE,
+        space: Space | None = None,
+        orientations: int | None = None,
+        terms: Sequence[Term] = CDE,
         steps: int = 1,
+        window: tuple[int, ...] | None = None,
         alpha: float | str = 0.65,
         diffusion_alpha: float | str = 1.0,
+        estimate: str | Squared | None = None,
+        metric: str | None = None,
+        scales: Draw | None = None,
         backend: str | None = None,
-        **options: Any,
     ) -> None:
         super().__init__()
         if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
             raise ValueError(f"steps must be an integer of at least 1, got {steps!r}")
-        unknown = [term for term in terms if term not in self.terms_of_space]
-        if unknown or not terms or len(set(terms)) < len(terms):
-            raise ValueError(
-                f"terms must be one or more of {', '.join(self.terms_of_space)}, each once, got {tuple(terms)}"
-            )
+        self.space = chosen(space, orientations)
         self.steps = steps
-        of_term = {
-            "convection": {},
-            "diffusion": {"alpha": diffusion_alpha, **options},
-            "dilation": {"alpha": alpha, **options},
-            "erosion": {"alpha": alpha, **options},
+        options: dict[str, Any] = {
+            "space": self.space,
+            "t": 1 / steps,
+            "window": window,
+            "alpha": alpha,
+            "diffusion_alpha": diffusion_alpha,
+            "estimate": estimate,
+            "metric": metric,
+            "scales": scales,
+            "backend": backend,
         }
-        self.evolution = nn.ModuleDict(
-            {
-                term: self.terms_of_space[term](in_channels, t=1 / steps, backend=backend, **of_term[term])
-                for term in terms
-            }
-        )
+        made = [(name, make) for name, make in map(_named, terms) if make is not None]
+        if not made or len(made) < len(terms) or len({name for name, _ in made}) < len(terms):
+            raise ValueError(
+                f"terms must be one or more of {', '.join(TERMS)} or classes, each once, got {tuple(terms)}"
+            )
+        evolution = {name: make(in_channels, **_options_of(make, options)) for name, make in made}
+        self.evolution = nn.ModuleDict(evolution)
         self.linear = Linear(in_channels, out_channels)
-        self.norm = self.norm_of_space(out_channels)
+        self.norm = NORMS[len(self.space.axes)](out_channels)
 
     def forward(self, f: Tensor) -> Tensor:
         for _ in range(self.steps):
@@ -82,36 +102,27 @@ class _PDELayer(nn.Module):
         return f"steps={self.steps}"
 
 
-class PDELayer(_PDELayer):
-    r"""A layer of a PDE-G-CNN on M2: every channel evolves by the PDE for unit time, then channels are mixed.
-
-    $$W_t = -c\,W - (-\Delta_{\mathcal{G}_0})^{\alpha_0} W + \|\nabla W\|_{\mathcal{G}_1}^{2\alpha}
-      - \|\nabla W\|_{\mathcal{G}_2}^{2\alpha},\qquad out = \mathrm{BN}\Big(\sum_c w_{ac}\, W_c(\cdot, 1)\Big)$$
-
-    `terms` chooses among convection, diffusion, dilation and erosion, and their order. They are solved one after
-    the other (Lie-Trotter splitting), $W(\cdot, 1) = (\Phi^E_{1/N} \circ \Phi^D_{1/N} \circ \Phi^C_{1/N})^N U$ with
-    N = `steps`: each step solves every term for the time 1/N, so the number of steps changes how well the equation
-    is solved, and not which. On a grid more steps are not always better: convection interpolates in each of them, and
-    a dilation that reaches less than a pixel in a step reaches nothing at all. Each solver, the mixing and the
-    normalisation commute with roto-translations, so the layer does.
-
-    Shapes: `[B, Cin, Or, H, W]` -> `[B, Cout, Or, H, W]`. `alpha` is that of dilation and erosion, `diffusion_alpha`
-    that of diffusion; further options (`window`, `orientations`, `estimate`, `metric`) are those of `Dilation`.
-    Parameters: 9 Cin + Cin Cout + 2 Cout for the default convection-dilation-erosion layer; diffusion adds 3 Cin, a
-    trained alpha Cin for every term that has one, full metrics 6 Cin for every metric.
-    Raises: ValueError for unknown terms or steps < 1.
-    Source: main paper, section 4.2, eq. (23); the authors' implementation takes N steps of unit time.
-    """
-
-    terms_of_space = TERMS
-    norm_of_space = nn.BatchNorm3d
+def _named(term: Term) -> tuple[str, Callable[..., nn.Module] | None]:
+    """A term's name in a layer, its class in small letters, and what makes it; None for something else."""
+    make = TERMS.get(term) if isinstance(term, str) else term
+    of = make.func if isinstance(make, partial) else make
+    return getattr(of, "__name__", "").lower(), make if callable(make) else None
 
 
-class PDELayerR2(_PDELayer):
-    """A layer of a PDE-CNN on R^2, as `PDELayer` but on images: it commutes with translations only.
+def _options_of(make: Callable[..., nn.Module], options: Mapping[str, Any]) -> dict[str, Any]:
+    """Of the options of a layer those that a term names and that are neither fixed nor left to its own default."""
+    of, fixed = (make.func, make.keywords) if isinstance(make, partial) else (make, {})
+    other = getattr(of, "layer_options", {})
+    taken = {name: options.get(other.get(name, name)) for name in inspect.signature(of).parameters}
+    return {name: value for name, value in taken.items() if value is not None and name not in fixed}
 
-    Shapes: `[B, Cin, H, W]` -> `[B, Cout, H, W]`; window (KH, KW); full metrics unless told otherwise.
-    """
 
-    terms_of_space = TERMS_R2
-    norm_of_space = nn.BatchNorm2d
+class DirectionalNorm(nn.BatchNorm3d):
+    """Batch normalisation of every channel over all directions and voxels: `[B, C, N, D, H, W]` -> the same."""
+
+    def forward(self, f: Tensor) -> Tensor:
+        return super().forward(f.flatten(2, 3)).unflatten(2, f.shape[2:4])
+
+
+NORMS = {2: nn.BatchNorm2d, 3: nn.BatchNorm3d, 4: DirectionalNorm}  # by the number of axes of a space
+PDELayerR2 = partial(PDELayer, space=Plane())

@@ -1,7 +1,8 @@
-"""The operators: lift, convection, dilation, erosion, linear maps, projection. Differentiable, on M2 and on R^2.
+"""The operators: lift, convection, dilation, erosion, linear maps, projection. Differentiable, on any space.
 
-Functions with a `backend` argument run as plain torch (`reference`), as compiled code (`cpu`) or on a GPU (`cuda`);
-None chooses by device and by what is available, see `pdegcnn_lib.ops.backends`.
+They take a `space`, M2 where none is named. Those with a `backend` argument run as plain torch (`reference`) or as
+compiled code (`compiled`: `cpu` or `cuda`, by the device of the tensor); None takes that of a scope, `with
+ops.backend("reference"):`, or chooses by device and by what is available, see `pdegcnn_lib.ops.backends`.
 
 All tensors of a call have one dtype. Under `torch.autocast` that is relaxed. Lift, group convolution and linear map are
 convolutions of torch and run in the dtype of autocast. The other operators keep the dtype of f, as torch's pooling
@@ -10,7 +11,7 @@ bits. Each gradient has the dtype of its tensor.
 """
 
 from pdegcnn_lib.ops import m3
-from pdegcnn_lib.ops.backends import BACKENDS, availability
+from pdegcnn_lib.ops.backends import BACKENDS, availability, backend
 from pdegcnn_lib.ops.dense import group_convolution, lift, linear, projection
 from pdegcnn_lib.ops.semiring import (
     dilation,
@@ -27,6 +28,7 @@ from pdegcnn_lib.ops.transport import convection, convection_r2
 __all__ = [
     "BACKENDS",
     "availability",
+    "backend",
     "convection",
     "convection_r2",
     "diffusion_table",

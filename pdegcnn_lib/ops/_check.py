@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from pdegcnn_lib.spaces import M2, M3, Space
+
 
 def floating(name: str, x: Tensor, ndim: int, shape: str) -> Tensor:
     """Return `x` if it is a floating tensor with `ndim` axes; raise otherwise, quoting `shape`."""
@@ -31,21 +33,46 @@ def autocast(f: Tensor) -> bool:
     return torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
 
 
-def channelwise(f: Tensor, k: Tensor) -> None:
-    """Raise unless f is `[B, C, Or, H, W]` and k a channel-wise kernel `[C, Or, KOr, KH, KW]` that fits it."""
-    floating("f", f, 5, "[B, C, Or, H, W]")
-    floating("k", k, 5, "[C, Or, KOr, KH, KW]")
+def features(f: Tensor, space: Space | None) -> Space:
+    """The space that f lives on, M2 or M3 with as many points as f where None is named; raise unless f fits it."""
+    known: Space = space or (M3() if getattr(f, "ndim", 0) == 6 else M2())
+    floating("f", f, 2 + len(known.axes), known.shape())
+    space = type(known)(f.shape[2]) if isinstance(known, M2 | M3) and space is None else known
+    if space.kernels and f.shape[2] != space.fibre:
+        raise ValueError(f"f must have {space.axes[0]} = {space.fibre} on {space}, got {list(f.shape)}")
+    return space
+
+
+def channelwise(f: Tensor, k: Tensor, space: Space | None) -> Space:
+    """The space of f, see `features`; raise unless k is a channel-wise kernel `[C, *kernels, *window]` that fits it."""
+    space = features(f, space)
+    first = 1 + len(space.kernels)
+    floating("k", k, first + len(space.axes), space.shape("k"))
     alike("k", k, f)
-    if k.shape[:2] != f.shape[1:3]:
-        raise ValueError(f"k must start with [C, Or] = {list(f.shape[1:3])} as f does, got {list(k.shape)}")
-    odd_window(k.shape[2:], f.shape[2])
+    if k.shape[:first] != f.shape[1 : 1 + first]:
+        names = f"[C, {space.axes[0]}] = {list(f.shape[1:3])}" if space.kernels else f"C = {f.shape[1]}"
+        raise ValueError(f"k must start with {names} as f does, got {list(k.shape)}")
+    odd_window(k.shape[first:], space.fibre if space.kernels and not space.lists else None, space.axes[0])
+    return space
 
 
-def odd_window(window: tuple[int, ...], orientations: int | None = None) -> None:
-    """Raise unless all window sizes are odd and the first, if `orientations` is given, fits the circle."""
+def convected(f: Tensor, g0: Tensor, space: Space | None, name: str = "g0") -> Space:
+    """The space of f, see `features`; raise unless g0 has the numbers of a convection for each channel."""
+    space = features(f, space)
+    n = space.velocities
+    floating(name, g0, 2, f"[C, {n}]")
+    alike(name, g0, f)
+    if g0.shape != (f.shape[1], n):
+        raise ValueError(f"{name} must have shape [C, {n}] = {[f.shape[1], n]}, got {list(g0.shape)}")
+    return space
+
+
+def odd_window(window: tuple[int, ...], fibre: int | None = None, axis: str = "Or") -> None:
+    """Raise unless all window sizes are odd and the first, if `fibre` is given, is at most that."""
     if any(n % 2 == 0 for n in window):
         raise ValueError(f"the window of k must be odd in every axis, got {list(window)}")
-    if orientations is not None and window[0] > orientations:
+    if fibre is not None and window[0] > fibre:
+        points = "orientations" if axis == "Or" else "points"
         raise ValueError(
-            f"the window of k must span at most Or = {orientations} orientations, got KOr = {window[0]}"
+            f"the window of k must span at most {axis} = {fibre} {points}, got K{axis} = {window[0]}"
         )

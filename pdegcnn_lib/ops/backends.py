@@ -1,21 +1,94 @@
-"""Which implementation of an operator runs: the choice is made in this file alone."""
+"""Which implementation of an operator runs: the table of them and the choice are in this file alone."""
 
 from __future__ import annotations
 
+import threading
 import warnings
-from functools import cache
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache, partial
 
 import torch
 from torch import Tensor
 
-BACKENDS = ("reference", "cpu", "cuda")
+from pdegcnn_lib.ops import compiled, reference
+
+
+@dataclass(frozen=True)
+class Backend:
+    """An implementation of the operators, on the one device that it runs on, or on any.
+
+    `semiring_convolution(f, k, semiring)` and `shift(f, displacement)` are as in `ops.reference`;
+    `kernel_table(w, law, alpha, window, orientations, t, estimate)` may return None where it has no code for a kernel.
+    """
+
+    device: str | None
+    semiring_convolution: Callable[[Tensor, Tensor, str], Tensor]
+    shift: Callable[[Tensor, Tensor], Tensor]
+    kernel_table: Callable[..., Tensor | None]
+
+
+def _widely(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """An operator of the reference where f and its partner differ in dtype: the wider one computes."""
+
+    def run(f: Tensor, x: Tensor, *semiring: str) -> Tensor:
+        return function(*reference.widened(f, x), *semiring).to(f.dtype)
+
+    return run
+
+
+def _on(device: str) -> Backend:
+    run = partial(partial, backend=device)
+    return Backend(
+        device, run(compiled.semiring_convolution), run(compiled.shift), run(compiled.kernel_table)
+    )
+
+
+TABLE = {
+    "reference": Backend(
+        None, _widely(reference.semiring_convolution), _widely(reference.shift), lambda *arguments: None
+    ),
+    "cpu": _on("cpu"),
+    "cuda": _on("cuda"),
+}
+BACKENDS = tuple(TABLE)
+COMPILED = "compiled"  # the row of the tensor's device
+
+
+class _Scope(threading.local):
+    name: str | None = None
+
+
+_scope = _Scope()
+
+
+@contextmanager
+def backend(name: str | None) -> Iterator[None]:
+    """The backend of every operator in a `with` block that is not told one of its own, in this thread.
+
+    `reference`, `compiled`, or `cpu` and `cuda` for the compiled one of a device; None chooses as everywhere.
+    Raises: ValueError for an unknown name.
+    """
+    _known(name)
+    outer, _scope.name = _scope.name, name
+    try:
+        yield
+    finally:
+        _scope.name = outer
+
+
+def _known(name: str | None) -> None:
+    if name is not None and name not in TABLE and name != COMPILED:
+        raise ValueError(
+            f"backend must be None or one of {', '.join(TABLE)}, got {name!r}; {COMPILED} is the compiled one of the "
+            "tensor's device"
+        )
 
 
 def availability() -> dict[str, str | None]:
     """For each backend None when it can be used here, otherwise the reason, in words that say what to install."""
-    from pdegcnn_lib.ops import compiled
-
-    return {"reference": None, **compiled.availability()}
+    return {**dict.fromkeys(TABLE), **compiled.availability()}
 
 
 # What runs here does not change while a process lives, so torch.compile need not trace how it is found out.
@@ -31,8 +104,6 @@ def _usable(backend: str) -> bool:
 
 @cache
 def _reason_with_one_warning(backend: str) -> str | None:
-    from pdegcnn_lib.ops import compiled
-
     reason = _reason(backend)
     if reason is not None:
         if refused := compiled.refused_options(backend):
@@ -45,22 +116,31 @@ def _reason_with_one_warning(backend: str) -> str | None:
     return reason
 
 
-def choose(backend: str | None, f: Tensor) -> str:
-    """The backend that will run for input `f`.
+def choose(name: str | None, f: Tensor) -> str:
+    """The row of the table that will run for input `f`.
 
-    None takes the compiled backend of the tensor's device, or the reference with one warning where that is not
-    available. A name is taken at its word: it raises where it cannot run.
+    None takes that of the scope (`ops.backend`), or the compiled backend of the tensor's device, or the reference with
+    one warning where that is not available. A name is taken at its word: it raises where it cannot run.
     Raises: ValueError for an unknown name or a device that does not fit, RuntimeError for an unavailable backend.
     """
-    if backend is None:
-        native = f.device.type
-        return native if native in ("cpu", "cuda") and _usable(native) else "reference"
-    if backend not in BACKENDS:
-        raise ValueError(f"backend must be None or one of {', '.join(BACKENDS)}, got {backend!r}")
-    if backend != "reference":
-        if f.device.type != backend:
-            raise ValueError(f"backend {backend!r} needs tensors on that device, got a tensor on {f.device}")
-        reason = _reason(backend)
-        if reason is not None:
-            raise RuntimeError(f"backend {backend!r} is not available: {reason}")
-    return backend
+    name = _scope.name if name is None else name
+    native = f.device.type
+    if name is None:
+        return native if native in TABLE and _usable(native) else "reference"
+    _known(name)
+    if name == COMPILED:
+        if native not in TABLE:
+            raise ValueError(f"backend {name!r} runs on cpu and cuda tensors, got a tensor on {f.device}")
+        name = native
+    device = TABLE[name].device
+    if device not in (None, native):
+        raise ValueError(f"backend {name!r} needs tensors on that device, got a tensor on {f.device}")
+    reason = _reason(name)
+    if reason is not None:
+        raise RuntimeError(f"backend {name!r} is not available: {reason}")
+    return name
+
+
+def implementation(name: str | None, f: Tensor) -> Backend:
+    """The implementation that will run for input `f`, see `choose`."""
+    return TABLE[choose(name, f)]

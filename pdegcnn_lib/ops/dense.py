@@ -10,26 +10,32 @@ from torch import Tensor
 from torch.nn import functional
 
 from pdegcnn_lib.ops import _check
+from pdegcnn_lib.spaces import Space
 
 PADDINGS = ("valid", "zeros", "reflect")
 
 
-def _pad(f: Tensor, k_h: int, k_w: int, padding: str) -> Tensor:
+CONVOLUTIONS = {2: functional.conv2d, 3: functional.conv3d}  # by the number of axes of positions
+
+
+def _pad(f: Tensor, window: tuple[int, ...], padding: str) -> Tensor:
     if padding not in PADDINGS:
         raise ValueError(f"padding must be one of {', '.join(PADDINGS)}, got {padding!r}")
-    height, width = f.shape[-2:]
+    size = f.shape[-len(window) :]
+    got = " x ".join(map(str, size))
     if padding == "valid":
-        if height < k_h or width < k_w:
+        if any(n < k for n, k in zip(size, window, strict=True)):
             raise ValueError(
-                f"padding 'valid' needs an image of at least {k_h} x {k_w}, got {height} x {width}"
+                f"padding 'valid' needs an image of at least {' x '.join(map(str, window))}, got {got}"
             )
         return f
-    if padding == "reflect" and (height <= k_h // 2 or width <= k_w // 2):
+    halves = [k // 2 for k in window]
+    if padding == "reflect" and any(n <= h for n, h in zip(size, halves, strict=True)):
         raise ValueError(
-            f"padding 'reflect' needs an image larger than {k_h // 2} x {k_w // 2}, got {height} x {width}"
+            f"padding 'reflect' needs an image larger than {' x '.join(map(str, halves))}, got {got}"
         )
-    mode = "reflect" if padding == "reflect" else "constant"
-    return functional.pad(f, (k_w // 2, k_w // 2, k_h // 2, k_h // 2), mode=mode)
+    around = [h for half in reversed(halves) for h in (half, half)]
+    return functional.pad(f, around, mode="reflect" if padding == "reflect" else "constant")
 
 
 def lift(f: Tensor, k: Tensor, *, padding: str = "reflect") -> Tensor:
@@ -38,19 +44,22 @@ def lift(f: Tensor, k: Tensor, *, padding: str = "reflect") -> Tensor:
     With $k_o(x) = \psi(R_{\theta_o}^{-1}x)$ (see `kernels.lift_kernel`) it commutes with roto-translations. Positive
     theta turns +x toward +y, as everywhere.
 
-    Shapes: `f [B, Cin, H, W]`, `k [Cout, Cin, Or, KH, KW]` -> `[B, Cout, Or, H, W]` (H-KH+1, W-KW+1 if `valid`).
+    Shapes: `f [B, Cin, H, W]`, `k [Cout, Cin, Or, KH, KW]` -> `[B, Cout, Or, H, W]` (H-KH+1, W-KW+1 if `valid`);
+    volumes `f [B, Cin, D, H, W]` by `k [Cout, Cin, N, KD, KH, KW]` alike.
     `padding`: `reflect` mirrors the image at its border, `zeros` continues it by 0, `valid` keeps whole windows only.
     Raises: TypeError or ValueError for a wrong dtype, shape, even window or padding. Source: main paper, section 4.1.
     """
-    _check.floating("f", f, 4, "[B, Cin, H, W]")
-    _check.floating("k", k, 5, "[Cout, Cin, Or, KH, KW]")
+    image, kernel = ("D, H, W", "N, KD, KH, KW") if getattr(k, "ndim", 0) == 6 else ("H, W", "Or, KH, KW")
+    positions = image.count(",") + 1
+    _check.floating("f", f, 2 + positions, f"[B, Cin, {image}]")
+    _check.floating("k", k, 3 + positions, f"[Cout, Cin, {kernel}]")
     _check.alike("k", k, f)
     if k.shape[1] != f.shape[1]:
         raise ValueError(f"k must have Cin = {f.shape[1]} in its second axis, got {list(k.shape)}")
     _check.odd_window(k.shape[3:])
-    c_out, _, orientations, k_h, k_w = k.shape
     filters = k.transpose(1, 2).flatten(0, 1)
-    return functional.conv2d(_pad(f, k_h, k_w, padding), filters).unflatten(1, (c_out, orientations))
+    out = CONVOLUTIONS[positions](_pad(f, tuple(k.shape[3:]), padding), filters)
+    return out.unflatten(1, (k.shape[0], k.shape[2]))
 
 
 def group_convolution(f: Tensor, k: Tensor, *, padding: str = "reflect") -> Tensor:
@@ -76,7 +85,7 @@ def group_convolution(f: Tensor, k: Tensor, *, padding: str = "reflect") -> Tens
     seen = (output + torch.arange(k_or, device=f.device) - k_or // 2) % orientations
     filters = k.new_zeros(c_out, orientations, c_in, orientations, k_h, k_w)
     filters[:, output, :, seen] = k.permute(2, 3, 0, 1, 4, 5)
-    out = functional.conv2d(_pad(f.flatten(1, 2), k_h, k_w, padding), filters.flatten(2, 3).flatten(0, 1))
+    out = functional.conv2d(_pad(f.flatten(1, 2), (k_h, k_w), padding), filters.flatten(2, 3).flatten(0, 1))
     return out.unflatten(1, (c_out, orientations))
 
 
@@ -96,9 +105,11 @@ def linear(f: Tensor, w: Tensor) -> Tensor:
     return torch.bmm(w.expand(len(f), -1, -1), points).reshape(len(f), len(w), *f.shape[2:])
 
 
-def projection(f: Tensor) -> Tensor:
-    r"""The projection of an orientation score to an image, $out(x) = \max_\theta f(x, \theta)$.
+def projection(f: Tensor, *, space: Space | None = None) -> Tensor:
+    r"""The projection to positions, $out(x) = \max_\theta f(x, \theta)$ over the fibre.
 
-    Shapes: `[B, C, Or, H, W]` -> `[B, C, H, W]`. Equal maxima share the gradient. Source: main paper, section 4.1.
+    Shapes: `[B, C, Or, H, W]` -> `[B, C, H, W]`, or as `space` has it; f itself where there is no fibre. Equal maxima
+    share the gradient. Source: main paper, section 4.1.
     """
-    return _check.floating("f", f, 5, "[B, C, Or, H, W]").amax(dim=2)
+    space = _check.features(f, space)
+    return f.amax(dim=2) if space.kernels else f

@@ -1,80 +1,28 @@
 r"""The operators on M3: features `[B, C, N, D, H, W]`, N directions at every voxel of a volume.
 
-Dilation, erosion and linear convolution are composed of those of M2: for each slot of the lists of neighbours, the
-gathered directions are channels and z stands in the place of the orientation, with as many planes of the semiring's
-zero as keep it from wrapping round. So the compiled operators of M2 run here, and the result is that of a loop over
-all taps, bit for bit.
+Dilation, erosion, linear convolution and convection are those of `pdegcnn_lib.ops` on the space M3(N) of the features.
 """
 
 from __future__ import annotations
 
-import math
-
-import torch
 from torch import Tensor
 from torch.nn import functional
 
-from pdegcnn_lib.geometry import octahedral
-from pdegcnn_lib.ops import _check, reference
-from pdegcnn_lib.ops import semiring as m2
+from pdegcnn_lib.ops import _check, semiring, transport
 from pdegcnn_lib.spaces.m3 import M3
 
-ZERO = {"max_plus": -math.inf, "min_plus": math.inf, "linear": 0.0}
-OPERATORS = {"max_plus": m2.dilation, "min_plus": m2.erosion, "linear": m2.linear_convolution}
+ZERO = {name: zero for name, (zero, _) in semiring.SEMIRINGS.items()}
 SHAPE, KERNEL = "[B, C, N, D, H, W]", "[C, N, KN, KD, KH, KW]"
 
 
 def _space(f: Tensor, k: Tensor) -> M3:
     _check.floating("f", f, 6, SHAPE)
     _check.floating("k", k, 6, KERNEL)
-    _check.alike("k", k, f)
     if k.shape[:2] != f.shape[1:3]:
         raise ValueError(f"k must start with [C, N] = {list(f.shape[1:3])} as f does, got {list(k.shape)}")
     space = M3(f.shape[2])
     space.check_window(tuple(k.shape[2:]))
     return space
-
-
-def _slot(f: Tensor, k: Tensor, semiring: str, backend: str | None) -> Tensor:
-    """One slot of the lists, channels and directions in one: `f [B, n, D, H, W]`, `k [n, KD, KH, KW]`."""
-    depth, reach = f.shape[2], k.shape[1]
-    over = max(reach // 2, reach - depth)  # no wrapping, and a circle that is not shorter than the window
-    padded = functional.pad(f, (0, 0, 0, 0, 0, over), value=ZERO[semiring])
-    window = k[:, None].expand(-1, depth + over, -1, -1, -1)
-    return OPERATORS[semiring](padded, window, backend=backend)[:, :, :depth]
-
-
-@octahedral.constant
-def _pairs(space: M3, slots: int) -> tuple[tuple[tuple[int, ...], tuple[int, ...]], ...]:
-    """For every slot the directions that have a neighbour there, and those neighbours."""
-    lists = octahedral.neighbours(space.directions, slots).T.tolist()
-    return tuple(
-        (tuple(i for i, j in enumerate(row) if j >= 0), tuple(j for j in row if j >= 0)) for row in lists
-    )
-
-
-def _convolve(f: Tensor, k: Tensor, semiring: str, backend: str | None) -> Tensor:
-    space = _space(f, k)
-    out: Tensor | None = None
-    for slot, (owners, sources) in enumerate(_pairs(space, k.shape[2])):
-        known, seen = (torch.tensor(indices, device=f.device) for indices in (owners, sources))
-        gathered = f[:, :, seen].flatten(1, 2)
-        value = _slot(gathered, k[:, known, slot].flatten(0, 1), semiring, backend).unflatten(
-            1, (f.shape[1], -1)
-        )
-        if out is None:  # every direction is its own first neighbour
-            out = value
-            continue
-        best = out[:, :, known] if len(owners) < space.fibre else out
-        if semiring == "linear":
-            best = best + value
-        else:
-            ahead = value > best if semiring == "max_plus" else value < best
-            # The first of equal taps keeps the gradient; a NaN wins and then stays.
-            best = torch.where(ahead | (value.isnan() & ~best.isnan()), value, best)
-        out = out.index_copy(2, known, best) if len(owners) < space.fibre else best
-    assert out is not None
-    return out
 
 
 def dilation(f: Tensor, k: Tensor, *, backend: str | None = None) -> Tensor:
@@ -84,20 +32,20 @@ def dilation(f: Tensor, k: Tensor, *, backend: str | None = None) -> Tensor:
     taps outside the volume are left out. Shapes: `f [B, C, N, D, H, W]`, `k [C, N, KN, K, K, K]` -> as f.
     Raises: TypeError or ValueError for a wrong dtype, shape, window or number of directions.
     """
-    return _convolve(f, k, "max_plus", backend)
+    return semiring.dilation(f, k, space=_space(f, k), backend=backend)
 
 
 def erosion(f: Tensor, k: Tensor, *, backend: str | None = None) -> Tensor:
     r"""The erosion on M3, $out(p) = \inf_q f(q) + k(q^{-1}p)$. Shapes, taps and errors as in `dilation`."""
-    return _convolve(f, k, "min_plus", backend)
+    return semiring.erosion(f, k, space=_space(f, k), backend=backend)
 
 
 def linear_convolution(f: Tensor, k: Tensor, *, backend: str | None = None) -> Tensor:
     r"""The channel-wise linear convolution on M3, $out(p) = \sum_q k(q^{-1}p)\, f(q)$, as in `dilation`."""
-    return _convolve(f, k, "linear", backend)
+    return semiring.linear_convolution(f, k, space=_space(f, k), backend=backend)
 
 
-def convection(f: Tensor, g0: Tensor) -> Tensor:
+def convection(f: Tensor, g0: Tensor, *, backend: str | None = None) -> Tensor:
     r"""Convection on M3 for unit time, $out(x, n) = f(x - c\,n,\, n)$: the only one there is besides the flip of n.
 
     A feature moves by +c along its own direction. Linear interpolation along z, y and x; positions beyond the volume
@@ -105,15 +53,7 @@ def convection(f: Tensor, g0: Tensor) -> Tensor:
     Raises: TypeError or ValueError for a wrong dtype or shape, or for the 13 lines, which have no forward direction.
     """
     _check.floating("f", f, 6, SHAPE)
-    _check.floating("g0", g0, 2, "[C, 1]")
-    _check.alike("g0", g0, f)
-    if g0.shape != (f.shape[1], 1):
-        raise ValueError(f"g0 must have shape [C, 1] = {[f.shape[1], 1]}, got {list(g0.shape)}")
-    by = M3(f.shape[2]).displacement(g0).flatten(0, 1)[:, :, None, None, None]
-    f, shape = f.flatten(1, 2), f.shape
-    for axis, component in ((2, 2), (3, 1), (4, 0)):
-        f = reference.shift_along(f, axis, by[:, component])
-    return f.reshape(shape)
+    return transport.convection(f, g0, space=M3(f.shape[2]), backend=backend)
 
 
 def _pad(f: Tensor, size: int) -> Tensor:

@@ -1,64 +1,124 @@
-"""Group convolutions over a semiring: dilation, erosion, linear and logarithmic, on M2 and on R^2.
+"""Group convolutions over a semiring: dilation, erosion, linear and logarithmic, on any space.
 
-All of them see the same taps: the orientation axis is periodic, a tap outside the image is left out (it reads the
-semiring's zero), the window is centred on its odd sizes, and the first of equal taps, in the order (i, j, l), takes
-the gradient. A NaN under a tap spreads to the output; infinities are ordinary values.
+All of them see the same taps: a periodic axis comes round, a tap outside the grid is left out (it reads the semiring's
+zero), the window is centred on its odd sizes, and the first of equal taps, in the order (i, j, l), takes the gradient.
+A NaN under a tap spreads to the output; infinities are ordinary values.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
+
+import torch
 from torch import Tensor
 
-from pdegcnn_lib.ops import _check, reference
-from pdegcnn_lib.ops.backends import choose
+from pdegcnn_lib.ops import _check
+from pdegcnn_lib.ops.backends import implementation
+from pdegcnn_lib.spaces import Plane, Space
 
 
-def _convolve(f: Tensor, k: Tensor, semiring: str, backend: str | None) -> Tensor:
-    backend = choose(backend, f)
-    if backend == "reference":
-        return reference.semiring_convolution(*reference.widened(f, k), semiring).to(f.dtype)
-    from pdegcnn_lib.ops import compiled
+def _first_of(ahead: Callable[[Tensor, Tensor], Tensor]) -> Callable[[Tensor, Tensor], Tensor]:
+    """The extremum of which the first of equal values keeps the gradient; a NaN wins and then stays."""
 
-    return compiled.semiring_convolution(f, k, semiring, backend)
+    def choose(best: Tensor, value: Tensor) -> Tensor:
+        return torch.where(ahead(value, best) | (value.isnan() & ~best.isnan()), value, best)
+
+    return choose
 
 
-def dilation(f: Tensor, k: Tensor, *, backend: str | None = None) -> Tensor:
-    r"""The morphological dilation on M2, the viscosity solution of $W_t = +\|\nabla W\|^{2\alpha}$ for the kernel's k.
+# The zero of each semiring, and its sum.
+SEMIRINGS: dict[str, tuple[float, Callable[[Tensor, Tensor], Tensor]]] = {
+    "max_plus": (-math.inf, _first_of(torch.gt)),
+    "min_plus": (math.inf, _first_of(torch.lt)),
+    "linear": (0.0, torch.add),
+    "log": (-math.inf, torch.logaddexp),
+}
+
+
+def _convolve(f: Tensor, k: Tensor, semiring: str, space: Space, backend: str | None) -> Tensor:
+    """The convolution on the volumes of a space: an axis of planes, then rows and columns."""
+    if space.lists:
+        return _over_lists(f, k, semiring, space, backend)
+    if space.positions == 2 and not space.kernels:  # one plane, its own neighbour
+        return _on_volumes(f[:, :, None], k[:, None, None], semiring, True, backend)[:, :, 0]
+    k = k if space.kernels else k[:, None].expand(-1, f.shape[2], -1, -1, -1)
+    return _on_volumes(f, k, semiring, space.periodic[-3], backend)
+
+
+def _on_volumes(f: Tensor, k: Tensor, semiring: str, periodic: bool, backend: str | None) -> Tensor:
+    """`f [B, C, Z, H, W]`, `k [C, Z, KZ, KH, KW]`; the planes of a volume that ends are followed by zeros."""
+    run = implementation(backend, f).semiring_convolution
+    if periodic:
+        return run(f, k, semiring)
+    planes, window = f.shape[2], k.shape[2]
+    more = max(window // 2, window - planes)
+    f = torch.nn.functional.pad(f, (0, 0, 0, 0, 0, more), value=SEMIRINGS[semiring][0])
+    k = torch.cat([k, k[:, -1:].expand(-1, more, -1, -1, -1)], dim=1)
+    return run(f, k, semiring)[:, :, :planes]
+
+
+def _over_lists(f: Tensor, k: Tensor, semiring: str, space: Space, backend: str | None) -> Tensor:
+    """One convolution for each slot of the lists of neighbours: `f [B, C, N, D, H, W]`, `k [C, N, S, KD, KH, KW]`.
+
+    The gathered points of the fibre are channels. The first slot holds the point itself, which has no empty list.
+    """
+    depth, out = f.shape[3], None
+    for slot, sources in enumerate(space.neighbours(tuple(k.shape[2:])).T.tolist()):
+        owners = [o for o, n in enumerate(sources) if n >= 0]
+        known = torch.tensor(owners, device=f.device)
+        seen = f[:, :, torch.tensor([sources[o] for o in owners], device=f.device)]
+        table = k[:, known, slot].flatten(0, 1)[:, None].expand(-1, depth, -1, -1, -1)
+        value = _on_volumes(seen.flatten(1, 2), table, semiring, False, backend).unflatten(1, seen.shape[1:3])
+        if out is None:
+            out = value
+        elif len(owners) == space.fibre:
+            out = SEMIRINGS[semiring][1](out, value)
+        else:
+            out = out.index_copy(2, known, SEMIRINGS[semiring][1](out[:, :, known], value))
+    assert out is not None
+    return out
+
+
+def dilation(f: Tensor, k: Tensor, *, space: Space | None = None, backend: str | None = None) -> Tensor:
+    r"""The morphological dilation, the viscosity solution of $W_t = +\|\nabla W\|^{2\alpha}$ for the kernel's k.
 
     $$out(p) = \sup_q f(q) - k(q^{-1}p) = -(k \,\square\, {-f})(p)$$
 
-    On the grid: `out[b,c,o,y,x] = max_{i,j,l} f[b, c, (o+i-KOr//2) % Or, y+j-KH//2, x+l-KW//2] - k[c,o,i,j,l]`.
+    On the grid of M2: `out[b,c,o,y,x] = max_{i,j,l} f[b, c, (o+i-KOr//2) % Or, y+j-KH//2, x+l-KW//2] - k[c,o,i,j,l]`.
 
-    Shapes: `f [B, C, Or, H, W]`, `k [C, Or, KOr, KH, KW]` -> as f.
+    Shapes: `f [B, C, Or, H, W]`, `k [C, Or, KOr, KH, KW]` on M2, which None stands for, -> as f; on another space
+    `f [B, C, *axes]`, `k [C, *kernels, *window]`, see `spaces.Space`.
     Raises: TypeError or ValueError for a wrong dtype, shape, even window or KOr > Or. Source: main paper, Theorem 5.21.
     """
-    _check.channelwise(f, k)
-    return _convolve(f, k, "max_plus", backend)
+    return _convolve(f, k, "max_plus", _check.channelwise(f, k, space), backend)
 
 
-def erosion(f: Tensor, k: Tensor, *, backend: str | None = None) -> Tensor:
-    r"""The morphological erosion on M2, the viscosity solution of $W_t = -\|\nabla W\|^{2\alpha}$ for the kernel's k.
+def erosion(f: Tensor, k: Tensor, *, space: Space | None = None, backend: str | None = None) -> Tensor:
+    r"""The morphological erosion, the viscosity solution of $W_t = -\|\nabla W\|^{2\alpha}$ for the kernel's k.
 
     $$out(p) = \inf_q f(q) + k(q^{-1}p) = (k \,\square\, f)(p)$$
 
-    On the grid: `out[b,c,o,y,x] = min_{i,j,l} f[b, c, (o+i-KOr//2) % Or, y+j-KH//2, x+l-KW//2] + k[c,o,i,j,l]`.
+    On the grid of M2: `out[b,c,o,y,x] = min_{i,j,l} f[b, c, (o+i-KOr//2) % Or, y+j-KH//2, x+l-KW//2] + k[c,o,i,j,l]`.
     Shapes, errors and source as in `dilation`.
     """
-    _check.channelwise(f, k)
-    return _convolve(f, k, "min_plus", backend)
+    return _convolve(f, k, "min_plus", _check.channelwise(f, k, space), backend)
 
 
-def linear_convolution(f: Tensor, k: Tensor, *, backend: str | None = None) -> Tensor:
-    r"""The channel-wise linear group convolution on M2, $out(p) = \sum_q k(q^{-1}p)\, f(q)$.
+def linear_convolution(
+    f: Tensor, k: Tensor, *, space: Space | None = None, backend: str | None = None
+) -> Tensor:
+    r"""The channel-wise linear group convolution, $out(p) = \sum_q k(q^{-1}p)\, f(q)$.
 
-    On the grid: `out[b,c,o,y,x] = sum_{i,j,l} f[b, c, (o+i-KOr//2) % Or, y+j-KH//2, x+l-KW//2] * k[c,o,i,j,l]`.
+    On the grid of M2: `out[b,c,o,y,x] = sum_{i,j,l} f[b, c, (o+i-KOr//2) % Or, y+j-KH//2, x+l-KW//2] * k[c,o,i,j,l]`.
     Shapes and errors as in `dilation`. Source: main paper, section 5.2.
     """
-    _check.channelwise(f, k)
-    return _convolve(f, k, "linear", backend)
+    return _convolve(f, k, "linear", _check.channelwise(f, k, space), backend)
 
 
-def log_convolution(f: Tensor, k: Tensor, *, mu: float = 1.0, backend: str | None = None) -> Tensor:
+def log_convolution(
+    f: Tensor, k: Tensor, *, mu: float = 1.0, space: Space | None = None, backend: str | None = None
+) -> Tensor:
     r"""The group convolution over the logarithmic semifield, a smooth dilation.
 
     $$out(p) = \tfrac1\mu \log \sum_q \exp \mu\big(f(q) - k(q^{-1}p)\big)$$
@@ -66,44 +126,27 @@ def log_convolution(f: Tensor, k: Tensor, *, mu: float = 1.0, backend: str | Non
     It exceeds `dilation` by at most log(taps)/mu, so it tends to dilation as mu grows.
     Shapes and errors as in `dilation`; ValueError for mu <= 0. Source: PDE-CNNs (axiomatic derivations).
     """
-    _check.channelwise(f, k)
+    space = _check.channelwise(f, k, space)
     if not mu > 0:
         raise ValueError(f"mu must be positive, got {mu}")
     if mu == 1:
-        return _convolve(f, k, "log", backend)
-    return _convolve(mu * f, mu * k, "log", backend) / mu
-
-
-def _as_m2(f: Tensor, k: Tensor) -> tuple[Tensor, Tensor]:
-    _check.floating("f", f, 4, "[B, C, H, W]")
-    _check.floating("k", k, 3, "[C, KH, KW]")
-    _check.alike("k", k, f)
-    if k.shape[0] != f.shape[1]:
-        raise ValueError(f"k must start with C = {f.shape[1]} as f does, got {list(k.shape)}")
-    _check.odd_window(k.shape[1:])
-    return f[:, :, None], k[:, None, None]
+        return _convolve(f, k, "log", space, backend)
+    return _convolve(mu * f, mu * k, "log", space, backend) / mu
 
 
 def dilation_r2(f: Tensor, k: Tensor, *, backend: str | None = None) -> Tensor:
-    r"""The dilation on R^2, $out(x) = \sup_h f(x + h) - k(h)$, the case of one orientation of `dilation`.
+    r"""`dilation` with `space=Plane()`, $out(x) = \sup_h f(x + h) - k(h)$: `f [B, C, H, W]`, `k [C, KH, KW]`.
 
-    Shapes: `f [B, C, H, W]`, `k [C, KH, KW]` -> as f. For a kernel that is not even, mind the sign of h:
-    scipy.ndimage.grey_dilation mirrors its structure, this function does not.
+    For a kernel that is not even, mind the sign of h: scipy.ndimage.grey_dilation mirrors its structure.
     """
-    f, k = _as_m2(f, k)
-    return _convolve(f, k, "max_plus", backend)[:, :, 0]
+    return dilation(f, k, space=Plane(), backend=backend)
 
 
 def erosion_r2(f: Tensor, k: Tensor, *, backend: str | None = None) -> Tensor:
-    r"""The erosion on R^2, $out(x) = \inf_h f(x + h) + k(h)$, the case of one orientation of `erosion`.
-
-    Shapes: `f [B, C, H, W]`, `k [C, KH, KW]` -> as f.
-    """
-    f, k = _as_m2(f, k)
-    return _convolve(f, k, "min_plus", backend)[:, :, 0]
+    r"""`erosion` with `space=Plane()`, $out(x) = \inf_h f(x + h) + k(h)$: `f [B, C, H, W]`, `k [C, KH, KW]`."""
+    return erosion(f, k, space=Plane(), backend=backend)
 
 
 def linear_convolution_r2(f: Tensor, k: Tensor, *, backend: str | None = None) -> Tensor:
-    r"""The channel-wise linear convolution on R^2, $out(x) = \sum_h f(x + h)\, k(h)$; shapes as in `dilation_r2`."""
-    f, k = _as_m2(f, k)
-    return _convolve(f, k, "linear", backend)[:, :, 0]
+    r"""`linear_convolution` with `space=Plane()`, $out(x) = \sum_h f(x + h)\, k(h)$; shapes as in `dilation_r2`."""
+    return linear_convolution(f, k, space=Plane(), backend=backend)

@@ -2,66 +2,59 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor
 
-from pdegcnn_lib.ops import _check, reference
-from pdegcnn_lib.ops.backends import choose
+from pdegcnn_lib.ops import _check
+from pdegcnn_lib.ops.backends import implementation
+from pdegcnn_lib.spaces import M2, Plane, Space
 
 
 def displacement(g0: Tensor, orientations: int) -> Tensor:
-    r"""The vector from which convection by g0 = (a, phi) fetches, per channel and orientation.
-
-    $p\,g_0^{-1} = (x - R_{\theta - \phi}\,a,\; \theta - \phi)$ for $p = (x, \theta)$: at a fixed orientation it does
-    not depend on x.
-
-    Shapes: `g0 [C, 3]` -> `[C, Or, 3] = (dx, dy, ds)` in pixels, pixels and orientation steps.
-    """
-    step = 2 * math.pi / orientations
-    theta = torch.arange(orientations, dtype=g0.dtype, device=g0.device) * step
-    angle = theta - g0[:, 2:3]
-    c, s = torch.cos(angle), torch.sin(angle)
-    x, y = g0[:, 0:1], g0[:, 1:2]
-    return torch.stack([c * x - s * y, s * x + c * y, (g0[:, 2:3] / step).expand_as(angle)], dim=-1)
+    r"""The vector from which convection by g0 fetches on M2, `g0 [C, 3]` -> `[C, Or, 3]`; see `spaces.Slices`."""
+    return M2(orientations).displacement(g0)
 
 
-def _shift(f: Tensor, by: Tensor, backend: str | None) -> Tensor:
-    backend = choose(backend, f)
-    if backend == "reference":
-        return reference.shift(*reference.widened(f, by)).to(f.dtype)
-    from pdegcnn_lib.ops import compiled
-
-    return compiled.shift(f, by, backend)
-
-
-def convection(f: Tensor, g0: Tensor, *, backend: str | None = None) -> Tensor:
-    r"""Convection on M2 for unit time, solved by characteristics: $out(p) = f(p\,g_0^{-1})$.
+def convection(f: Tensor, g0: Tensor, *, space: Space | None = None, backend: str | None = None) -> Tensor:
+    r"""Convection for unit time, solved by characteristics: $out(p) = f(p\,g_0^{-1})$.
 
     With $g_0 = \exp(c)$ it solves $W_t = -c\,W$ for the left-invariant vector field c: a feature moves by +g0 in
-    its own frame. Trilinear interpolation; theta is periodic; positions beyond the image read its border.
+    its own frame. Trilinear interpolation; theta is periodic; positions beyond the image read its border, and so do
+    slices that end. At a whole displacement, where the interpolation has a kink, the gradient is the mean of the
+    derivatives on its two sides.
 
-    Shapes: `f [B, C, Or, H, W]`, `g0 [C, 3] = (x, y, theta)` in pixels and radians -> as f.
+    Shapes: `f [B, C, Or, H, W]`, `g0 [C, 3] = (x, y, theta)` in pixels and radians on M2, which None stands for, -> as
+    f; on another space `f [B, C, *axes]`, `g0 [C, velocities]`.
     Raises: TypeError or ValueError for a wrong dtype or shape. Source: main paper, section 5.1.
     """
-    _check.floating("f", f, 5, "[B, C, Or, H, W]")
-    _check.floating("g0", g0, 2, "[C, 3]")
-    _check.alike("g0", g0, f)
-    if g0.shape != (f.shape[1], 3):
-        raise ValueError(f"g0 must have shape [C, 3] = {[f.shape[1], 3]}, got {list(g0.shape)}")
-    return _shift(f, displacement(g0, f.shape[2]), backend)
+    return _convected(f, g0, _check.convected(f, g0, space), backend)
+
+
+def _convected(f: Tensor, g0: Tensor, space: Space, backend: str | None) -> Tensor:
+    by = space.displacement(g0)
+    if space.positions == 2 and not space.kernels:
+        return _on_volumes(f[:, :, None], by[:, None], True, backend)[:, :, 0]
+    if space.lists:  # each point of the fibre has a volume of its own
+        volumes = _on_volumes(f.flatten(1, 2), by.flatten(0, 1)[:, None], False, backend)
+        return volumes.unflatten(1, f.shape[1:3])
+    return _on_volumes(f, by if space.kernels else by[:, None], space.periodic[-3], backend)
+
+
+def _on_volumes(f: Tensor, by: Tensor, periodic: bool, backend: str | None) -> Tensor:
+    """`f [B, C, Z, H, W]`, `by [C, Z, 3]` or `[C, 1, 3]`; where planes end the first and the last go on."""
+    run, planes = implementation(backend, f).shift, f.shape[2]
+    by = by.expand(-1, planes, -1)
+    if periodic:
+        return run(f, by)
+    f = torch.cat(
+        [f[:, :, :1].expand(-1, -1, planes, -1, -1), f, f[:, :, -1:].expand(-1, -1, planes, -1, -1)], 2
+    )
+    by = torch.cat([by[..., :2], by[..., 2:].clamp(-planes, planes)], dim=-1)
+    return run(f, torch.cat([by[:, :1].expand(-1, planes, -1), by, by[:, -1:].expand(-1, planes, -1)], 1))[
+        :, :, planes : 2 * planes
+    ]
 
 
 def convection_r2(f: Tensor, shift: Tensor, *, backend: str | None = None) -> Tensor:
-    r"""Convection on R^2 for unit time, $out(x) = f(x - c)$, bilinear, with the border continued.
-
-    Shapes: `f [B, C, H, W]`, `shift [C, 2] = (x, y)` in pixels -> as f.
-    """
-    _check.floating("f", f, 4, "[B, C, H, W]")
-    _check.floating("shift", shift, 2, "[C, 2]")
-    _check.alike("shift", shift, f)
-    if shift.shape != (f.shape[1], 2):
-        raise ValueError(f"shift must have shape [C, 2] = {[f.shape[1], 2]}, got {list(shift.shape)}")
-    by = torch.cat([shift, shift.new_zeros(len(shift), 1)], dim=-1)[:, None]
-    return _shift(f[:, :, None], by, backend)[:, :, 0]
+    r"""`convection` with `space=Plane()`, $out(x) = f(x - c)$: `f [B, C, H, W]`, `shift [C, 2]` in pixels -> as f."""
+    return _convected(f, shift, _check.convected(f, shift, Plane(), "shift"), backend)

@@ -23,8 +23,8 @@ class Space(ABC):
 
     `axes` are the names of the axes after `[B, C]`; `periodic` says of each whether its last point is followed by its
     first, other axes end. `dim` is the dimension of the space, `lengths` the numbers of a diagonal metric,
-    `velocities` those of a convection. `positions` counts the axes of positions. `usual_metric` is the kind of metric
-    that a layer has unless told otherwise.
+    `velocities` those of a convection. `positions` counts the axes of positions. `metrics` are the kinds of metric
+    that a layer may have, `usual_metric` is the one that it has unless told otherwise.
 
     What is left to a space is little: its points and `relative_elements`, the displacement of a convection, names of
     estimates and symmetries. A fibre whose points have no order, the directions in space, names the `neighbours` of
@@ -37,6 +37,7 @@ class Space(ABC):
     velocities: int
     positions: ClassVar[int]
     usual_metric: ClassVar[str] = "diagonal"
+    metrics: ClassVar[tuple[str, ...]] = ("diagonal", "full")
 
     @property
     def periodic(self) -> tuple[bool, ...]:
@@ -69,6 +70,11 @@ class Space(ABC):
         """The quadrature weights of the points of the fibre, `[fibre]` in float64, of sum 1."""
         return torch.full((self.fibre,), 1 / self.fibre, dtype=torch.float64)
 
+    @property
+    def uniform(self) -> bool:
+        """Whether all points of the fibre have the same weight."""
+        return True
+
     def neighbours(self, window: tuple[int, ...]) -> Tensor:
         """For each point of the fibre the points that a window sees, `[fibre, slots]`; -1 where there is none.
 
@@ -84,6 +90,10 @@ class Space(ABC):
     def lists(self) -> bool:
         """Whether a convolution needs the lists of `neighbours`: where they are not the steps along an axis."""
         return False
+
+    def spans(self, window: tuple[int, ...]) -> tuple[int, ...]:
+        """The sizes of a window along the components of a metric and their like, by which first metrics are drawn."""
+        return window
 
     def absent(self, window: tuple[int, ...]) -> Tensor | None:
         """Which entries of a kernel belong to no neighbour, `[*kernels, *window]`; None where all do.
@@ -141,13 +151,6 @@ class Space(ABC):
         """
         return {}
 
-    def lift_basis(self, size: int) -> Tensor:
-        """The values of a trained lift's basis on its window: `[fibre, size^positions, numbers]`.
-
-        Raises: ValueError for a space that nothing is lifted to.
-        """
-        raise ValueError(f"{self} has no lift: its fibre is not the orbit of a rotation")
-
     def shape(self, letters: str = "") -> str:
         """The shape of features in words, as errors quote it; with `letters`, of a kernel."""
         if not letters:
@@ -167,3 +170,21 @@ def of_features(f: Any) -> Space:
     if f.ndim == 6:
         return M3(f.shape[2])
     return M2(f.shape[2]) if f.ndim == 5 else Plane()
+
+
+def chosen(space: Space | None, orientations: int | None) -> Space:
+    """The space that two arguments name: itself, or M2 by its number of orientations; M2(8) where both are None.
+
+    Raises: TypeError for anything else, ValueError where both are given.
+    """
+    from pdegcnn_lib.spaces.slices import M2
+
+    if space is None:
+        return M2() if orientations is None else M2(orientations)
+    if not isinstance(space, Space):
+        raise TypeError(f"space must be one of pdegcnn_lib.spaces, such as M2(8) or Plane(), got {space!r}")
+    if orientations is not None:
+        raise ValueError(
+            f"orientations = {orientations} is short for a space, and {space} was given beside it"
+        )
+    return space

@@ -69,6 +69,7 @@ class M3(Space):
     axes = ("N", "D", "H", "W")
     positions = 3
     dim, lengths, velocities = 5, 3, 1
+    metrics = ("diagonal",)
 
     def __post_init__(self) -> None:
         octahedral.check_directions(self.directions)
@@ -93,6 +94,8 @@ class M3(Space):
     def points(self) -> Tensor:
         """The directions as unit vectors (x, y, z): `[N, 3]`."""
         return octahedral.directions(self.directions)
+
+    uniform = False
 
     def weights(self) -> Tensor:
         return octahedral.quadrature_weights(self.directions)
@@ -136,6 +139,10 @@ class M3(Space):
         if self.undirected:
             raise ValueError("lines have no forward direction, so M3(13) has no convection")
         return g0[:, None] * self.points().to(g0)
+
+    def spans(self, window: tuple[int, ...]) -> tuple[int, ...]:
+        """A window in space says what length scales suit it; the number of neighbours says nothing of the kind."""
+        return window[1:]
 
     def reach(self, window: tuple[int, ...]) -> list[tuple[int, float]]:
         lists = self.neighbours(window)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from pdegcnn_lib.nn import m3
+from pdegcnn_lib.nn import Convection, DirectionalNorm, m3
 from pdegcnn_lib.nn.dense import Linear
 from pdegcnn_lib.spaces import M3
 from pdegcnn_lib.testing import equivariance_error
@@ -21,7 +21,7 @@ def network(space: M3, **options) -> nn.Module:
     terms = CDDE[1:] if space.undirected else CDDE
     body = nn.Sequential(
         m3.LiftM3(1, 2, size=5, space=space),
-        m3.DirectionalNorm(2),
+        DirectionalNorm(2),
         m3.PDELayerM3(2, 3, space=space, terms=terms, **options),
         m3.GroupConvolutionM3(3, 2, space=space),
         m3.PDELayerM3(2, 2, space=space, terms=terms, **options),
@@ -29,7 +29,7 @@ def network(space: M3, **options) -> nn.Module:
         Linear(2, 1),
     ).to(D)
     for module in body.modules():
-        if isinstance(module, m3.ConvectionM3):
+        if isinstance(module, Convection):
             nn.init.normal_(module.g0)
     body(torch.randn(2, 1, 6, 6, 6, dtype=D))
     return body.eval()

@@ -178,7 +178,6 @@ class Twisted(GroupsBetween):
             ValueError,
             "fibre of 5 points, got KT = 7",
         ),
-        (lambda: Plane().lift_basis(5), ValueError, r"Plane\(\) has no lift"),
         (lambda: Sampled(SE2, [0.0, 1.0, 3.0]), ValueError, r"equal steps, got \[0\.0, 1\.0, 3\.0\]"),
         (lambda: Sampled(SE2, [1.0, 0.0]), ValueError, "grow by equal steps"),
         (lambda: Sampled(SE2, []), ValueError, r"row of finite numbers, got \[\]"),

@@ -17,7 +17,7 @@ from pdegcnn_lib.companion.experiments.config import Unit
 from pdegcnn_lib.companion.experiments.provenance import code_fingerprint, provenance
 from pdegcnn_lib.companion.experiments.registry import experiment
 from pdegcnn_lib.companion.experiments.training import train
-from pdegcnn_lib.nn import Convection, ConvectionM3, TrainableDiagonalMetric
+from pdegcnn_lib.nn import Convection, TrainableDiagonalMetric
 from pdegcnn_lib.testing import equivariance_error
 
 
@@ -27,7 +27,7 @@ def learned_geometry(model: nn.Module) -> dict[str, dict[str, list]]:
     for name, module in model.named_modules():
         if isinstance(module, TrainableDiagonalMetric):
             found["w"][name] = module.w.detach().cpu().tolist()
-        elif isinstance(module, Convection | ConvectionM3):
+        elif isinstance(module, Convection):
             found["g0"][name] = module.g0.detach().cpu().tolist()
     return found
 

@@ -15,6 +15,7 @@ from pdegcnn_lib.companion.viz.results import (
 )
 from pdegcnn_lib.companion.viz.segmentations import grey, segmentations, verdicts
 from pdegcnn_lib.companion.viz.shapes import association_fields, level_surfaces
+from pdegcnn_lib.companion.viz.space import direction_sets, reach_on_m3, surfaces
 from pdegcnn_lib.companion.viz.statements import convergence, labelled_curves, titled_images
 from pdegcnn_lib.companion.viz.style import label, model_style, use_style
 from pdegcnn_lib.companion.viz.tables import (
@@ -35,6 +36,7 @@ __all__ = [
     "convergence",
     "cost_by_parameters",
     "cost_table",
+    "direction_sets",
     "error_maps",
     "estimate_handles",
     "geodesic_fans",
@@ -50,6 +52,7 @@ __all__ = [
     "orientation_montage",
     "provenance_line",
     "published_table",
+    "reach_on_m3",
     "result_table",
     "score_boxes",
     "score_by_parameters",
@@ -57,6 +60,7 @@ __all__ = [
     "score_by_steps",
     "score_in_space",
     "segmentations",
+    "surfaces",
     "time_to_score_table",
     "titled_images",
     "training_curves",

@@ -1,0 +1,55 @@
+"""Pictures of space: what is drawn, and what is told where nothing can be."""
+
+from __future__ import annotations
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+import torch
+
+from pdegcnn_lib.companion import viz
+
+
+@pytest.fixture(autouse=True)
+def closed():
+    yield
+    plt.close("all")
+
+
+def ball(size: int = 9) -> torch.Tensor:
+    at = torch.arange(size) - size // 2
+    z, y, x = torch.meshgrid(at, at, at, indexing="ij")
+    return (x**2 + y**2 + z**2 <= 9).float()
+
+
+def test_a_surface_lies_where_its_volume_crosses_the_level() -> None:
+    f = ball()
+    f[:, :, :4] = 0  # the half with the larger x
+    figure = viz.surfaces({"half a ball": f})
+    [surface] = figure.axes[0].collections
+    corners = np.concatenate(surface._faces)
+    assert corners[:, 0].min() > 3 and corners[:, 0].max() < 8, "x is the last axis of the volume"
+    assert corners[:, 2].min() < 2 and corners[:, 2].max() > 6, "z is the first"
+
+
+def test_no_level_no_surface() -> None:
+    with pytest.raises(ValueError, match="level must lie between 0 and 0 in 'nothing', got 0.5"):
+        viz.surfaces({"nothing": torch.zeros(4, 4, 4)})
+    w = torch.tensor([9.0, 9, 9], dtype=torch.float64)
+    with pytest.raises(ValueError, match="level must be below"):
+        viz.reach_on_m3({"far": 0.01 * w}, level=5.0, n=5)
+
+
+def test_a_dear_sideways_motion_makes_a_needle() -> None:
+    scales = {"ball": (1.0, 1.0, 1.0), "needle": (1.0, 3.0, 3.0)}
+    metrics = {title: torch.tensor(w, dtype=torch.float64) for title, w in scales.items()}
+    figure = viz.reach_on_m3(metrics, n=13)
+    extents = [np.concatenate(ax.collections[0]._faces) for ax in figure.axes]
+    ball_size, needle = (e.max(0) - e.min(0) for e in extents)
+    assert abs(ball_size[0] - ball_size[2]) < 0.5
+    assert needle[2] > 2 * needle[0]
+
+
+def test_direction_sets_draw_every_direction() -> None:
+    figure = viz.direction_sets((6, 14))
+    assert [len(ax.collections[0]._offsets3d[0]) for ax in figure.axes] == [6, 14]

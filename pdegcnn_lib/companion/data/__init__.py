@@ -1,6 +1,6 @@
 """Data sets: small ones that are always there, larger ones from `PDEGCNN_DATA` or an explicit download."""
 
-from pdegcnn_lib.companion.data import chase, digits, drive, fundus, lines, mnist, retina, tubes
+from pdegcnn_lib.companion.data import chase, digits, drive, fundus, lines, mnist, retina, tubes, vesselnn
 from pdegcnn_lib.companion.data.errors import DataError
 from pdegcnn_lib.companion.data.rotation import random_angles, rotate_each
 from pdegcnn_lib.companion.data.segmentation import Segmentation
@@ -18,4 +18,5 @@ __all__ = [
     "retina",
     "rotate_each",
     "tubes",
+    "vesselnn",
 ]

@@ -163,6 +163,28 @@ class Linear(nn.Module):
         return f"{self.weight.shape[1]} -> {self.weight.shape[0]}"
 
 
+def normalised(linear: nn.Module, norm: nn.Module, f: Tensor, backend: str | None = None) -> Tensor:
+    """`norm(linear(f))`, in training by one product where both are plain modules, see `ops.normalised_linear`."""
+    watched = any(m._forward_hooks or m._forward_pre_hooks or m._backward_hooks for m in (linear, norm))
+    if watched or type(linear) is not Linear or not isinstance(norm, nn.BatchNorm2d | nn.BatchNorm3d):
+        return norm(linear(f))
+    count = norm.num_batches_tracked
+    if not norm.training or not norm.affine or count is None or f.dtype != norm.weight.dtype:
+        return norm(linear(f))
+    count.add_(1)
+    return ops.normalised_linear(
+        f,
+        linear.weight.to(f.dtype),
+        norm.weight,
+        norm.bias,
+        norm.running_mean,
+        norm.running_var,
+        momentum=1 / float(count) if norm.momentum is None else norm.momentum,
+        eps=norm.eps,
+        backend=backend,
+    )
+
+
 class Projection(nn.Module):
     r"""The projection $f \mapsto \max_\theta f(\cdot, \theta)$ to the positions of a space.
 

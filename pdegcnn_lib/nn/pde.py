@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from pdegcnn_lib.geometry.estimates import Squared
-from pdegcnn_lib.nn.dense import Linear
+from pdegcnn_lib.nn.dense import Linear, normalised
 from pdegcnn_lib.nn.metric import Draw
 from pdegcnn_lib.nn.terms import Convection, Diffusion, Dilation, Erosion
 from pdegcnn_lib.spaces import Plane, Space, chosen
@@ -70,7 +70,7 @@ class PDELayer(nn.Module):
         if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
             raise ValueError(f"steps must be an integer of at least 1, got {steps!r}")
         self.space = chosen(space, orientations)
-        self.steps = steps
+        self.steps, self.backend = steps, backend
         options: dict[str, Any] = {
             "space": self.space,
             "t": 1 / steps,
@@ -96,7 +96,7 @@ class PDELayer(nn.Module):
         for _ in range(self.steps):
             for term in self.evolution.values():
                 f = term(f)
-        return self.norm(self.linear(f))
+        return normalised(self.linear, self.norm, f, self.backend)
 
     def extra_repr(self) -> str:
         return f"steps={self.steps}"

@@ -12,7 +12,7 @@ bits. Each gradient has the dtype of its tensor.
 
 from pdegcnn_lib.ops import m3
 from pdegcnn_lib.ops.backends import BACKENDS, availability, backend
-from pdegcnn_lib.ops.dense import group_convolution, lift, linear, projection
+from pdegcnn_lib.ops.dense import group_convolution, lift, linear, normalised_linear, projection
 from pdegcnn_lib.ops.semiring import (
     dilation,
     dilation_r2,
@@ -44,5 +44,6 @@ __all__ = [
     "log_convolution",
     "m3",
     "morphological_table",
+    "normalised_linear",
     "projection",
 ]

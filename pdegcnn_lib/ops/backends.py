@@ -27,6 +27,8 @@ class Backend:
     semiring_convolution: Callable[[Tensor, Tensor, str], Tensor]
     shift: Callable[[Tensor, Tensor], Tensor]
     kernel_table: Callable[..., Tensor | None]
+    normalised_linear: Callable[..., tuple[Tensor, Tensor, Tensor] | None]
+    projection: Callable[[Tensor], Tensor]
 
 
 def _widely(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
@@ -41,13 +43,23 @@ def _widely(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
 def _on(device: str) -> Backend:
     run = partial(partial, backend=device)
     return Backend(
-        device, run(compiled.semiring_convolution), run(compiled.shift), run(compiled.kernel_table)
+        device,
+        run(compiled.semiring_convolution),
+        run(compiled.shift),
+        run(compiled.kernel_table),
+        compiled.normalised_linear,
+        compiled.projection,
     )
 
 
 TABLE = {
     "reference": Backend(
-        None, _widely(reference.semiring_convolution), _widely(reference.shift), lambda *arguments: None
+        None,
+        _widely(reference.semiring_convolution),
+        _widely(reference.shift),
+        lambda *arguments: None,
+        lambda *arguments: None,
+        reference.projection,
     ),
     "cpu": _on("cpu"),
     "cuda": _on("cuda"),

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from pdegcnn_lib.ops import _check
+from pdegcnn_lib.ops.backends import implementation
 from pdegcnn_lib.spaces import Space
 
 PADDINGS = ("valid", "zeros", "reflect")
@@ -105,11 +106,59 @@ def linear(f: Tensor, w: Tensor) -> Tensor:
     return torch.bmm(w.expand(len(f), -1, -1), points).reshape(len(f), len(w), *f.shape[2:])
 
 
-def projection(f: Tensor, *, space: Space | None = None) -> Tensor:
+def normalised_linear(
+    f: Tensor,
+    w: Tensor,
+    gain: Tensor,
+    offset: Tensor,
+    running_mean: Tensor | None = None,
+    running_var: Tensor | None = None,
+    *,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+    backend: str | None = None,
+) -> Tensor:
+    r"""The linear map and its batch normalisation in training, $out = gain\,(w f - \mu)/\sigma + offset$.
+
+    The statistics of $w f$ over images and points follow from the mean m and the covariance C of the channels of f,
+    $\mu = w m$ and $\sigma^2 = \mathrm{diag}(w C w^T) + eps$, so that both maps are one product. The running mean and
+    the running variance (of n - 1 values) are moved by `momentum` toward those of this batch, in place.
+
+    Shapes: `f [B, Cin, ...]`, `w [Cout, Cin]`, `gain, offset [Cout]` -> `[B, Cout, ...]`. Equal to
+    `functional.batch_norm(linear(f, w), running_mean, running_var, gain, offset, training=True, ...)`, whose errors it
+    raises, up to rounding.
+    """
+    found = implementation(backend, f).normalised_linear(f, w, gain, offset, eps)
+    if found is not None:
+        out, mean, covariance = found
+        _move(running_mean, running_var, momentum, w.double(), mean, covariance, f.numel() // f.shape[1])
+        return out
+    mixed = linear(f, w)
+    return functional.batch_norm(mixed, running_mean, running_var, gain, offset, True, momentum, eps)
+
+
+@torch.no_grad()
+def _move(
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    momentum: float,
+    w: Tensor,
+    mean: Tensor,
+    covariance: Tensor,
+    n: int,
+) -> None:
+    if running_mean is not None:
+        running_mean.lerp_((w @ mean).to(running_mean), momentum)
+    if running_var is not None:
+        variance = (w @ covariance * w).sum(1) * (n / (n - 1))
+        running_var.lerp_(variance.to(running_var), momentum)
+
+
+def projection(f: Tensor, *, space: Space | None = None, backend: str | None = None) -> Tensor:
     r"""The projection to positions, $out(x) = \max_\theta f(x, \theta)$ over the fibre.
 
     Shapes: `[B, C, Or, H, W]` -> `[B, C, H, W]`, or as `space` has it; f itself where there is no fibre. Equal maxima
     share the gradient. Source: main paper, section 4.1.
     """
     space = _check.features(f, space)
-    return f.amax(dim=2) if space.kernels else f
+    return implementation(backend, f).projection(f) if space.kernels else f

@@ -105,3 +105,8 @@ def shift_along(f: Tensor, axis: int, by: Tensor, periodic: bool = False) -> Ten
         return torch.take_along_dim(f, n[None], dim=axis)
 
     return seen(low) * (1 - after - before) + seen(low + 1) * after + seen(low - 1) * before
+
+
+def projection(f: Tensor) -> Tensor:
+    """The maximum over the fibre, the third axis; equal maxima share the gradient."""
+    return f.amax(dim=2)

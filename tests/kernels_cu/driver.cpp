@@ -126,6 +126,34 @@ int main() {
         for (float value : grad_by) result.push_back(value / float(H * W));  // sums in another order
         return result;
     });
+#elif defined(IS_MIXING)
+    return compare([](int threads) {
+        // Counts that no block of rows divides, two segments for each image, the last one not full.
+        constexpr int D = 5, E = 21, P = O * H * W, points = 1024, segments = (P + points - 1) / points;
+        constexpr int rows = 4 * ((C + 3) / 4 + (D + 3) / 4);
+        static const auto f = numbers<float>(size_t(B) * C * P, -1, 1), g = numbers<float>(size_t(B) * D * P, -1, 1),
+                          w = numbers<float>(E * (C + D), -1, 1), shift = numbers<float>(E, -1, 1);
+        std::vector<float> out(size_t(B) * E * P), products(B * segments * D * C), sums(B * segments * D);
+        call(launch_mix, threads, B * segments, 0, f.data(), g.data(), w.data(), shift.data(), out.data(), C, D, E, P,
+             points);
+        call(launch_moments, threads, B * segments, rows * points * (long long)sizeof(float), g.data(), f.data(),
+             shift.data(), shift.data() + D, products.data(), sums.data(), D, C, P, points);
+        std::vector<float> result = out;
+        result.insert(result.end(), products.begin(), products.end());
+        result.insert(result.end(), sums.begin(), sums.end());
+        return result;
+    });
+#elif defined(IS_PROJECTION)
+    return compare([](int threads) {
+        static const auto f = numbers<float>(size, 0, 1), out = numbers<float>(B * C * H * W, 0, 1),
+                          g = numbers<float>(B * C * H * W, -1, 1);
+        std::vector<float> equal = f, grad_f(size);
+        for (int v = 0; v < B * C; v++)
+            for (int p = 0; p < H * W; p++) equal[(v * O + p % O) * H * W + p] = out[v * H * W + p];
+        call(launch_projection_gradient, threads, B * C, 0, g.data(), equal.data(), out.data(), grad_f.data(), O,
+             H * W);
+        return grad_f;
+    });
 #elif defined(IS_TABLES)
     return compare([](int threads) {
         static const auto b = numbers<float>(O * taps_in_window * 3, -3, 3), w = numbers<float>(C * 3, 0.3, 1),

@@ -46,6 +46,8 @@ IN_SINGLE = [
     unit("tables", SCALAR="float", ESTIMATE="Diagonal", LAW="Gaussian"),
     unit("tables", SCALAR="float", ESTIMATE="SubRiemannian", LAW="Poisson"),
     unit("dense"),
+    unit("mixing", SCALAR="float"),
+    unit("projection", SCALAR="float"),
     unit("limits"),
     unit("naive"),
 ]
@@ -58,6 +60,8 @@ OTHERS = [
     *(convolution("Tropical", 5, scalar, CODE="Code8") for scalar in ("double", "Half", "BFloat16")),
     *(unit("tropical_backward", SCALAR=scalar, CODE="Code16") for scalar in ("double", "Half", "BFloat16")),
     *(unit("shift", SCALAR=scalar) for scalar in ("double", "Half", "BFloat16")),
+    unit("mixing", SCALAR="double"),
+    *(unit("projection", SCALAR=scalar) for scalar in ("double", "Half", "BFloat16")),
     unit("smooth_backward", SCALAR="Half", SEMIRING="Logarithmic", WINDOW_COLUMNS="7"),
     unit("coordinates"),
 ]

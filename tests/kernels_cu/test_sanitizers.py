@@ -34,6 +34,8 @@ KERNELS = {
     "tropical-backward": ["-DIS_TROPICAL_BACKWARD", '-DKERNELS="tropical_backward.cu"', "-DCODE=Code8"],
     "logarithmic-backward": [*SMOOTH, "-DSEMIRING=Logarithmic", "-DWINDOW_COLUMNS=5"],
     "shift": ["-DIS_SHIFT", '-DKERNELS="shift.cu"'],
+    "mixing": ["-DIS_MIXING", '-DKERNELS="mixing.cu"'],
+    "projection": ["-DIS_PROJECTION", '-DKERNELS="projection.cu"'],
     "tables": ["-DIS_TABLES", '-DKERNELS="tables.cu"', "-DESTIMATE=Combined", "-DLAW=Gaussian"],
 }
 
@@ -107,6 +109,9 @@ FAULTS = {
     "one row too many in the output": (
         *("shift", "shift.cu", "y < height; y += warps()", "y <= height; y += warps()"),
         *("address", "heap-buffer-overflow"),
+    ),
+    "no barrier after the tile of moments": (
+        *("mixing", "mixing.cu", "__syncthreads();\n    A* const to", "A* const to", "thread", "data race"),
     ),
 }
 

@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from pdegcnn_lib import nn
+from pdegcnn_lib import nn, ops
 from pdegcnn_lib.geometry import DiagonalMetric
 from pdegcnn_lib.kernels import morphological_kernel
 from pdegcnn_lib.ops import compiled, reference
@@ -107,6 +107,23 @@ def test_the_shift_and_its_gradients_agree_with_the_reference(gpu, dtype, reach)
     # A gradient of the displacement is a sum over all pixels of products of order one.
     torch.testing.assert_close(found[2].double(), law[2], rtol=0, atol=30 * EPS[dtype] * law[2].abs().max())
     assert gpu.launched == ["shift", "shift_gradient_input", "shift_gradient_displacement"]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_mixing_normalising_and_projection_agree_with_the_reference(gpu, dtype) -> None:
+    f, w = torch.randn(2, 5, 4, 17, 69, dtype=dtype) + 1, torch.randn(18, 5, dtype=dtype)
+    gain, offset = torch.rand(2, 18, dtype=dtype)
+    results = []
+    for backend in ("cpu", "reference"):
+        leaves = [x.clone().requires_grad_() for x in (f, w, gain, offset)]
+        out = ops.projection(ops.normalised_linear(*leaves, backend=backend), backend=backend)
+        weight = torch.linspace(-1, 1, out.numel(), dtype=dtype).reshape(out.shape)
+        results.append([out.detach(), *torch.autograd.grad((out * weight).sum(), leaves)])
+    for found, law in zip(*results, strict=True):
+        torch.testing.assert_close(
+            found, law, rtol=0, atol=10 * EPS[dtype] * max(1.0, law.abs().max().item())
+        )
+    assert gpu.launched == ["moments", "mix", "projection_gradient", "moments", "mix"]
 
 
 @pytest.mark.parametrize(

@@ -229,3 +229,20 @@ IMAGE, M, L, G = (
 def test_bad_arguments_are_named(call, kind, says):
     with pytest.raises(kind, match=says):
         call()
+
+
+def test_equal_maxima_share_the_gradient_of_the_projection(backend, dtype):
+    """Of every width: a vector and more, a row that none divides; as many equal maxima as there are orientations."""
+    f = torch.randint(0, 3, (2, 3, 5, 7, 11), dtype=dtype).requires_grad_()
+    out = ops.projection(f, backend=backend)
+    law = f.amax(dim=2)
+    assert torch.equal(out, law)
+    g = torch.randn_like(out)
+    # A share is a quotient, which torch rounds after its own mask.
+    found, expected = (torch.autograd.grad(x, f, g)[0] for x in (out, law))
+    torch.testing.assert_close(found, expected, rtol=4 * torch.finfo(dtype).eps, atol=0)
+    smooth = torch.randn(1, 2, 3, 2, 3, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(
+        lambda f: ops.projection(f, backend=backend), smooth, check_batched_grad=True
+    )
+    assert torch.autograd.gradgradcheck(lambda f: ops.projection(f, backend=backend), smooth)

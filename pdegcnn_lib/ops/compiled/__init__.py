@@ -8,11 +8,21 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from pdegcnn_lib.ops import reference
 from pdegcnn_lib.ops.compiled import device, host, library, tables
 from pdegcnn_lib.ops.compiled.convolution import SEMIRINGS
+from pdegcnn_lib.ops.compiled.machines import SCALARS
 from pdegcnn_lib.ops.compiled.transforms import apply, forward_mode, transformed
 
-__all__ = ["availability", "kernel_table", "refused_options", "semiring_convolution", "shift"]
+__all__ = [
+    "availability",
+    "kernel_table",
+    "normalised_linear",
+    "projection",
+    "refused_options",
+    "semiring_convolution",
+    "shift",
+]
 
 
 def availability() -> dict[str, str | None]:
@@ -46,6 +56,32 @@ def semiring_convolution(f: Tensor, k: Tensor, semiring: str, backend: str) -> T
     if differentiated and semiring in ("max_plus", "min_plus") and not forward_mode():
         return apply(library.tropical_convolution, f, k, semiring)[0]
     return apply(library.semiring_convolution, f, k, semiring)
+
+
+def normalised_linear(
+    f: Tensor, w: Tensor, gain: Tensor, offset: Tensor, eps: float
+) -> tuple[Tensor, Tensor, Tensor] | None:
+    r"""The batch normalisation of w f with the mean `[C]` and the covariance `[C, C]` of the channels of f.
+
+    None where torch's own operators are to do it: for other types than float32 and float64, for tensors that are not
+    on the CPU, for one value per channel, under autocast and under the transformations of `torch.func`.
+    """
+    supported = (
+        f.dtype in (torch.float32, torch.float64) and f.device.type == "cpu" and f.numel() > f.shape[1]
+    )
+    alike = w.dtype == gain.dtype == offset.dtype == f.dtype
+    if not supported or not alike or torch.is_autocast_enabled("cpu") or forward_mode() or transformed():
+        return None
+    return library.normalised_linear(f, w, gain, offset, eps)
+
+
+def projection(f: Tensor) -> Tensor:
+    """The maximum over the third axis, `[B, C, N, ...]` -> `[B, C, ...]`; equal maxima share the gradient."""
+    # Torch's maximum is as fast as memory, its gradient keeps masks of equality. On a GPU that is not felt.
+    differentiated = torch.is_grad_enabled() and f.requires_grad
+    if not differentiated or f.device.type != "cpu" or f.dtype not in SCALARS:
+        return reference.projection(f)
+    return apply(library.projection, f)
 
 
 def shift(f: Tensor, displacement: Tensor, backend: str) -> Tensor:

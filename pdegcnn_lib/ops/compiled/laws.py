@@ -69,6 +69,24 @@ def shift_gradient_displacement(g: Tensor, f: Tensor, displacement: Tensor) -> T
     return pullback(lambda displacement: shift(f, displacement), g, displacement)[0]
 
 
+def projection_gradient(g: Tensor, f: Tensor, out: Tensor) -> Tensor:
+    return pullback(reference.projection, g, f)[0]
+
+
+def normalised_linear(f: Tensor, w: Tensor, gain: Tensor, offset: Tensor, eps: float) -> Tensor:
+    mixed = torch.einsum("ac,bc...->ba...", w, f)
+    return torch.nn.functional.batch_norm(mixed, None, None, gain, offset, training=True, eps=eps)
+
+
+def normalised_linear_backward(
+    g: Tensor, f: Tensor, w: Tensor, gain: Tensor, mean: Tensor, covariance: Tensor, eps: float
+) -> tuple[Tensor, ...]:
+    def at(f: Tensor, w: Tensor, gain: Tensor, offset: Tensor) -> Tensor:
+        return normalised_linear(f, w, gain, offset, eps)
+
+    return pullback(at, g, f, w, gain, torch.zeros_like(gain))
+
+
 def kernel_table(
     w: Tensor, law: str, window: list[int], orientations: int, alpha: float, t: float, estimate: str
 ) -> Tensor:

@@ -15,8 +15,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pdegcnn_lib.ops.compiled import convolution, laws, smooth, tables, transport
-from pdegcnn_lib.ops.compiled.transforms import apply, enter
+from pdegcnn_lib.ops import reference
+from pdegcnn_lib.ops.compiled import convolution, laws, mixing, smooth, tables, transport
+from pdegcnn_lib.ops.compiled.transforms import apply, autograd_of, enter, transformed
 
 
 @torch.library.custom_op("pdegcnn::semiring_convolution", mutates_args=())
@@ -202,3 +203,82 @@ def _table_gradient(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
 
 enter(kernel_table_backward, laws.kernel_table_backward, "kkk", "k")
 enter(kernel_table, laws.kernel_table, "k", "k", _table_gradient, _keep_table)
+
+
+@torch.library.custom_op("pdegcnn::projection", mutates_args=())
+def projection(f: Tensor) -> Tensor:
+    """The maximum of `f [B, C, N, ...]` over its third axis."""
+    return reference.projection(f)
+
+
+@projection.register_fake
+def _(f: Tensor) -> Tensor:
+    return f.new_empty((*f.shape[:2], *f.shape[3:]))
+
+
+@torch.library.custom_op("pdegcnn::projection_gradient", mutates_args=())
+def projection_gradient(g: Tensor, f: Tensor, out: Tensor) -> Tensor:
+    """Its gradient, for the maximum `out`."""
+    return mixing.projection_gradient(g, f, out)
+
+
+@projection_gradient.register_fake
+def _(g: Tensor, f: Tensor, out: Tensor) -> Tensor:
+    return f.new_empty(f.shape)
+
+
+def _keep_maximum(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    ctx.save_for_backward(inputs[0], output)
+
+
+def _projection_gradient(ctx: Any, g: Tensor) -> Tensor:
+    return apply(projection_gradient, g, *ctx.saved_tensors)
+
+
+enter(projection_gradient, laws.projection_gradient, "fff", "f")
+enter(projection, reference.projection, "f", "f", _projection_gradient, _keep_maximum)
+
+
+@torch.library.custom_op("pdegcnn::normalised_linear", mutates_args=())
+def normalised_linear(
+    f: Tensor, w: Tensor, gain: Tensor, offset: Tensor, eps: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The batch normalisation of w f, with the mean and the covariance of the channels of f."""
+    return mixing.normalised_linear(f, w, gain, offset, eps)
+
+
+@normalised_linear.register_fake
+def _(f: Tensor, w: Tensor, gain: Tensor, offset: Tensor, eps: float) -> tuple[Tensor, Tensor, Tensor]:
+    mean = f.new_empty(f.shape[1], dtype=torch.float64)
+    return f.new_empty((len(f), len(w), *f.shape[2:])), mean, mean.new_empty((len(mean), len(mean)))
+
+
+@torch.library.custom_op("pdegcnn::normalised_linear_backward", mutates_args=())
+def normalised_linear_backward(
+    g: Tensor, f: Tensor, w: Tensor, gain: Tensor, mean: Tensor, covariance: Tensor, eps: float
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """The gradients to f, w, gain and offset."""
+    return mixing.normalised_linear_backward(g, f, w, gain, mean, covariance, eps)
+
+
+@normalised_linear_backward.register_fake
+def _(
+    g: Tensor, f: Tensor, w: Tensor, gain: Tensor, mean: Tensor, covariance: Tensor, eps: float
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    return f.new_empty(f.shape), w.new_empty(w.shape), gain.new_empty(gain.shape), gain.new_empty(gain.shape)
+
+
+def _keep_statistics(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor, Tensor]) -> None:
+    f, w, gain, _, ctx.eps = inputs
+    ctx.save_for_backward(f, w, gain, *output[1:])
+
+
+def _normalised_gradient(ctx: Any, g: Tensor, *_: Any) -> tuple[Tensor | None, ...]:
+    # Statistics are of the whole batch, which vmap must not lengthen: there the law takes over.
+    backward: Any = laws.normalised_linear_backward if transformed() else normalised_linear_backward
+    return *backward(g, *ctx.saved_tensors, ctx.eps), None
+
+
+_backward, _keep = autograd_of(laws.normalised_linear_backward, 4)
+normalised_linear_backward.register_autograd(_backward, setup_context=_keep)
+normalised_linear.register_autograd(_normalised_gradient, setup_context=_keep_statistics)

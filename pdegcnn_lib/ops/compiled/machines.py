@@ -11,7 +11,7 @@ from torch import Tensor
 from pdegcnn_lib.ops.compiled import device, host
 from pdegcnn_lib.ops.compiled.sources import Unit
 
-_SCALARS = {
+SCALARS = {
     torch.float32: "float",
     torch.float64: "double",
     torch.float16: "Half",
@@ -21,9 +21,9 @@ _SCALARS = {
 
 def scalar(dtype: torch.dtype) -> str:
     """The source's name of a storage type. Raises TypeError for one that no kernel has."""
-    if dtype not in _SCALARS:
-        raise TypeError(f"compiled operators take {', '.join(map(str, _SCALARS))}, got {dtype}")
-    return _SCALARS[dtype]
+    if dtype not in SCALARS:
+        raise TypeError(f"compiled operators take {', '.join(map(str, SCALARS))}, got {dtype}")
+    return SCALARS[dtype]
 
 
 def arithmetic(dtype: torch.dtype) -> torch.dtype:

@@ -60,7 +60,7 @@ def enter(
     `[C, ...]`. `backward` and `keep` are those of `torch.library.register_autograd`; by default autograd of the law.
     """
     if backward is None or keep is None:
-        backward, keep = _autograd_of(law, len(tensors))
+        backward, keep = autograd_of(law, len(tensors))
     rule = _batching(operator, tensors, results)
     operator.register_autograd(backward, setup_context=keep)
     operator.register_vmap(rule)
@@ -71,7 +71,7 @@ def enter(
     _ENTRIES[operator] = _Entry(law, function)
 
 
-def _autograd_of(law: Law, count: int) -> tuple[Callable[..., Any], Callable[..., None]]:
+def autograd_of(law: Law, count: int) -> tuple[Callable[..., Any], Callable[..., None]]:
     """The derivative of a law to those of its `count` leading tensors that need one, as `backward` and `keep`."""
 
     def keep(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:

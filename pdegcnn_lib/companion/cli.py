@@ -151,7 +151,7 @@ def _parser() -> argparse.ArgumentParser:
         "-o", "--out", type=Path, required=True, metavar="DIR", help="where masks and overlays go"
     )
     segment.add_argument(
-        "--model", metavar="NAME|FILE", help="a trained network; default: vessels/vessels-pdegcnn6"
+        "--model", metavar="NAME|FILE", help="a trained network; default: vessels/vessels-pdegcnn12"
     )
     segment.add_argument(
         "--scale", type=float, metavar="X", help="resize by X first; default: the size of training"

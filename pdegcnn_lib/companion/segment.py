@@ -20,7 +20,7 @@ from pdegcnn_lib.companion.data.files import checked_bytes, picture
 from pdegcnn_lib.companion.experiments import load_model
 from pdegcnn_lib.models.tiling import apply_tiled
 
-DEFAULT_MODEL = "vessels/vessels-pdegcnn6"
+DEFAULT_MODEL = "vessels/vessels-pdegcnn12"
 FIELD_DIAMETER = 455.0  # of the eye in the pictures that the vessel networks were trained on, in pixels
 OVERLAY = (230, 159, 0)  # the orange of the book's figures
 CORE = 512  # pixels of a tile's side: bounds the memory, changes nothing else

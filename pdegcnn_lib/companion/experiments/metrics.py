@@ -70,7 +70,7 @@ def best_threshold(
             for n in (passed, passed[truth[field]])
         ]
         found += 2 * counts[1] / (counts[0] + int(truth[field].sum())).clamp(min=1)
-    return float(grid[found.argmax()])
+    return round(float(grid[found.argmax()]), 2)
 
 
 def confusion(predicted: Tensor, truth: Tensor, field: Tensor) -> dict[str, float]:

@@ -109,7 +109,34 @@ def try_it() -> str:
     )
 
 
-PAGES = {"try-it": try_it}
+def evolution() -> str:
+    """The page `evolution` below its pictures: the lift by cake wavelets and the colours of the book."""
+    import matplotlib as mpl
+    import torch
+
+    from pdegcnn_lib.companion import browser
+    from pdegcnn_lib.companion.viz.style import ORIENTATION_MAP, VALUE_MAP
+    from pdegcnn_lib.kernels import cake_wavelets
+
+    orientations, size = 16, 21
+    wavelets = cake_wavelets(orientations, size).flatten(1)
+    lift = browser.combination(wavelets, torch.zeros(orientations, dtype=wavelets.dtype), size)
+
+    def colours(name: str, count: int, period: int) -> list[list[int]]:
+        of = mpl.colormaps[name]
+        return [[round(255 * c) for c in of(n % period / period)] for n in range(count)]
+
+    data = {
+        "module": module(),
+        "lift": {"orientations": orientations, "channels": 1, "steps": [lift]},
+        "colours": colours(VALUE_MAP, 256, 256),
+        "angles": colours(ORIENTATION_MAP, orientations, orientations // 2),
+    }
+    scripts = script("machine.js", "network.js", "evolution.js")
+    return element("evolution-data", data) + "\n<script>" + scripts + "</script>"
+
+
+PAGES = {"try-it": try_it, "evolution": evolution}
 
 
 def write(out: Path) -> None:

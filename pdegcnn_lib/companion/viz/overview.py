@@ -1,4 +1,4 @@
-"""The picture of the landing page and the README: `python -m pdegcnn_lib.companion.viz.overview FILE`."""
+"""The pictures of the landing page and the README: `python -m pdegcnn_lib.companion.viz.overview FILE [found]`."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ import sys
 from pathlib import Path
 
 import matplotlib.pyplot as plt
+import torch
 from matplotlib.figure import Figure
+from PIL import Image
 
 from pdegcnn_lib import models, ops
-from pdegcnn_lib.companion import data
+from pdegcnn_lib.companion import data, segment
+from pdegcnn_lib.companion.experiments import trained
 from pdegcnn_lib.companion.viz.fields import draw_score
 from pdegcnn_lib.companion.viz.style import COLORS, save, use_style
 from pdegcnn_lib.kernels import cake_wavelets
@@ -45,6 +48,27 @@ def overview() -> Figure:
     return figure
 
 
+def found() -> Figure:
+    """A photograph that the network of six layers has not seen, and the vessels that it finds there."""
+    from skimage import data as photographs
+
+    rgb = torch.from_numpy(photographs.retina()[::2, ::2].copy()).permute(2, 0, 1).float() / 255
+    probability = segment.probability(*segment.load(trained.resolve(segment.DEFAULT_MODEL)), rgb)
+    picture = rgb.permute(1, 2, 0)
+    overlay = picture.clone()
+    overlay[probability >= 0.5] = torch.tensor(segment.OVERLAY) / 255
+    rows = slice(200, 480)
+    figure, (left, right) = plt.subplots(1, 2, figsize=(9.6, 2.0), gridspec_kw={"wspace": 0.02})
+    for axes, shown in ((left, picture), (right, overlay)):
+        axes.imshow(shown[rows])
+        axes.set_axis_off()
+    return figure
+
+
 if __name__ == "__main__":
     use_style()
-    print(save(overview(), Path(sys.argv[1]), dpi=120, metadata={"Software": None}))
+    make, dpi = (found, 90) if sys.argv[2:] == ["found"] else (overview, 120)
+    path = save(make(), Path(sys.argv[1]), dpi=dpi, metadata={"Software": None})
+    # A photograph in few colours weighs a third, and the first page has to be light.
+    Image.open(path).convert("RGB").quantize(96, dither=Image.Dither.NONE).save(path, optimize=True)
+    print(path)

@@ -1,6 +1,7 @@
-"""A group of one's own: the family between SE(2) and the Heisenberg group H(3), and dilation on it.
+"""A group of one's own: the family between SE(2) and the Heisenberg group H(3).
 
-Chapter 41 reads this file with its reader. Slopes take the place of angles: an element is (x, y, t).
+Chapter 41 reads this file with its reader. Slopes take the place of angles: an element is (x, y, t). Sampled at slopes,
+`spaces.Sampled(GroupsBetween(0.0), range(-3, 4))`, it has every operator and layer of the library.
 """
 
 from __future__ import annotations
@@ -11,11 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from pdegcnn_lib import ops
-from pdegcnn_lib.geometry import LieGroup, Metric, as_metric
 from pdegcnn_lib.geometry.groups import half_angle_ratio, half_angle_sinc
-from pdegcnn_lib.kernels.morphological import power_law
-from pdegcnn_lib.kernels.window import offsets
 
 
 @dataclass(frozen=True)
@@ -74,32 +71,3 @@ class GroupsBetween:
     def frame(self, g: Tensor) -> Tensor:
         plane = functional.pad(self.matrix(g[..., 2]), (0, 1, 0, 1))
         return plane + torch.diag(g.new_tensor([0.0, 0.0, 1.0]))
-
-
-def relative_elements(group: LieGroup, window: tuple[int, int, int], slopes: Tensor) -> Tensor:
-    """q^-1 p for p = (0, 0, t_o) and every neighbour q of a window: `[T]` -> `[T, KT, KH, KW, 3]`."""
-    step = slopes[1] - slopes[0]
-    i, y, x = (offsets(n, dtype=slopes.dtype) for n in window)
-    o, i, y, x = torch.meshgrid(slopes, step * i, y, x, indexing="ij")
-    zero = torch.zeros_like(o)
-    return group.product(group.inverse(torch.stack([x, y, o + i], -1)), torch.stack([zero, zero, o], -1))
-
-
-def half_angle_kernel(
-    group: GroupsBetween, w: Tensor | Metric, *, alpha: float, window: tuple[int, int, int], slopes: Tensor
-) -> Tensor:
-    """The morphological kernel at the half-angle estimate: `w [C, 3]` -> `[C, T, KT, KH, KW]`."""
-    p = relative_elements(group, window, slopes)
-    return power_law(as_metric(w).window_axes(4).squared(group.half_angle(p)), alpha)
-
-
-def dilation(f: Tensor, k: Tensor) -> Tensor:
-    """Dilation on slopes that do not come round: the slices before the first and after the last are -inf.
-
-    Shapes: `f [B, C, T, H, W]`, `k [C, T, KT, KH, KW]` -> as f.
-    """
-    reach = k.shape[2] // 2
-    rim = (0, 0, 0, 0, reach, reach)
-    f = functional.pad(f, rim, value=-torch.inf)
-    k = torch.cat([k[:, :1]] * reach + [k] + [k[:, -1:]] * reach, dim=1)
-    return ops.dilation(f, k)[:, :, reach : f.shape[2] - reach]

@@ -8,7 +8,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from pdegcnn_lib import kernels, nn
 from pdegcnn_lib.geometry import ESTIMATES, SE2, Metric
 
 
@@ -28,17 +27,3 @@ def squared_turn_drive_turn(p: Tensor, metric: Metric) -> Tensor:
 def squared_shorter(p: Tensor, metric: Metric) -> Tensor:
     """The square of min(rho_c, rho_tdt): of two upper bounds of the distance the better one."""
     return torch.minimum(ESTIMATES["rho_c"](p, metric), squared_turn_drive_turn(p, metric))
-
-
-class ShorterDilation(nn.Dilation):
-    """The layer `nn.Dilation` with this estimate in its kernel."""
-
-    def kernel(self) -> Tensor:
-        return kernels.morphological_kernel(
-            self.metric(),
-            alpha=self.exponent(),
-            window=self.window,
-            orientations=self.orientations,
-            t=self.t,
-            estimate=squared_shorter,
-        )

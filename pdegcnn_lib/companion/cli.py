@@ -102,14 +102,14 @@ def _segment(arguments: argparse.Namespace) -> int:
 
 def _view(arguments: argparse.Namespace) -> None:
     from pdegcnn_lib.companion.experiments import trained
-    from pdegcnn_lib.companion.viz import networks
+    from pdegcnn_lib.companion.experiments.pictures import networks
 
     for path in networks.view(trained.resolve(arguments.model), arguments.image, arguments.out):
         print(path)
 
 
 def _gallery(arguments: argparse.Namespace) -> None:
-    from pdegcnn_lib.companion.viz.gallery import gallery
+    from pdegcnn_lib.companion.experiments.pictures.gallery import gallery
 
     print(gallery(("vessels-pdegcnn6", "vessels-cnn6-narrow")))
 

@@ -8,7 +8,7 @@ from typing import Any
 from torch import nn
 
 from pdegcnn_lib.kernels.window import Window
-from pdegcnn_lib.models.registry import register
+from pdegcnn_lib.models.registry import Entry, register
 from pdegcnn_lib.nn import GroupConvolution, InvariantPool, Lift, PDELayer, PDELayerR2, Projection, Resample
 from pdegcnn_lib.nn.pde import DE
 
@@ -16,7 +16,6 @@ CLASSES = 10
 TASK = "digits"
 
 
-@register("digits-lenet5", TASK, "LeNet-5, the ordinary CNN of the comparison")
 def lenet5(in_channels: int) -> nn.Module:
     """LeNet-5 with tanh and max pooling: 44 426 parameters for one channel."""
     return nn.Sequential(
@@ -55,10 +54,6 @@ def _head(kind: str, channels: int) -> list[nn.Module]:
     return [InvariantPool(), nn.Linear(2 * channels, CLASSES)]
 
 
-@register("digits-gcnn", TASK, "the linear G-CNN of the paper, flat head", head="flat", last=8)
-@register(
-    "digits-gcnn-invariant", TASK, "the linear G-CNN, rotation-invariant head", head="invariant", last=16
-)
 def gcnn(
     in_channels: int, *, head: str, last: int, orientations: int = 8, window: Window | None = None
 ) -> nn.Module:
@@ -73,22 +68,6 @@ def gcnn(
     return nn.Sequential(*body, *_head(head, last))
 
 
-@register("digits-pdegcnn", TASK, "the PDE-G-CNN of the paper, flat head", head="flat", channels=(12, 8))
-@register(
-    "digits-pdegcnn-de",
-    TASK,
-    "the PDE-G-CNN without convection, flat head",
-    head="flat",
-    channels=(12, 8),
-    terms=DE,
-)
-@register(
-    "digits-pdegcnn-invariant",
-    TASK,
-    "the PDE-G-CNN, rotation-invariant head",
-    head="invariant",
-    channels=(12, 16, 32),
-)
 def pdegcnn(
     in_channels: int, *, head: str, channels: tuple[int, ...], orientations: int = 8, **pde: Any
 ) -> nn.Module:
@@ -107,9 +86,6 @@ def pdegcnn(
     return nn.Sequential(*body, *_head(head, channels[-1]))
 
 
-@register(
-    "digits-pdecnn-de", TASK, "dilation and erosion on R^2, the counterpart of digits-pdegcnn-de", terms=DE
-)
 def pdecnn(in_channels: int, **pde_r2: Any) -> nn.Module:
     """A PDE-CNN on R^2: 2 524 parameters for one channel, with dilation and erosion.
 
@@ -131,3 +107,82 @@ def pdecnn(in_channels: int, **pde_r2: Any) -> nn.Module:
         Resample(5),
         *_flat(8),
     )
+
+
+register(
+    Entry(
+        "digits-lenet5", TASK, "lenet", "Plane", 5, 6, "LeNet-5", "the ordinary CNN of the comparison", lenet5
+    ),
+    Entry(
+        "digits-gcnn",
+        TASK,
+        "gcnn",
+        "M2",
+        3,
+        6,
+        "G-CNN, flat head",
+        "the linear G-CNN of the paper, flat head",
+        gcnn,
+        {"head": "flat", "last": 8},
+    ),
+    Entry(
+        "digits-gcnn-invariant",
+        TASK,
+        "gcnn",
+        "M2",
+        3,
+        6,
+        "G-CNN, invariant head",
+        "the linear G-CNN, rotation-invariant head",
+        gcnn,
+        {"head": "invariant", "last": 16},
+    ),
+    Entry(
+        "digits-pdegcnn",
+        TASK,
+        "pdegcnn",
+        "M2",
+        3,
+        12,
+        "PDE-G-CNN, flat head",
+        "the PDE-G-CNN of the paper, flat head",
+        pdegcnn,
+        {"head": "flat", "channels": (12, 8)},
+    ),
+    Entry(
+        "digits-pdegcnn-de",
+        TASK,
+        "pdegcnn",
+        "M2",
+        3,
+        12,
+        "PDE-G-CNN, no convection",
+        "the PDE-G-CNN without convection, flat head",
+        pdegcnn,
+        {"head": "flat", "channels": (12, 8), "terms": DE},
+    ),
+    Entry(
+        "digits-pdegcnn-invariant",
+        TASK,
+        "pdegcnn",
+        "M2",
+        4,
+        32,
+        "PDE-G-CNN, invariant head",
+        "the PDE-G-CNN, rotation-invariant head",
+        pdegcnn,
+        {"head": "invariant", "channels": (12, 16, 32)},
+    ),
+    Entry(
+        "digits-pdecnn-de",
+        TASK,
+        "pdegcnn",
+        "Plane",
+        3,
+        12,
+        "PDE-CNN on R², no convection",
+        "dilation and erosion on R^2, the counterpart of digits-pdegcnn-de",
+        pdecnn,
+        {"terms": DE},
+    ),
+)

@@ -1,10 +1,10 @@
-"""The list of networks: a name, a task, and a function that builds it."""
+"""The list of networks: what each is, as data, and a function that builds it. Nothing reads a name for its parts."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 from torch import nn
 
@@ -16,13 +16,22 @@ PASSED_ON = {"pde": PDE_OPTIONS, "pde_r2": PDE_OPTIONS_R2}
 
 @dataclass(frozen=True)
 class Entry:
-    """One network of the list: `builder(in_channels, **fixed, **options)` makes it."""
+    """One network of the list: `builder(in_channels, **fixed, **options)` makes it.
+
+    Networks of one `family` share their settings of training; `space` is where its features live, `depth` counts its
+    layers, `width` its channels; `label` is what a reader calls it, different for any two of different size.
+    """
 
     name: str
     task: str
+    family: str
+    space: str
+    depth: int
+    width: int
+    label: str
     summary: str
     builder: Callable[..., nn.Module]
-    fixed: dict[str, object]
+    fixed: Mapping[str, object] = field(default_factory=dict)
 
     @property
     def options(self) -> list[str]:
@@ -40,14 +49,14 @@ class Entry:
 _ENTRIES: dict[str, Entry] = {}
 
 
-def register(name: str, task: str, summary: str, **fixed: object) -> Callable[[Callable], Callable]:
-    """Decorate a builder to enter it under `name`, with some arguments `fixed`; a builder may have many names."""
+def register(*entries: Entry) -> None:
+    """Put networks on the list, those of a reader's own too: `build`, experiments, tables and `segment` then know them.
 
-    def enter(builder: Callable[..., nn.Module]) -> Callable[..., nn.Module]:
-        _ENTRIES[name] = Entry(name, task, summary, builder, fixed)
-        return builder
-
-    return enter
+    Raises: ValueError for a name that is taken by another network.
+    """
+    for new in entries:
+        if _ENTRIES.setdefault(new.name, new) != new:
+            raise ValueError(f"name must be one that no network has yet, got {new.name!r}")
 
 
 def names() -> list[str]:

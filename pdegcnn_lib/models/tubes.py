@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from pdegcnn_lib.models.registry import register
+from pdegcnn_lib.models.registry import Entry, register
 from pdegcnn_lib.nn import DirectionalNorm, GroupConvolutionM3, Lift, PDELayer, Projection
 from pdegcnn_lib.spaces import M3, Volume
 
@@ -35,7 +35,6 @@ def _checked(channels: int, layers: int) -> None:
         raise ValueError(f"channels and layers must be at least 1, got {channels} and {layers}")
 
 
-@register("tubes-pdegcnn", TASK, "PDE-G-CNN in space, of any number of layers")
 def pdegcnn(
     in_channels: int,
     *,
@@ -57,7 +56,6 @@ def pdegcnn(
     return _Network(space, *body, Projection(), nn.Conv3d(channels, 1, 1))
 
 
-@register("tubes-cnn", TASK, "CNN in space, of any number of layers")
 def cnn(in_channels: int, *, channels: int = 8, layers: int = 3) -> nn.Module:
     """An ordinary CNN, 5^3 and then 3^3, of 593 (2 channels, 3 layers), 6 257 (8, 3) or 29 825 (16, 4) parameters."""
     _checked(channels, layers)
@@ -73,7 +71,6 @@ def cnn(in_channels: int, *, channels: int = 8, layers: int = 3) -> nn.Module:
     return _Network(Volume(), *body, nn.Conv3d(channels, 1, 1))
 
 
-@register("tubes-gcnn", TASK, "G-CNN in space, of any number of layers")
 def gcnn(in_channels: int, *, channels: int = 4, layers: int = 2, directions: int = 6) -> nn.Module:
     """Lift, linear group convolutions on M3: 1 241 parameters for 4 channels, 2 layers, 6 directions; 4 785 for 8."""
     _checked(channels, layers)
@@ -86,3 +83,32 @@ def gcnn(in_channels: int, *, channels: int = 4, layers: int = 2, directions: in
     for _ in range(layers):
         body += [GroupConvolutionM3(channels, channels, space=space), DirectionalNorm(channels), nn.ReLU()]
     return _Network(space, *body, Projection(), nn.Conv3d(channels, 1, 1))
+
+
+register(
+    Entry(
+        "tubes-pdegcnn",
+        TASK,
+        "pdegcnn",
+        "M3",
+        2,
+        8,
+        "PDE-G-CNN in space",
+        "PDE-G-CNN in space, of any number of layers",
+        pdegcnn,
+    ),
+    Entry(
+        "tubes-cnn", TASK, "cnn", "Volume", 3, 8, "CNN in space", "CNN in space, of any number of layers", cnn
+    ),
+    Entry(
+        "tubes-gcnn",
+        TASK,
+        "gcnn",
+        "M3",
+        2,
+        4,
+        "G-CNN in space",
+        "G-CNN in space, of any number of layers",
+        gcnn,
+    ),
+)

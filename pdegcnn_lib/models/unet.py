@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pdegcnn_lib.models.registry import register
+from pdegcnn_lib.models.registry import Entry, register
 
 WIDTHS = (8, 16, 32)  # channels at full, half and quarter resolution
 
@@ -54,10 +54,24 @@ class UNet(nn.Module):
         return self.head(f)[..., :height, :width]
 
 
-@register("vessels-unet", "vessels", "a small U-Net of the kind of Little W-Net")
 def unet(in_channels: int) -> nn.Module:
     """A U-Net of 33 857 parameters for one channel, of the kind of which Little W-Net has two.
 
     Source: Galdran et al., State-of-the-art retinal vessel segmentation with minimalistic models (2022).
     """
     return UNet(in_channels)
+
+
+register(
+    Entry(
+        "vessels-unet",
+        "vessels",
+        "unet",
+        "Plane",
+        3,
+        WIDTHS[0],
+        "U-Net",
+        "a small U-Net of the kind of Little W-Net",
+        unet,
+    )
+)

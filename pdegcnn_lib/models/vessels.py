@@ -8,12 +8,13 @@ Geometric Adaptations.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from torch import Tensor, nn
 
 from pdegcnn_lib.kernels import default_window
-from pdegcnn_lib.models.registry import register
+from pdegcnn_lib.models.registry import Entry, register
 from pdegcnn_lib.nn import (
     CakeLift,
     Convection,
@@ -163,30 +164,64 @@ def _evolve(
     return body
 
 
-# The channels of (CNN, G-CNN, PDE-G-CNN): the wide family is the main paper's, the narrow one the Analysis paper's.
-# Both papers use the same PDE-G-CNNs.
+# The channels of (CNN, G-CNN, PDE-G-CNN): the wide family is the main paper's, the narrow one the Analysis paper's and
+# that of the tables, where its labels say no more than the layers. Both papers use the same PDE-G-CNNs.
 _WIDTHS = {
     "": {6: (24, 16, 16), 12: (24, 10, 10)},
     "-narrow": {3: (40, 30, 16), 6: (18, 8, 16), 12: (18, 8, 10)},
 }
-
-for _suffix, _family in _WIDTHS.items():
-    for _layers, _channels in _family.items():
-        for _kind, _builder, _width in zip(
-            ("cnn", "gcnn", "pdegcnn"), (cnn, gcnn, pdegcnn), _channels, strict=True
-        ):
-            _name = f"vessels-{_kind}{_layers}" + (_suffix if _kind != "pdegcnn" else "")
-            register(_name, TASK, f"{_kind} of {_layers} layers", layers=_layers, channels=_width)(_builder)
-
-# Variations of the networks of 6 layers of the main paper, and their counterparts on R^2.
-_VARIATIONS: dict[str, tuple[Callable[..., nn.Module], str, dict[str, object]]] = {
-    "vessels-pdegcnn6-full": (pdegcnn, "PDE-G-CNN of 6 layers with full metrics", {"metric": "full"}),
-    "vessels-pdegcnn6-de": (pdegcnn, "PDE-G-CNN of 6 layers, dilation and erosion only", {"terms": DE}),
-    "vessels-pdegcnn6-cdde": (pdegcnn, "PDE-G-CNN of 6 layers with diffusion", {"terms": CDDE}),
-    "vessels-pdegcnn6-fixed-lift": (pdegcnn, "PDE-G-CNN of 6 layers, fixed lift", {"lift": "fixed"}),
-    "vessels-gcnn6-fixed-lift": (gcnn, "G-CNN of 6 layers, fixed lift", {"lift": "fixed"}),
-    "vessels-pdecnn6": (pdecnn, "PDE-CNN on R^2 of 6 layers", {}),
-    "vessels-pdecnn12": (pdecnn, "PDE-CNN on R^2 of 12 layers", {"layers": 12, "channels": 10}),
+_KINDS: dict[str, tuple[str, str, Callable[..., nn.Module]]] = {
+    "cnn": ("CNN", "Plane", cnn),
+    "gcnn": ("G-CNN", "M2", gcnn),
+    "pdegcnn": ("PDE-G-CNN", "M2", pdegcnn),
 }
-for _name, (_builder, _summary, _fixed) in _VARIATIONS.items():
-    register(_name, TASK, _summary, **{"layers": 6, "channels": 16, **_fixed})(_builder)
+
+
+def _of_a_family(suffix: str, depth: int, family: str, width: int) -> Entry:
+    called, space, builder = _KINDS[family]
+    wide = "" if family == "pdegcnn" or suffix else ", wide"
+    return Entry(
+        f"vessels-{family}{depth}" + (suffix if family != "pdegcnn" else ""),
+        TASK,
+        family,
+        space,
+        depth,
+        width,
+        f"{called}, {depth} layers{wide}",
+        f"{called} of {depth} layers",
+        builder,
+        {"layers": depth, "channels": width},
+    )
+
+
+def _changed(kind: str, suffix: str, words: str, **fixed: object) -> Entry:
+    """A network of six layers of the main paper with something changed."""
+    base = _of_a_family("", 6, kind, 16)
+    summary, label = f"{base.summary}, {words}", f"{_KINDS[kind][0]}, 6 layers, {words}"
+    return replace(
+        base, name=f"{base.name}-{suffix}", label=label, summary=summary, fixed={**base.fixed, **fixed}
+    )
+
+
+def _on_the_plane(depth: int, width: int) -> Entry:
+    label, summary = f"PDE-CNN, {depth} layers", f"PDE-CNN on R^2 of {depth} layers"
+    fixed = {"layers": depth, "channels": width}
+    name = f"vessels-pdecnn{depth}"
+    return Entry(name, TASK, "pdegcnn", "Plane", depth, width, label, summary, pdecnn, fixed)
+
+
+register(
+    *(
+        _of_a_family(suffix, depth, family, width)
+        for suffix, family_of_depth in _WIDTHS.items()
+        for depth, widths in family_of_depth.items()
+        for family, width in zip(_KINDS, widths, strict=True)
+    ),
+    _changed("pdegcnn", "full", "full metrics", metric="full"),
+    _changed("pdegcnn", "de", "no convection", terms=DE),
+    _changed("pdegcnn", "cdde", "with diffusion", terms=CDDE),
+    _changed("pdegcnn", "fixed-lift", "fixed lift", lift="fixed"),
+    _changed("gcnn", "fixed-lift", "fixed lift", lift="fixed"),
+    _on_the_plane(6, 16),
+    _on_the_plane(12, 10),
+)

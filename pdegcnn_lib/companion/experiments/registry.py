@@ -35,6 +35,12 @@ class Variant:
         """The label, or the name of the network."""
         return self.label or self.model
 
+    @property
+    def title(self) -> str:
+        """What a reader calls it: the network, and the rest of the label where it begins with the network's name."""
+        changed = self.label.removeprefix(self.model).strip("-").replace("-", " ")
+        return ", ".join(filter(None, (models.entry(self.model).label, changed)))
+
 
 @dataclass(frozen=True)
 class Experiment:
@@ -107,10 +113,16 @@ class Experiment:
 
 
 def family(model: str) -> str:
-    """The family of a network, within which settings are shared: pdegcnn (on R^2 too), gcnn, cnn, lenet or unet."""
-    models.entry(model)
-    found = next(kind for kind in ("pdegcnn", "pdecnn", "gcnn", "cnn", "lenet", "unet") if kind in model)
-    return "pdegcnn" if found == "pdecnn" else found
+    """The family of a network, within which settings are shared: pdegcnn (on R^2 too), gcnn, cnn or lenet."""
+    return models.entry(model).family
+
+
+def title(name: str) -> str:
+    """What a reader calls a network or a variant of an experiment; the name itself where neither is on the list."""
+    if name in models.names():
+        return models.entry(name).label
+    listed = (v for e in EXPERIMENTS.values() for v in e.variants if v.name == name)
+    return next((v.title for v in listed), name)
 
 
 def kind(model: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import re
 from pathlib import Path
 from typing import Any
 
@@ -50,66 +49,6 @@ ESTIMATE_STYLES: dict[str, dict[str, Any]] = {
     "rho_b_sr_covariant": {"colors": COLORS["yellow"], "linestyles": "dotted", "linewidths": 2.2},
     "rho_b_com_covariant": {"colors": COLORS["blue"], "linestyles": "dashed", "linewidths": 1.8},
 }
-
-DIGIT_LABELS = {
-    "digits-lenet5": "LeNet-5",
-    "digits-gcnn": "G-CNN, flat head",
-    "digits-gcnn-invariant": "G-CNN, invariant head",
-    "digits-pdegcnn": "PDE-G-CNN, flat head",
-    "digits-pdegcnn-invariant": "PDE-G-CNN, invariant head",
-    "digits-pdegcnn-de": "PDE-G-CNN, no convection",
-    "digits-pdecnn-de": "PDE-CNN on R², no convection",
-}
-DIGIT_STYLES: dict[str, dict[str, Any]] = {
-    "digits-lenet5": {"color": COLORS["orange"], "marker": "s"},
-    "digits-gcnn": {"color": COLORS["sky"], "marker": "v"},
-    "digits-gcnn-invariant": {"color": COLORS["blue"], "marker": "^"},
-    "digits-pdegcnn": {"color": COLORS["purple"], "marker": "D"},
-    "digits-pdegcnn-invariant": {"color": COLORS["green"], "marker": "o"},
-    "digits-pdegcnn-de": {"color": COLORS["vermillion"], "marker": "P"},
-    "digits-pdecnn-de": {"color": COLORS["black"], "marker": "X"},
-}
-FAMILY_LABELS = {
-    "cnn": "CNN",
-    "gcnn": "G-CNN",
-    "pdegcnn": "PDE-G-CNN",
-    "pdecnn": "PDE-CNN",
-    "lenet": "LeNet-5",
-    "unet": "U-Net",
-}
-FAMILY_STYLES: dict[str, dict[str, Any]] = {
-    "cnn": {"color": COLORS["orange"], "marker": "s"},
-    "gcnn": {"color": COLORS["sky"], "marker": "^"},
-    "pdegcnn": {"color": COLORS["green"], "marker": "o"},
-    "pdecnn": {"color": COLORS["purple"], "marker": "D"},
-    "unet": {"color": COLORS["vermillion"], "marker": "v"},
-}
-_VESSELS = re.compile(r"vessels-(pdegcnn|pdecnn|gcnn|cnn|unet)(\d+)?(?:-narrow)?(?:-(.+))?")
-
-
-def label(variant: str) -> str:
-    """What a reader calls a network or a variant of one: `vessels-pdegcnn6-rho_b` is `PDE-G-CNN, 6 layers, rho_b`."""
-    if variant in DIGIT_LABELS:
-        return DIGIT_LABELS[variant]
-    found = _VESSELS.fullmatch(variant)
-    if found is None:
-        return variant
-    changed = f", {found[3].replace('-', ' ')}" if found[3] else ""
-    layers = f", {found[2]} layers" if found[2] else ""
-    return f"{FAMILY_LABELS[found[1]]}{layers}{changed}"
-
-
-def short_label(variant: str) -> str:
-    """The label without the word layers, to stand beside a point of a figure."""
-    return label(variant).replace(" layers", "")
-
-
-def model_style(model: str) -> dict[str, Any]:
-    """Colour and marker of a network: its own among digits, that of its family among vessels, grey otherwise."""
-    if model in DIGIT_STYLES:
-        return DIGIT_STYLES[model]
-    found = _VESSELS.fullmatch(model)
-    return FAMILY_STYLES.get(found[1] if found else "", {"color": "0.5", "marker": "x"})
 
 
 def arrow(ax: Axes, start: Tensor, step: Tensor, *, colour: str, width: float = 0.009) -> None:

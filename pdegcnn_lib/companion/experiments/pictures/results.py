@@ -13,9 +13,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
 from pdegcnn_lib.companion.experiments.comparison import Record, against_base, grouped, seed_band
+from pdegcnn_lib.companion.experiments.pictures.names import change_label, label, model_style, short_label
 from pdegcnn_lib.companion.experiments.published import Published
-from pdegcnn_lib.companion.viz.style import COLORS, label, model_style, short_label
-from pdegcnn_lib.companion.viz.tables import changes_of, thousands
+from pdegcnn_lib.companion.viz.style import COLORS
+from pdegcnn_lib.companion.viz.tables import thousands
 
 
 def _beside(ax: Axes) -> None:
@@ -174,7 +175,7 @@ def change_plot(base: Sequence[Record], changed: Iterable[Record], metric: str =
         low, middle, high = (100 * value for value in (c.low, c.difference, c.high))
         ax.plot([low, high], [place, place], color=COLORS["blue"], lw=1.6)
         ax.plot([middle], [place], "o", color=COLORS["vermillion"], ms=5)
-    names = [changes_of(variant, base[0]["variant"]) for variant in found]
+    names = [change_label(variant, base[0]["variant"]) for variant in found]
     ax.set_yticks(range(len(names)), names, fontsize=9)
     ax.set(xlabel="Dice score minus that of the unchanged network, in percent", ylim=(len(names) - 0.5, -0.5))
     return figure

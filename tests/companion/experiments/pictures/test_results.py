@@ -11,10 +11,10 @@ plt = pytest.importorskip("matplotlib.pyplot")
 
 from pdegcnn_lib import models  # noqa: E402
 from pdegcnn_lib.companion import viz  # noqa: E402
-from pdegcnn_lib.companion.experiments import weights_path  # noqa: E402
+from pdegcnn_lib.companion.experiments import pictures, weights_path  # noqa: E402
 from pdegcnn_lib.companion.experiments.claims import Claim, Verdict  # noqa: E402
+from pdegcnn_lib.companion.experiments.pictures import networks  # noqa: E402
 from pdegcnn_lib.companion.experiments.published import CHASE_DB1, Published  # noqa: E402
-from pdegcnn_lib.companion.viz import networks  # noqa: E402
 from pdegcnn_lib.companion.viz.segmentations import VERDICTS  # noqa: E402
 
 
@@ -48,16 +48,19 @@ RECORDS = [
 
 
 def test_labels():
-    assert viz.label("vessels-cnn6-narrow") == "CNN, 6 layers"
-    assert viz.label("vessels-pdegcnn6-no-convection") == "PDE-G-CNN, 6 layers, no convection"
-    assert viz.label("vessels-unet") == "U-Net" and viz.label("vessels-unet-augmented") == "U-Net, augmented"
-    assert viz.label("digits-lenet5") == "LeNet-5" and viz.label("mine") == "mine"
-    styles = [viz.model_style(m) for m in ("vessels-cnn6", "vessels-gcnn12", "vessels-pdegcnn3", "mine")]
+    assert pictures.label("vessels-cnn6-narrow") == "CNN, 6 layers"
+    assert pictures.label("vessels-pdegcnn6-no-erosion") == "PDE-G-CNN, 6 layers, no erosion"
+    assert (
+        pictures.label("vessels-unet") == "U-Net"
+        and pictures.label("vessels-unet-augmented") == "U-Net, augmented"
+    )
+    assert pictures.label("digits-lenet5") == "LeNet-5" and pictures.label("mine") == "mine"
+    styles = [pictures.model_style(m) for m in ("vessels-cnn6", "vessels-gcnn12", "vessels-pdegcnn3", "mine")]
     assert len({s["color"] for s in styles}) == len({s["marker"] for s in styles}) == 4
 
 
 def test_the_table_has_means_deviations_and_seeds():
-    head, rule, first, second = viz.result_table(RECORDS, {"dice": "Dice, %"}).splitlines()
+    head, rule, first, second = pictures.result_table(RECORDS, {"dice": "Dice, %"}).splitlines()
     assert head == "| network | parameters | seeds | Dice, % |" and rule == "| --- | --: | --: | --: |"
     assert first == "| CNN, 6 layers | 25\u202f662 | 2 | 72.0\u00a0±\u00a02.8 |"
     assert second == "| PDE-G-CNN, 6 layers | 2\u202f560 | 1 | 78.0 |"
@@ -65,8 +68,8 @@ def test_the_table_has_means_deviations_and_seeds():
 
 def test_a_column_may_be_an_entry_of_an_entry():
     nested = [{**r, "metrics": {**r["metrics"], "at_one_half": {"dice": 0.5}}} for r in RECORDS]
-    assert viz.result_table([], {"dice": "Dice"}) == ""
-    assert viz.result_table(nested, {"at_one_half.dice": "Dice"}).endswith("| 1 | 50.0 |")
+    assert pictures.result_table([], {"dice": "Dice"}) == ""
+    assert pictures.result_table(nested, {"at_one_half.dice": "Dice"}).endswith("| 1 | 50.0 |")
 
 
 def test_changes_are_held_against_the_base_of_the_same_seed():
@@ -77,11 +80,11 @@ def test_changes_are_held_against_the_base_of_the_same_seed():
 
     base = [run("vessels-pdegcnn6", 0, [0.7, 0.8]), run("vessels-pdegcnn6", 1, [0.1, 0.1])]
     changed = [run("vessels-pdegcnn6-no-erosion", 0, [0.72, 0.82])]
-    rows = viz.change_table(base, changed).splitlines()[2:]
+    rows = pictures.change_table(base, changed).splitlines()[2:]
     assert rows[0].startswith("| none | 2\u202f560 | 2 | 42.5\u00a0±\u00a0")
     assert rows[1] == "| no erosion | 2\u202f560 | 1 | 77.0 | +2.0 | [+2.0,\u00a0+2.0] |"
 
-    [ax] = viz.change_plot(base, changed).axes
+    [ax] = pictures.change_plot(base, changed).axes
     assert [t.get_text() for t in ax.get_yticklabels()] == ["no erosion"]
     *_, interval, point = ax.lines
     assert np.allclose(interval.get_xdata(), [2, 2]) and np.allclose(point.get_xdata(), [2])
@@ -92,26 +95,26 @@ def test_changes_are_held_against_the_base_of_the_same_seed():
 
 def test_claims_are_listed_with_their_verdicts():
     claim = Claim("digits", "digits-rotated", "digits-pdegcnn", "digits-lenet5")
-    rows = viz.claim_table([Verdict(claim, 0.02, -0.01, 0.05, (2542, 44426), (1, 5))]).splitlines()
+    rows = pictures.claim_table([Verdict(claim, 0.02, -0.01, 0.05, (2542, 44426), (1, 5))]).splitlines()
     assert rows[2].replace("\u00a0", " ") == "| digits | LeNet-5 | 6 % | +2.0 [-1.0, +5.0] | 1 / 5 | level |"
 
 
 def test_the_provenance_says_what_was_run():
-    said = viz.provenance_line(RECORDS)
+    said = pictures.provenance_line(RECORDS)
     assert "3 runs of 10 steps" in said and "a processor" in said and "2.13.0" in said and "abc" in said
-    assert "No run is committed yet" in viz.provenance_line([])
+    assert "No run is committed yet" in pictures.provenance_line([])
 
 
 def test_scores_stand_where_they_belong():
-    [ax] = viz.score_by_parameters(RECORDS, "dice", name="Dice", references={"observer": 0.8}).axes
+    [ax] = pictures.score_by_parameters(RECORDS, "dice", name="Dice", references={"observer": 0.8}).axes
     points = np.concatenate([c.get_offsets() for c in ax.collections])
     assert {(2560, 78.0), (25662, 70.0), (25662, 72.0), (25662, 74.0)} <= {tuple(p) for p in points.round(6)}
     assert [line.get_ydata()[0] for line in ax.lines] == [80.0]
     assert [t.get_text() for t in ax.texts] == ["observer", "CNN, 6", "PDE-G-CNN, 6"]
     level = [record(f"vessels-pdegcnn6-{what}", 0, 0.75) for what in ("rho_b", "rho_c", "full")]
-    [ax] = viz.score_by_parameters(level, "dice", name="Dice").axes
+    [ax] = pictures.score_by_parameters(level, "dice", name="Dice").axes
     assert len({t.xy[1] for t in ax.texts}) == 3  # three names in one place would be none
-    [ax] = viz.score_boxes(RECORDS, "dice", name="Dice").axes
+    [ax] = pictures.score_boxes(RECORDS, "dice", name="Dice").axes
     dots = [c.get_offsets()[:, 1].tolist() for c in ax.collections]
     assert [sorted(np.round(d, 6)) for d in dots] == [[70.0, 74.0], [78.0]]
     assert [t.get_text() for t in ax.get_xticklabels()] == ["CNN\n6 layers", "PDE-G-CNN\n6 layers"]
@@ -119,11 +122,11 @@ def test_scores_stand_where_they_belong():
 
 def test_published_networks_have_hollow_marks_and_rows_with_their_source():
     theirs = Published("theirs", 70_000, 0.82, "8 / 20", "somewhere")
-    [ax] = viz.score_by_parameters(RECORDS, "dice", name="Dice", published=[theirs]).axes
+    [ax] = pictures.score_by_parameters(RECORDS, "dice", name="Dice", published=[theirs]).axes
     *_, mark = ax.collections
     assert np.allclose(mark.get_offsets(), [[70_000, 82]]) and len(mark.get_facecolor()) == 0
     assert "theirs" in [t.get_text() for t in ax.texts]
-    row = viz.published_table([theirs]).splitlines()[-1]
+    row = pictures.published_table([theirs]).splitlines()[-1]
     assert row == "| theirs | 70\u202f000 | 82.0 | 8\u00a0/\u00a020 | somewhere |"
     assert all(p.source and p.split and 0.7 < p.dice < 0.9 for p in CHASE_DB1)
 
@@ -138,7 +141,7 @@ def test_scores_by_steps_tell_long_runs_from_short_ones():
         run(600, "full", 0.6, 1),
         run(1500, "long", 0.75),
     ]
-    [ax] = viz.score_by_steps(records, lambda r: r["metrics"]["dice"], name="Dice").axes
+    [ax] = pictures.score_by_steps(records, lambda r: r["metrics"]["dice"], name="Dice").axes
     line, *marks, _ = ax.lines
     assert line.get_xdata().tolist() == [600, 1500, 3000] and np.allclose(line.get_ydata(), [65, 75, 80])
     assert line.get_linestyle() == "--"
@@ -149,7 +152,7 @@ def test_scores_by_size_are_sorted_by_size():
     records = [
         record("vessels-pdegcnn6", s, d, images=n) for n, s, d in ((5, 0, 0.6), (1, 0, 0.4), (1, 1, 0.5))
     ]
-    [ax] = viz.score_by_size(
+    [ax] = pictures.score_by_size(
         records, "dice", name="Dice", size=lambda r: r["data"]["images"], unit="images"
     ).axes
     [line] = ax.lines
@@ -158,9 +161,9 @@ def test_scores_by_size_are_sorted_by_size():
 
 
 def test_curves():
-    [ax] = viz.accuracy_by_angle(RECORDS).axes
+    [ax] = pictures.accuracy_by_angle(RECORDS).axes
     assert np.allclose(ax.lines[0].get_ydata(), [72, 50, 50, 72])
-    [ax] = viz.training_curves(RECORDS).axes
+    [ax] = pictures.training_curves(RECORDS).axes
     assert np.allclose(ax.lines[0].get_ydata(), [0.64, 0.28]) and ax.lines[0].get_xdata().tolist() == [5, 10]
 
 
@@ -207,19 +210,19 @@ COST = {
 
 
 def test_costs_are_those_of_the_record():
-    rows = viz.cost_table(COST).splitlines()
+    rows = pictures.cost_table(COST).splitlines()
     assert rows[2] == "| CNN, 6 layers | 25\u202f662 | 50 | 500 | 90 |" and rows[3].endswith(
         "| 200 | 2000 |  |"
     )
-    [ax] = viz.cost_by_parameters(COST).axes
+    [ax] = pictures.cost_by_parameters(COST).axes
     assert sorted(tuple(c.get_offsets()[0]) for c in ax.collections) == [(2560.0, 200.0), (25662.0, 50.0)]
 
 
 def test_the_time_to_a_score_is_steps_times_the_time_of_a_step():
-    rows = viz.time_to_score_table(RECORDS, COST, score=0.72).splitlines()[2:]
+    rows = pictures.time_to_score_table(RECORDS, COST, score=0.72).splitlines()[2:]
     assert rows == ["| CNN, 6 layers | 1 of 2 | 10 | 0 |", "| PDE-G-CNN, 6 layers | 1 of 1 | 10 | 2 |"]
     assert (
-        viz.time_to_score_table(RECORDS, COST, score=0.99).splitlines()[2]
+        pictures.time_to_score_table(RECORDS, COST, score=0.99).splitlines()[2]
         == "| CNN, 6 layers | 0 of 2 | never |  |"
     )
 

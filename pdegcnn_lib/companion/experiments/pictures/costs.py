@@ -10,7 +10,7 @@ import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
 from pdegcnn_lib.companion.experiments.comparison import Record, grouped
-from pdegcnn_lib.companion.viz.style import label, model_style, short_label
+from pdegcnn_lib.companion.experiments.pictures.names import label, model_style, short_label
 from pdegcnn_lib.companion.viz.tables import markdown_table, thousands
 
 Cost = Mapping[str, Any]

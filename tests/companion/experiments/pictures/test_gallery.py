@@ -13,7 +13,7 @@ from matplotlib.colors import to_rgb
 
 from pdegcnn_lib.companion.data import Segmentation
 from pdegcnn_lib.companion.experiments import experiment, grid
-from pdegcnn_lib.companion.viz import gallery
+from pdegcnn_lib.companion.experiments.pictures import gallery
 from pdegcnn_lib.companion.viz.segmentations import VERDICTS
 
 

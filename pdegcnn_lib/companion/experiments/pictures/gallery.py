@@ -12,9 +12,10 @@ from matplotlib.figure import Figure
 from pdegcnn_lib.companion import paths
 from pdegcnn_lib.companion.data import Segmentation
 from pdegcnn_lib.companion.experiments import experiment, grid, load_model
+from pdegcnn_lib.companion.experiments.pictures.names import label
 from pdegcnn_lib.companion.experiments.vessels import chase
 from pdegcnn_lib.companion.viz.segmentations import grey, segmentations, verdicts
-from pdegcnn_lib.companion.viz.style import label, save, use_style
+from pdegcnn_lib.companion.viz.style import save, use_style
 from pdegcnn_lib.models.tiling import apply_tiled
 
 WINDOW = 160  # rows and columns around the place that is shown

@@ -1,0 +1,95 @@
+"""Tables of results in Markdown: each takes the records that `experiments.run` returns or that are committed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from statistics import mean, stdev
+
+from pdegcnn_lib.companion.experiments.claims import Verdict
+from pdegcnn_lib.companion.experiments.comparison import Record, against_base, grouped, value
+from pdegcnn_lib.companion.experiments.pictures.names import FAMILY_LABELS, change_label, label
+from pdegcnn_lib.companion.experiments.published import Published
+from pdegcnn_lib.companion.viz.tables import markdown_table, thousands
+
+
+def spread(values: list[float], digits: int = 1) -> str:
+    """Mean and, of several values, standard deviation in percent, on one line wherever it stands: `91.3 ± 0.4`."""
+    deviation = f"\u00a0±\u00a0{100 * stdev(values):.{digits}f}" if len(values) > 1 else ""
+    return f"{100 * mean(values):.{digits}f}{deviation}"
+
+
+def result_table(records: Iterable[Record], metrics: Mapping[str, str], *, digits: int = 1) -> str:
+    """A Markdown table: a row per variant, the number of its seeds, a column per metric, each as `spread`.
+
+    `metrics` maps a key of the record's metrics, as `comparison.value` takes it, to a heading. Of no records
+    there is no table.
+    """
+    rows = []
+    for variant, group in grouped(records).items():
+        cells = [spread([value(r, key) for r in group], digits) for key in metrics]
+        rows.append([label(variant), thousands(group[0]["parameters"]), str(len(group)), *cells])
+    head = ["network", "parameters", "seeds", *metrics.values()]
+    return markdown_table(head, rows) if rows else ""
+
+
+def change_table(base: Sequence[Record], changed: Iterable[Record], metric: str = "dice_by_image") -> str:
+    """A Markdown table of what a change does: the score of the base and of each change, and the paired difference.
+
+    Changes are held against the runs of the base with the same seeds.
+    """
+    name = base[0]["variant"]
+    changed = list(changed)
+    found = against_base(base, changed, metric)
+    rows = []
+    for variant, group in {name: list(base), **grouped(changed)}.items():
+        score = spread([r["metrics"]["dice"] for r in group])
+        cells = ["", ""]
+        if variant in found:
+            c = found[variant]
+            cells = [f"{100 * c.difference:+.1f}", f"[{100 * c.low:+.1f},\u00a0{100 * c.high:+.1f}]"]
+        rows.append(
+            [change_label(variant, name), thousands(group[0]["parameters"]), str(len(group)), score, *cells]
+        )
+    head = ["change", "parameters", "seeds", "Dice, %", "minus base, %", "95 % interval"]
+    return markdown_table(head, rows)
+
+
+def provenance_line(records: Iterable[Record]) -> str:
+    """One sentence on where results come from: runs, steps, batch, device, revisions."""
+    records = list(records)
+    if not records:
+        return "*No run is committed yet; `make grid` makes them.*"
+
+    def every(values: Iterable[object]) -> str:
+        return " or ".join(map(str, sorted(set(values), key=str)))
+
+    steps, batch = (every(r["training"][key] for r in records) for key in ("steps", "batch_size"))
+    return (
+        f"*{len(records)} runs of {steps} steps, batches of {batch}; on {every(r['device'] for r in records)}; "
+        f"torch {every(r['versions']['torch'] for r in records)}; code at "
+        f"{every((r['revision'] or 'no checkout') for r in records)}.*"
+    )
+
+
+def published_table(published: Iterable[Published]) -> str:
+    """A Markdown table of published networks, smallest first, with the split and the source of every score."""
+    rows = [
+        [p.name, thousands(p.parameters), f"{100 * p.dice:.1f}", p.split.replace(" ", "\u00a0"), p.source]
+        for p in sorted(published, key=lambda p: p.parameters)
+    ]
+    return markdown_table(["network", "parameters", "Dice, %", "training / test", "source"], rows)
+
+
+def claim_table(verdicts: Iterable[Verdict]) -> str:
+    """A Markdown table of claims: the two networks, the difference of their scores, its interval, and the verdict."""
+    rows = []
+    for found in verdicts:
+        share = f"{100 * found.parameters[0] / found.parameters[1]:.0f} %"
+        score = f"{100 * found.difference:+.1f} [{100 * found.low:+.1f}, {100 * found.high:+.1f}]"
+        runs = "{} / {}".format(*found.runs)
+        rival = FAMILY_LABELS[found.claim.rival_family]
+        # A number is not torn from its interval.
+        whole = (text.replace(" ", "\u00a0") for text in (share, score, runs))
+        rows.append([found.claim.task, rival, *whole, found.word])
+    head = ["task", "rival", "share of its parameters", "minus rival, %", "runs", "as good or better"]
+    return markdown_table(head, rows)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import torch
 from torch import Tensor
 from torch._subclasses import FakeTensor
@@ -27,6 +29,15 @@ def has_values(x: Tensor) -> bool:
     """Whether the entries of `x` can be looked at: not while it is traced, mapped over, on meta or fake."""
     traced = torch.compiler.is_compiling() or torch.jit.is_tracing() or _in_transformation()
     return not (traced or x.is_meta or isinstance(x, FakeTensor))
+
+
+def sizes(x: Tensor) -> tuple[int, ...]:
+    """The shape of a parameter as integers, which `torch.jit.trace` would make tensors of, as if it could change."""
+    if not torch.jit.is_tracing():
+        return tuple(x.shape)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", torch.jit.TracerWarning)
+        return tuple(int(n) for n in x.shape)
 
 
 def positive(name: str, x: Tensor) -> Tensor:

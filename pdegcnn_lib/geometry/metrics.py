@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from pdegcnn_lib.geometry._check import has_values, last_axis, positive
+from pdegcnn_lib.geometry.autocast import outside_autocast
 
 
 class Metric(ABC):
@@ -157,10 +158,12 @@ class FullMetric(Metric):
         return self.factor
 
     @property
+    @outside_autocast
     def matrix(self) -> Tensor:
         """The components G = H^T H: `[..., n, n]`."""
         return self.factor.mT @ self.factor
 
+    @outside_autocast
     def squared(self, v: Tensor) -> Tensor:
         """The squared length ||H v||^2 of frame components v: `[..., n]` -> `[...]`, broadcast against the factor."""
         return ((self.factor @ v[..., None])[..., 0] ** 2).sum(-1)

@@ -6,13 +6,12 @@ directions are a union of their orbits: the 6 axes, the 12 edges, the 8 corners 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import lru_cache, wraps
 from itertools import permutations, product
-from typing import Any
 
 import torch
 from torch import Tensor
+
+from pdegcnn_lib.geometry.constant import constant
 
 # The orbits in each set and the quadrature weight of one direction of each, exact to the degree of Lebedev's rules.
 AXES, EDGES, CORNERS = (0, 0, 1), (0, 1, 1), (1, 1, 1)
@@ -27,21 +26,9 @@ SETS: dict[int, dict[tuple[int, int, int], float]] = {
 LINES = 13  # the 26 directions without their signs
 
 
-def constant(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A function of plain values that is worked out once, outside the graphs of torch.compile."""
-    known = lru_cache(maxsize=256)(function)
-
-    @wraps(function)
-    def call(*arguments: Any) -> Any:
-        return known(*arguments)
-
-    del call.__wrapped__
-    return torch.compiler.disable(call)
-
-
 @constant
 def rotations() -> Tensor:
-    """The 24 turns of a cube as matrices on (x, y, z), the identity first: `[24, 3, 3]`, float64. Only to read."""
+    """The 24 turns of a cube as matrices on (x, y, z), the identity first: `[24, 3, 3]`, float64."""
     found = []
     for order in permutations(range(3)):
         for signs in product((1.0, -1.0), repeat=3):
@@ -80,7 +67,7 @@ def _listed(count: int) -> list[tuple[int, int, int]]:
 def directions(count: int) -> Tensor:
     """The unit vectors of a set of directions, axes, then edges, then corners: `[count, 3]` as (x, y, z), float64.
 
-    13 stands for the lines of the 26: of each pair the half that comes first. The result is shared: do not write to it.
+    13 stands for the lines of the 26: of each pair the half that comes first.
     Raises: TypeError or ValueError for a number without a set.
     """
     whole = 26 if check_directions(count) == LINES else count

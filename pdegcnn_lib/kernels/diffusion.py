@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from pdegcnn_lib.geometry import Metric, as_metric
+from pdegcnn_lib.geometry.autocast import outside_autocast
 from pdegcnn_lib.geometry.estimates import Squared
 from pdegcnn_lib.kernels.morphological import by_channel, check_alpha, check_time, squared_distances
 from pdegcnn_lib.spaces import Plane, Space, chosen
@@ -73,6 +74,7 @@ def log_profile(squared: Tensor, alpha: float | Tensor, t: float, dim: int) -> T
     )
 
 
+@outside_autocast
 def diffusion_kernel(
     w: Tensor | Metric,
     *,
@@ -112,6 +114,7 @@ def diffusion_kernel(
     return torch.softmax(log_k.flatten(first), dim=-1).unflatten(-1, log_k.shape[first:])
 
 
+@outside_autocast
 def diffusion_kernel_r2(
     w: Tensor | Metric, *, alpha: float | Tensor, window: tuple[int, int], t: float = 1.0
 ) -> Tensor:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from pdegcnn_lib.geometry import Metric, as_metric, octahedral
+from pdegcnn_lib.geometry.constant import constant
 from pdegcnn_lib.geometry.estimates import Squared
 from pdegcnn_lib.kernels.cake import radial_window
 from pdegcnn_lib.kernels.diffusion import diffusion_kernel
@@ -61,7 +62,7 @@ def diffusion_kernel_m3(
     return diffusion_kernel(w, alpha=alpha, window=window, space=space, t=t, estimate=estimate)
 
 
-@octahedral.constant
+@constant
 def lift_basis(space: M3, size: int) -> Tensor:
     r"""The splines of a trained lift, symmetric about n: `[N, size^3, numbers]`, 15 numbers for size 5.
 
@@ -96,7 +97,7 @@ def _places(size: int) -> Tensor:
     return torch.stack([x, y, z], dim=-1).reshape(-1, 3)
 
 
-@octahedral.constant
+@constant
 def orbits(space: M3, window: tuple[int, ...]) -> tuple[Tensor, int]:
     """Which number of an equivariant linear kernel stands at each tap, `[N, KN, K, K, K]`, and how many there are.
 

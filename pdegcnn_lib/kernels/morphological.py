@@ -12,6 +12,7 @@ from torch import Tensor
 
 from pdegcnn_lib.geometry import Metric, as_metric, squared_estimate
 from pdegcnn_lib.geometry._check import has_values
+from pdegcnn_lib.geometry.autocast import outside_autocast
 from pdegcnn_lib.geometry.estimates import Squared
 from pdegcnn_lib.spaces import Plane, Space, chosen
 
@@ -68,7 +69,7 @@ def power_law(squared: Tensor, alpha: float | Tensor, t: float = 1.0) -> Tensor:
         # The derivative with respect to alpha is the value times a moderate factor: leave it three digits of room.
         overflow = log_value > math.log(torch.finfo(squared.dtype).max) - 7
         # Where rho = 0 the powers of higher derivatives are infinite and meet a factor 0. A parabola has none.
-        at_rest = (squared == 0) & (exponent > 1)
+        at_rest = (squared == 0) & (torch.zeros_like(squared) + exponent > 1)
     safe = torch.where(overflow | at_rest, torch.ones_like(squared), squared)
     value = torch.where(at_rest, torch.zeros_like(squared), scale * safe**exponent)
     return torch.where(overflow, torch.full_like(squared, torch.inf), value)
@@ -92,6 +93,7 @@ def by_channel(alpha: float | Tensor, like: Tensor) -> float | Tensor:
     return alpha.reshape(-1, *(1,) * (like.ndim - 1)) if isinstance(alpha, Tensor) else alpha
 
 
+@outside_autocast
 def morphological_kernel(
     w: Tensor | Metric,
     *,
@@ -124,6 +126,7 @@ def morphological_kernel(
     return k if absent is None else k.masked_fill(absent.to(k.device), torch.inf)
 
 
+@outside_autocast
 def morphological_kernel_r2(
     w: Tensor | Metric, *, alpha: float | Tensor, window: tuple[int, int], t: float = 1.0
 ) -> Tensor:

@@ -7,7 +7,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from pdegcnn_lib.kernels.constant import constant
+from pdegcnn_lib.geometry._check import sizes
+from pdegcnn_lib.geometry.autocast import outside_autocast
+from pdegcnn_lib.geometry.constant import constant
 from pdegcnn_lib.kernels.window import check_window, offsets, orientation_angles
 from pdegcnn_lib.spaces import M2, Space, chosen
 
@@ -57,6 +59,7 @@ def lift_basis(space: Space, size: int) -> Tensor:
     return LIFTS[type(space)](space, size)
 
 
+@outside_autocast
 def lift_kernel(
     coefficients: Tensor,
     orientations: int | None = None,
@@ -69,7 +72,7 @@ def lift_kernel(
     Shapes: on M2 `coefficients [Cout, Cin, K, K]` -> `[Cout, Cin, Or, K, K]`, with `orientations` or a `space`; on
     another space `[Cout, Cin, *numbers]` of `lift_basis` at the given `size`.
     """
-    space, size = chosen(space, orientations), coefficients.shape[-1] if size is None else size
+    space, size = chosen(space, orientations), sizes(coefficients)[-1] if size is None else size
     table = lift_basis(space, size).flatten(2).to(coefficients)
     out = torch.einsum("opm,acm->aocp", table, coefficients.flatten(2))
     return out.transpose(1, 2).unflatten(-1, (size,) * space.positions)
@@ -82,7 +85,7 @@ def group_kernel(coefficients: Tensor, orientations: int) -> Tensor:
 
     Shapes: `coefficients [Cout, Cin, KOr, K, K]` -> `[Cout, Cin, Or, KOr, K, K]`.
     """
-    c_out, c_in, k_or, size, _ = coefficients.shape
+    c_out, c_in, k_or, size, _ = sizes(coefficients)
     check_window((k_or, size, size), orientations)
     turned = lift_kernel(coefficients.flatten(1, 2), orientations)
     return turned.unflatten(1, (c_in, k_or)).transpose(2, 3)

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from pdegcnn_lib import ops
+from pdegcnn_lib.geometry.constant import constant
 from pdegcnn_lib.kernels import cake_wavelets, group_kernel, lift_kernel
-from pdegcnn_lib.kernels.constant import constant
 from pdegcnn_lib.kernels.splines import lift_basis
 from pdegcnn_lib.kernels.window import check_orientations, check_window
 from pdegcnn_lib.ops import _check

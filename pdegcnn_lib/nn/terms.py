@@ -15,9 +15,11 @@ import torch
 from torch import Tensor, nn
 
 from pdegcnn_lib import ops
+from pdegcnn_lib.geometry.autocast import outside_autocast
 from pdegcnn_lib.geometry.estimates import Squared
 from pdegcnn_lib.kernels.morphological import check_time
 from pdegcnn_lib.nn.metric import Draw, diffusion_scales, initial_scales, trainable_alpha, trainable_metric
+from pdegcnn_lib.ops._check import beside
 from pdegcnn_lib.spaces import M2, Plane, Space, chosen
 
 
@@ -57,7 +59,7 @@ class Convection(nn.Module):
         return (self.space or M2()).power(self.g0, self.t)
 
     def forward(self, f: Tensor) -> Tensor:
-        return ops.convection(f, self.element().to(f.dtype), space=self.space, backend=self.backend)
+        return ops.convection(f, beside(self.element(), f), space=self.space, backend=self.backend)
 
     def extra_repr(self) -> str:
         return f"channels={self.g0.shape[0]}, space={self.space or 'M2'}, t={self.t:g}"
@@ -138,7 +140,7 @@ class _Morphology(KernelTerm):
     operator: ClassVar[Callable[..., Tensor]]
 
     def forward(self, f: Tensor) -> Tensor:
-        k = self.kernel().to(f.dtype)
+        k = beside(self.kernel(), f)
         return type(self).operator(f, k, space=self.space, backend=self.backend)
 
 
@@ -189,11 +191,12 @@ class Diffusion(KernelTerm):
         return partial(diffusion_scales, space=self.space), self.window
 
     def forward(self, f: Tensor) -> Tensor:
-        k = self.kernel().to(f.dtype)
+        k = beside(self.kernel(), f)
         total = ops.linear_convolution(f, k, space=self.space, backend=self.backend)
-        return total / _mass_inside(k, f, self.space)
+        return (total / _mass_inside(k, f, self.space)).to(f.dtype)
 
 
+@outside_autocast
 def _mass_inside(k: Tensor, f: Tensor, space: Space) -> Tensor:
     """The weight of the taps of a kernel that lie in the grid of f, for every point, to divide `f [B, C, *axes]` by."""
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
+from pdegcnn_lib.geometry._check import sizes
+from pdegcnn_lib.geometry.autocast import autocast
 from pdegcnn_lib.spaces import M2, M3, Space
 
 
@@ -21,23 +22,22 @@ def floating(name: str, x: Tensor, ndim: int, shape: str) -> Tensor:
 
 def alike(name: str, x: Tensor, f: Tensor) -> None:
     """Raise unless `x` has the device of `f` and, outside autocast, its dtype."""
-    if x.dtype != f.dtype and not autocast(f):
+    if x.dtype != f.dtype and not autocast(f.device):
         raise TypeError(f"{name} must have the dtype of f, {f.dtype}, got {x.dtype}")
     if x.device != f.device:
         raise ValueError(f"{name} must be on the device of f, {f.device}, got {x.device}")
 
 
-def autocast(f: Tensor) -> bool:
-    """Whether autocast is on for the device of `f`."""
-    device = f.device.type
-    return torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
+def beside(x: Tensor, f: Tensor) -> Tensor:
+    """`x` in the dtype of f; under autocast as it is, where an operator takes it beside 16-bit features unrounded."""
+    return x if autocast(f.device) else x.to(f.dtype)
 
 
 def features(f: Tensor, space: Space | None) -> Space:
     """The space that f lives on, M2 or M3 with as many points as f where None is named; raise unless f fits it."""
     known: Space = space or (M3() if getattr(f, "ndim", 0) == 6 else M2())
     floating("f", f, 2 + len(known.axes), known.shape())
-    space = type(known)(f.shape[2]) if isinstance(known, M2 | M3) and space is None else known
+    space = type(known)(sizes(f)[2]) if isinstance(known, M2 | M3) and space is None else known
     if space.kernels and f.shape[2] != space.fibre:
         raise ValueError(f"f must have {space.axes[0]} = {space.fibre} on {space}, got {list(f.shape)}")
     return space

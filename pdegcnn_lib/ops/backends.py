@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from pdegcnn_lib.ops import compiled, reference
+from pdegcnn_lib.ops.tracing import exporting
 
 
 @dataclass(frozen=True)
@@ -132,9 +133,12 @@ def choose(name: str | None, f: Tensor) -> str:
     """The row of the table that will run for input `f`.
 
     None takes that of the scope (`ops.backend`), or the compiled backend of the tensor's device, or the reference with
-    one warning where that is not available. A name is taken at its word: it raises where it cannot run.
+    one warning where that is not available. A name is taken at its word: it raises where it cannot run. An export takes
+    the reference, which is written in operators of torch alone.
     Raises: ValueError for an unknown name or a device that does not fit, RuntimeError for an unavailable backend.
     """
+    if exporting():
+        return "reference"
     name = _scope.name if name is None else name
     native = f.device.type
     if name is None:

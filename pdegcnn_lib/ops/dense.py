@@ -103,7 +103,7 @@ def linear(f: Tensor, w: Tensor) -> Tensor:
     # One product for each image: unlike einsum and matmul it neither copies f nor permutes the axes of its result, and
     # unlike a convolution with a window of one point it fills no buffer with zeros on its way back.
     points = f[..., None].flatten(2)
-    return torch.bmm(w.expand(len(f), -1, -1), points).reshape(len(f), len(w), *f.shape[2:])
+    return torch.bmm(w.expand(f.shape[0], -1, -1), points).reshape(f.shape[0], w.shape[0], *f.shape[2:])
 
 
 def normalised_linear(

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from pdegcnn_lib.geometry import m3, octahedral
+from pdegcnn_lib.geometry.constant import constant
 from pdegcnn_lib.geometry.estimates import Estimate, diagonal
 from pdegcnn_lib.geometry.metrics import Metric
 from pdegcnn_lib.spaces.base import Space, Symmetry
@@ -162,7 +163,7 @@ class M3(Space):
         return octahedral.turn_volume(f, turn)
 
 
-@octahedral.constant
+@constant
 def _relative(space: M3, window: tuple[int, ...]) -> Tensor:
     _, depth, height, width = window
     n = space.points()

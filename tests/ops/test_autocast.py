@@ -8,7 +8,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from pdegcnn_lib import ops
+from pdegcnn_lib import nn, ops
+from pdegcnn_lib.geometry import FullMetric, rho_c
+from pdegcnn_lib.kernels import lift_kernel
 from pdegcnn_lib.ops import compiled
 from pdegcnn_lib.ops.compiled import library
 
@@ -157,3 +159,35 @@ def test_opcheck_with_two_dtypes() -> None:
         (library.shift, (f, by)),
     ]:
         torch.library.opcheck(operator, arguments)
+
+
+def test_kernels_of_full_metrics_and_lifts_are_not_rounded() -> None:
+    layers = [nn.DilationR2(3), nn.DiffusionR2(3), nn.Dilation(2, metric="full"), nn.Diffusion(2, alpha=0.5)]
+    coefficients, points = torch.randn(2, 1, 5, 5), torch.randn(7, 3)
+    metric = FullMetric(torch.randn(3, 3))
+
+    def everything() -> list[Tensor]:
+        return [
+            *(x.kernel() for x in layers),
+            lift_kernel(coefficients, 8),
+            rho_c(points, metric),
+            metric.matrix,
+        ]
+
+    expected = everything()
+    with torch.autocast("cpu", STORAGE):
+        found = everything()
+    assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
+
+
+@pytest.mark.parametrize("kind", [nn.Dilation, nn.Erosion, nn.Diffusion, nn.Convection])
+def test_a_layer_hands_its_kernel_on_in_single_precision(kind: type[torch.nn.Module]) -> None:
+    layer = kind(2)
+    with torch.no_grad():
+        next(layer.parameters()).add_(0.3)
+    f = torch.randn(1, 2, 8, 9, 9).to(STORAGE)
+    with torch.autocast("cpu", STORAGE):
+        out = layer(f)
+    assert out.dtype == STORAGE
+    # The result is rounded, that of diffusion once more when it is divided: half a unit in the last place each.
+    torch.testing.assert_close(out.float(), layer(f.float()), rtol=torch.finfo(STORAGE).eps, atol=1e-4)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch._subclasses import FakeTensorMode
 
-from pdegcnn_lib.kernels.constant import constant
+from pdegcnn_lib.geometry.constant import constant
 
 
 @contextmanager

@@ -9,7 +9,7 @@ import pytest
 
 pytest.importorskip("jupytext")
 ROOT = Path(__file__).resolve().parent.parent
-CHAPTERS = sorted((ROOT / "notebooks").glob("1[0-9]_*.md"))
+CHAPTERS = sorted((ROOT / "notebooks").glob("1[0-9]*_*.md"))
 FIRST = [*sorted((ROOT / "notebooks").glob("0[12]_*.md")), *CHAPTERS]
 
 

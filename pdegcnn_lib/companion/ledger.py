@@ -18,74 +18,7 @@ from pathlib import Path
 from typing import Literal, SupportsFloat
 
 from pdegcnn_lib.companion import paths
-
-STATEMENTS: dict[str, str] = {
-    "T1": "The solution operators and the layers commute with the group",
-    "T2": "Group convolution is equivariant, and a delta is its identity",
-    "T3": "Convection is solved along exponential curves",
-    "T4": "Fractional diffusion is a convolution with a kernel of mass 1, a semigroup",
-    "T5": "The logarithmic estimate bounds the distance from above, with a sharp local constant",
-    "T6": "The approximate heat kernel is close to the exact one and between Gaussian bounds",
-    "T7": "Morphological convolution is associative, equivariant and monotone",
-    "T8": "Dilation and erosion are solved by morphological kernels, a semigroup",
-    "T9": "The approximate morphological kernel has a local error bound",
-    "T10": "A discrete convolution is a linear combination of convections",
-    "T11": "Max pooling is a dilation",
-    "T12": "ReLU is a dilation",
-    "T13": "A residual layer is an Euler step of the PDE",
-    "T14": "Lifting and projection are equivariant",
-    "D1": "The distance that all estimates are held against is that of a shortest curve",
-    "A1": "The half-angle estimate is exact in the isotropic case",
-    "A2": "The half-angle estimate is within a factor zeta of the distance",
-    "A3": "The half-angle estimate has sharp local constants on both sides",
-    "A4": "Distance and estimates share eight reflectional symmetries",
-    "A5": "The half-angle kernel has a local error bound",
-    "A6": "The sub-Riemannian estimate is comparable to the sub-Riemannian distance",
-    "A7": "The errors of the estimates, and the combined estimate is good for every anisotropy",
-    "F1": "Erosion is linear over (min, +)",
-    "F2": "Erosion commutes with adding a constant",
-    "F3": "Erosion does not expand distances in the maximum norm",
-    "F4": "Scaling time is scaling the metric",
-    "S1": "The logarithmic semifield: the heat equation under v = exp(mu u)",
-    "S2": "The root semifield: the heat equation under v = u^p",
-    "S3": "The semifield operations satisfy the axioms",
-    "S4": "The semifield solutions form semigroups",
-    "S5": "The logarithmic semifield tends to the tropical one",
-}
-
-BOXES: dict[str, str] = {  # where the book states each of them
-    "T1": "thm-equivariance",
-    "T2": "thm-group-convolution",
-    "T3": "thm-convection",
-    "T4": "thm-diffusion",
-    "T5": "thm-rho-c",
-    "T6": "thm-gaussian-bounds",
-    "T7": "thm-morphological-algebra",
-    "T8": "thm-erosion-dilation",
-    "T9": "thm-kernel-bound",
-    "T10": "thm-filter",
-    "T11": "thm-max-pool",
-    "T12": "thm-relu",
-    "T13": "thm-residual",
-    "T14": "thm-lift",
-    "D1": "thm-certificate",
-    "A1": "thm-rho-b",
-    "A2": "thm-rho-b",
-    "A3": "thm-rho-b-local",
-    "A4": "thm-symmetries",
-    "A5": "thm-kernel-bound",
-    "A6": "thm-ball-box",
-    "A7": "obs-mean-errors",
-    "F1": "thm-morphological-algebra",
-    "F2": "thm-morphological-algebra",
-    "F3": "thm-morphological-algebra",
-    "F4": "thm-time-scale",
-    "S1": "thm-substitutions",
-    "S2": "thm-substitutions",
-    "S3": "thm-semifield",
-    "S4": "thm-semifield-flow",
-    "S5": "thm-tropical-limit",
-}
+from pdegcnn_lib.companion.statements import BOXES, STATEMENTS
 
 Relation = Literal["equals", "at most", "at least"]
 DIGITS = 3  # of a measured number in the file: enough to read, few enough to be the same on every machine
@@ -103,6 +36,7 @@ class Entry:
     tolerance: float = 0.0
     relation: Relation = "equals"
     dropped: str = ""
+    because: str = ""  # where the tolerance comes from
     reason: str = ""  # why nothing can be measured
 
     @property
@@ -197,6 +131,7 @@ def record(
     relative: bool = False,
     relation: Relation = "equals",
     dropped: str = "",
+    because: str = "",
     quiet: bool = False,
 ) -> None:
     r"""Check a measurement against what a statement predicts, write the row, and print it in one line.
@@ -208,8 +143,8 @@ def record(
     | "at least" | measured >= expected - tolerance |
 
     `relative` makes the tolerance a fraction of abs(expected). `dropped` names an assumption that was left out: then
-    the comparison has to fail, which shows that the assumption is needed. `where` is a notebook without suffix; one
-    that shows its rows in a table of its own is `quiet`.
+    the comparison has to fail, which shows that the assumption is needed. `because` says where the tolerance comes
+    from. `where` is a notebook without suffix; one that shows its rows in a table of its own is `quiet`.
     Raises: AssertionError when the verdict is not the wanted one; ValueError for an unknown statement or relation.
     """
     if relation not in ("equals", "at most", "at least"):
@@ -218,7 +153,7 @@ def record(
         raise ValueError(f"tolerance must not be negative, got {tolerance}")
     want, got = float(expected), float(measured)
     margin = tolerance * abs(want) if relative else tolerance
-    entry = Entry(statement, claim, where, want, got, margin, relation, dropped)
+    entry = Entry(statement, claim, where, want, got, margin, relation, dropped, because)
     _add(entry)
     if not entry.green:
         raise AssertionError(f"{statement} {claim}: {entry.verdict}; {_miss(entry)}")
@@ -268,8 +203,8 @@ def entries() -> list[Entry]:
 
 
 def missing() -> list[str]:
-    """The statements without any row."""
-    found = {row.statement for row in entries()}
+    """The statements without a row that measures what they say: with all assumptions, and as it should be."""
+    found = {row.statement for row in entries() if row.met and not (row.dropped or row.reason)}
     return [name for name in STATEMENTS if name not in found]
 
 
@@ -278,7 +213,7 @@ def faults() -> list[str]:
     wrong = [
         f"{row.statement} {row.claim} ({row.where}): {row.verdict}" for row in entries() if not row.green
     ]
-    return wrong + [f"{name} has no row: {STATEMENTS[name]}" for name in missing()]
+    return wrong + [f"{name} has no row that measures it: {STATEMENTS[name]}" for name in missing()]
 
 
 def _cells(row: Entry) -> list[str]:
@@ -292,7 +227,9 @@ def _cells(row: Entry) -> list[str]:
         expected, measured = f"{relation}{_short(row.expected)}{margin}", _short(row.measured)
     verdict = row.verdict.removesuffix(", as it must") if row.green else f"**{row.verdict}**"
     chapter = f"{{doc}}`{row.where.split('_')[0]} <notebooks/{row.where}>`"
-    return [cell.replace("|", "\\|") for cell in (row.claim, expected, measured, verdict, chapter)]
+    return [
+        cell.replace("|", "\\|") for cell in (row.claim, expected, measured, verdict, row.because, chapter)
+    ]
 
 
 def _tabulate(head: list[str], rows: list[list[str]]) -> list[str]:
@@ -309,24 +246,26 @@ def table() -> str:
         f"The chapters made {len(rows) - dropped - unchecked} measurements of {len(STATEMENTS)} statements, and "
         f"{dropped} more with an assumption left out, which therefore have to fail.",
         f"{unchecked} claims are out of reach of a computation, and say why.",
-        "Every statement has a row and every row is as it should be."
+        "Every statement has a row that measures it and every row is as it should be."
         if not red
         else f"**{len(red)} faults.**",
     ]
     lines = ["# The ledger", "", "\n".join(summary), ""]
     lines += [
         "T statements belong to the main paper {cite}`smets2023pde`, A to {cite}`bellaard2023analysis`, F to the "
-        "functional properties {cite}`pai2023functional`, S to semifields {cite}`bellaard2025pdecnns`, and D1 is ours.",
+        "functional properties {cite}`pai2023functional`, S to semifields {cite}`bellaard2025pdecnns`; D is about the "
+        "distance, E about the equation and its splitting.",
         "Their boxes say which words and constants are ours.",
         "A value after ± is the tolerance; without one, equality is exact.",
-        "The last column is the chapter, which also says where the tolerance comes from.",
+        "Where a row does not say where its tolerance comes from, its chapter does.",
+        "The last column is the chapter.",
         "",
     ]
     for name, title in STATEMENTS.items():
         mine = [row for row in rows if row.statement == name]
         lines += [f"## {name}. {title}", "", f"Stated in {{prf:ref}}`{BOXES[name]}`.", ""]
         if mine:
-            head = ["claim", "expected", "measured", "verdict", "in"]
+            head = ["claim", "expected", "measured", "verdict", "tolerance from", "in"]
             lines += _tabulate(head, [_cells(row) for row in mine])
         else:
             lines += ["**MISSING**: no notebook has measured this.", ""]

@@ -13,6 +13,8 @@ import pytest
 import torch
 
 from pdegcnn_lib.companion import ledger
+from pdegcnn_lib.geometry import SE2, distance, rho_c
+from pdegcnn_lib.kernels import nu_alpha
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -28,6 +30,7 @@ def load(name: str) -> ModuleType:
 def empty(tmp_path, monkeypatch):
     monkeypatch.setenv("PDEGCNN_ROOT", str(tmp_path))
     monkeypatch.setattr(ledger, "_open", {})
+    monkeypatch.syspath_prepend(ROOT / "tools")  # where the tools find each other
     return tmp_path
 
 
@@ -127,22 +130,28 @@ def test_a_new_process_replaces_the_file_of_its_notebook(empty, monkeypatch) -> 
     assert [row.claim for row in ledger.entries()] == ["new", "elsewhere"]
 
 
+def measure_the_others() -> None:
+    for name in ledger.STATEMENTS:
+        if name != "T5":
+            put(statement=name, claim="measured")
+
+
 def test_the_page_is_red_until_every_statement_has_a_row(empty, capsys) -> None:
     out = empty / "page.md"
-    put()
+    put(because="the next term")
     assert ledger.main(["--out", str(out)]) == 1
     assert "MISSING" in out.read_text() and "T1 has no row" in capsys.readouterr().err
     assert f"**{len(ledger.STATEMENTS) - 1} faults.**" in out.read_text()
-    for name in ledger.STATEMENTS:
-        if name != "T5":
-            ledger.cannot_check(statement=name, claim="a | b", reason="for the test", where="10_theory")
+    ledger.cannot_check(statement="T1", claim="a | b", reason="for the test", where="10_theory")
+    measure_the_others()
     assert ledger.missing() == ledger.faults() == []
     assert ledger.main(["--out", str(out)]) == 0 and capsys.readouterr().err == ""
     page = out.read_text()
     assert "MISSING" not in page and "every row is as it should be" in page
-    assert "| a \\| b |  |  | not checked: for the test | {doc}`10 <notebooks/10_theory>` |" in page
-    assert "| constant | 0.333 ± 0.00667 | 0.333 | holds | {doc}`10 <notebooks/10_theory>` |" in page.replace(
-        "\N{NO-BREAK SPACE}", " "
+    assert "| a \\| b |  |  | not checked: for the test |  | {doc}`10 <notebooks/10_theory>` |" in page
+    assert (
+        "| constant | 0.333 ± 0.00667 | 0.333 | holds | the next term | {doc}`10 <notebooks/10_theory>` |"
+        in page.replace("\N{NO-BREAK SPACE}", " ")
     )
     with pytest.raises(AssertionError):
         put(measured=7.0)
@@ -153,9 +162,7 @@ def test_the_page_is_red_until_every_statement_has_a_row(empty, capsys) -> None:
 @pytest.mark.parametrize("fault", ["no row", "FAILS", "HOLDS WITHOUT"])
 def test_a_red_ledger_stops_the_build(empty, fault: str) -> None:
     """The generator of the pages leaves with a message, and says which statement is at fault."""
-    for name in ledger.STATEMENTS:
-        if name != "T5":
-            ledger.cannot_check(statement=name, claim="c", reason="for the test", where="10_theory")
+    measure_the_others()
     pages = load("generated_pages")
     with pytest.raises(AssertionError) if fault != "no row" else nullcontext():
         if fault != "no row":
@@ -164,6 +171,65 @@ def test_a_red_ledger_stops_the_build(empty, fault: str) -> None:
         pages.ledger_page()
     put()
     assert pages.ledger_page() == ledger.table()
+
+
+def test_only_a_positive_measurement_covers_a_statement() -> None:
+    """A row that cannot be measured, or that fails on purpose, says nothing for the statement."""
+    ledger.cannot_check(statement="T1", claim="c", reason="for the test", where="10_theory")
+    put(statement="T2", measured=7.0, dropped="an assumption")
+    put()
+    assert {"T1", "T2"} <= set(ledger.missing()) and "T5" not in ledger.missing()
+
+
+def sup_near_p0(zeta: float = 2.0) -> float:
+    """The largest (rho_c^2 - d^2)/d^4 near p0, as chapter 11 measures it."""
+    w = torch.tensor([1.0, zeta, 1.0], dtype=torch.float64)
+    generator = torch.Generator().manual_seed(0)
+    unit = torch.nn.functional.normalize(
+        torch.randn(2000, 3, dtype=torch.float64, generator=generator), dim=-1
+    )
+    p = SE2.exp(0.1 * unit / w)
+    d = distance(p, w)
+    return float(((rho_c(p, w) ** 2 - d**2) / d**4).max())
+
+
+def legendre(alpha: float = 0.65) -> float:
+    slopes = torch.linspace(0, 1, 2_000_001, dtype=torch.float64)
+    return float((slopes - slopes ** (2 * alpha)).max())
+
+
+def drift(signs: tuple[float, float, float]) -> float:
+    """How far a short step along a frame with these signs ends from the exponential."""
+    velocity = torch.tensor([1.0, 0.5, 0.3], dtype=torch.float64)
+    start = torch.tensor([0.2, -0.1, 0.7], dtype=torch.float64)
+    along = SE2.frame(start) @ (torch.tensor(signs, dtype=torch.float64) * velocity)
+    return float((SE2.product(start, SE2.exp(1e-6 * velocity)) - start - 1e-6 * along).abs().max() / 1e-6)
+
+
+PLANTED = {  # what is measured, the constant of the theory, a wrong one, the tolerance of the chapters
+    "zeta^2/40 for zeta^2/48": (sup_near_p0, 4 / 48, 4 / 40, 0.02 * 4 / 48),
+    "the third digit of nu_alpha": (legendre, nu_alpha(0.65), 1.01 * nu_alpha(0.65), 1e-12),
+}
+
+
+@pytest.mark.parametrize("planted", PLANTED)
+def test_a_planted_constant_turns_the_ledger_red(planted: str) -> None:
+    measured, right, wrong, tolerance = PLANTED[planted]
+    arguments = {"measured": measured(), "tolerance": tolerance, "relative": False}
+    put(expected=right, **arguments)
+    assert not any("T5" in fault for fault in ledger.faults())
+    with pytest.raises(AssertionError, match="FAILS"):
+        put(expected=wrong, **arguments)
+    assert any("T5 constant" in fault and "FAILS" in fault for fault in ledger.faults())
+
+
+@pytest.mark.parametrize("axis", range(3))
+def test_a_planted_sign_of_the_frame_turns_the_ledger_red(axis: int) -> None:
+    signs = [1.0, 1.0, 1.0]
+    put(expected=0, measured=drift(tuple(signs)), tolerance=1e-5, relative=False)
+    signs[axis] = -1.0
+    with pytest.raises(AssertionError, match="FAILS"):
+        put(expected=0, measured=drift(tuple(signs)), tolerance=1e-5, relative=False)
 
 
 def test_every_statement_has_a_box_and_a_row_in_a_chapter() -> None:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from pdegcnn_lib.companion import paths
 from pdegcnn_lib.companion.experiments.config import Training
+from pdegcnn_lib.companion.experiments.memory import keep_freed_memory
 from pdegcnn_lib.companion.experiments.task import Task
 
 CURVE_POINTS = 100
@@ -74,6 +75,7 @@ def train(
     in `model` is the mean of `training.average`, or the last network.
     Raises: FloatingPointError when the loss is not finite, naming the step.
     """
+    keep_freed_memory()
     model.to(device).train()
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=training.learning_rate, weight_decay=training.weight_decay

@@ -11,11 +11,11 @@ from torch import Tensor, nn
 
 from pdegcnn_lib import nn as layers
 from pdegcnn_lib.companion import segment
+from pdegcnn_lib.geometry import ESTIMATES
 from pdegcnn_lib.kernels import lift_kernel
 from pdegcnn_lib.kernels.morphological import nu_alpha
 from pdegcnn_lib.models.tiling import reach
 from pdegcnn_lib.models.vessels import Head
-from pdegcnn_lib.ops.compiled.tables import ESTIMATES
 from pdegcnn_lib.ops.transport import displacement
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
-from pdegcnn_lib.geometry import Metric, as_metric, squared_estimate
+from pdegcnn_lib.geometry import Estimate, Metric, as_metric, squared_estimate
 from pdegcnn_lib.geometry.estimates import Squared
 from pdegcnn_lib.kernels import diffusion_kernel, morphological_kernel
 from pdegcnn_lib.kernels.morphological import check_alpha, check_time
@@ -62,10 +62,10 @@ def _table(law: str, metric: Metric, space: Space, backend: str | None, options:
         wide = metric.with_parameters(w.float())
         return _table(law, wide, space, backend, options).to(w.dtype)
     alpha, estimate = options["alpha"], options["estimate"] or next(iter(space.estimates))
-    named = isinstance(estimate, str) and not isinstance(alpha, Tensor)
-    if named and metric.is_diagonal and isinstance(space, M2):
+    record = squared_estimate(estimate, space.estimates)
+    coded = isinstance(estimate, str) and isinstance(record, Estimate) and record.word is not None
+    if coded and not isinstance(alpha, Tensor) and metric.is_diagonal and isinstance(space, M2):
         alpha, t, window = check_alpha(alpha), check_time(options["t"]), space.check_window(options["window"])
-        squared_estimate(estimate, space.estimates)
         run = implementation(backend, w)
         k = run.kernel_table(w, law, alpha, window, space.orientations, t, estimate)
         if k is not None:

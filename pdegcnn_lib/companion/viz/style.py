@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from pdegcnn_lib.companion import paths
+from pdegcnn_lib.geometry import ESTIMATES
 
 # Okabe and Ito's palette: told apart by the colour-blind; the order of lightness survives in grey.
 COLORS = {
@@ -31,15 +32,7 @@ VALUE_MAP = "cividis"
 SIGNED_MAP = "PuOr"
 
 # The distance and its estimates: told apart by the line style where colour is lost.
-ESTIMATE_LABELS = {
-    "d": "$d$",
-    "rho_c": r"$\rho_c$",
-    "rho_b": r"$\rho_b$",
-    "rho_b_sr": r"$\rho_{b,sr}$",
-    "rho_b_com": r"$\rho_{b,com}$",
-    "rho_b_sr_covariant": r"$\rho_{b,sr}$, covariant",
-    "rho_b_com_covariant": r"$\rho_{b,com}$, covariant",
-}
+ESTIMATE_LABELS = {"d": "$d$", **{name: estimate.label for name, estimate in ESTIMATES.items()}}
 ESTIMATE_STYLES: dict[str, dict[str, Any]] = {
     "d": {"colors": COLORS["black"], "linestyles": "solid", "linewidths": 2.4},
     "rho_c": {"colors": COLORS["orange"], "linestyles": "dashed", "linewidths": 1.8},

@@ -8,22 +8,11 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from pdegcnn_lib.geometry.estimates import NU
-from pdegcnn_lib.geometry.groups import SE2
+from pdegcnn_lib.geometry.estimates import ESTIMATES, NU
 from pdegcnn_lib.kernels.morphological import nu_alpha
 from pdegcnn_lib.kernels.window import relative_elements
 from pdegcnn_lib.ops.compiled.machines import machine_of, scalar
 from pdegcnn_lib.ops.compiled.sources import Unit
-
-# Formula of the source and the coordinates that it takes.
-ESTIMATES = {
-    "rho_c": ("Diagonal", SE2.log),
-    "rho_b": ("Diagonal", SE2.half_angle),
-    "rho_b_sr": ("SubRiemannian", SE2.half_angle),
-    "rho_b_com": ("Combined", SE2.half_angle),
-    "rho_b_sr_covariant": ("SubRiemannianCovariant", SE2.half_angle),
-    "rho_b_com_covariant": ("CombinedCovariant", SE2.half_angle),
-}
 
 
 def formula(law: str, alpha: float) -> str | None:
@@ -38,7 +27,7 @@ def _coordinates(
     window: tuple[int, int, int], orientations: int, estimate: str, dtype: torch.dtype, device: torch.device
 ) -> Tensor:
     elements = relative_elements(window, orientations, dtype=torch.float64, device="cpu")
-    return ESTIMATES[estimate][1](elements).to(device, dtype).contiguous()
+    return ESTIMATES[estimate].coordinates(elements).to(device, dtype).contiguous()
 
 
 @cache
@@ -60,7 +49,7 @@ def _launch(
     _, orientations, planes, rows, columns = k.shape
     name = formula(law, alpha)
     assert name is not None
-    macros = (("SCALAR", scalar(w.dtype)), ("ESTIMATE", ESTIMATES[estimate][0]), ("LAW", name))
+    macros = (("SCALAR", scalar(w.dtype)), ("ESTIMATE", str(ESTIMATES[estimate].word)), ("LAW", name))
     b = _coordinates((planes, rows, columns), orientations, estimate, w.dtype, w.device)
     constants = _constants(law, alpha, t, w.dtype, w.device)
     machine = machine_of(w)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import io
 import json
+import os
 import sys
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -91,12 +94,12 @@ def _segment(arguments: argparse.Namespace) -> int:
 
     result = trained.resolve(arguments.model or segment.DEFAULT_MODEL)
     failed = 0
-    for image, problem in segment.run(arguments.images, arguments.out, result, scale=arguments.scale):
-        failed += bool(problem)
-        print(f"{image}: {problem or 'done'}", file=sys.stderr if problem else sys.stdout)
-    print(
-        f"{len(arguments.images) - failed} of {len(arguments.images)} pictures segmented into {arguments.out}"
-    )
+    for outcome in segment.run(arguments.images, arguments.out, result, scale=arguments.scale):
+        failed += bool(outcome.problem)
+        said = outcome.problem or "; ".join(["done", *outcome.remarks])
+        print(printable(f"{outcome.image}: {said}"), file=sys.stderr if outcome.problem else sys.stdout)
+    pictures = len(arguments.images)
+    print(printable(f"{pictures - failed} of {pictures} pictures segmented into {arguments.out}"))
     return 1 if failed else 0
 
 
@@ -168,20 +171,56 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Run the command line; bad input prints one sentence and returns 2."""
+def printable(text: object) -> str:
+    """A text, or a path, as one line of a terminal: with escapes for what would break it."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(text))
+
+
+INTERRUPTED = {"segment": "the pictures named above are done"}
+
+
+def _run(argv: list[str] | None) -> int:
     arguments = _parser().parse_args(argv)
     try:
         return arguments.action(arguments) or 0
+    except BrokenPipeError:
+        raise
+    except ModuleNotFoundError as error:
+        advice = (
+            "" if "pip install" in str(error) else "; pip install 'pdegcnn[notebooks]' installs what it needs"
+        )
+        print(f"pdegcnn {arguments.command}: {error}{advice}", file=sys.stderr)
+        return 2
     except (ValueError, DataError, ImportError, OSError) as error:
         print(f"pdegcnn {arguments.command}: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print(
-            f"pdegcnn {arguments.command}: interrupted; the next call goes on from the last checkpoint",
-            file=sys.stderr,
+        how = INTERRUPTED.get(
+            arguments.command, "a training run goes on from the last checkpoint when it is called again"
         )
+        print(f"pdegcnn {arguments.command}: interrupted; {how}", file=sys.stderr)
         return 130
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command line; bad input prints one sentence and returns 2."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a name that the terminal cannot show ends nothing
+    try:
+        try:
+            return _run(argv)
+        finally:
+            if sys.stdout is not None:
+                sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read has read enough. What is still in the buffers goes nowhere, without a word at exit.
+        with suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141  # as of a program that the signal of a broken pipe ends
+    except OSError as error:  # of the flush: a full disk
+        print(f"pdegcnn: {error}", file=sys.stderr)
+        return 2
 
 
 if __name__ == "__main__":

@@ -22,9 +22,14 @@ def root() -> Path:
     return here
 
 
+def _named(variable: str, usual: str) -> Path:
+    """The folder that a variable names; a relative one below `root`, as notebooks run in folders of their own."""
+    return (root() / Path(os.environ.get(variable) or usual).expanduser()).resolve()
+
+
 def data() -> Path:
     """The folder of the data sets: `PDEGCNN_DATA`, or `data` in the checkout."""
-    return Path(os.environ.get("PDEGCNN_DATA") or root() / "data").resolve()
+    return _named("PDEGCNN_DATA", "data")
 
 
 def results() -> Path:
@@ -39,17 +44,27 @@ def executed() -> Path:
 
 def runs() -> Path:
     """The results and checkpoints that this machine made; not committed."""
-    return Path(os.environ.get("PDEGCNN_RUNS") or root() / "runs").resolve()
+    return _named("PDEGCNN_RUNS", "runs")
+
+
+def _umask() -> int:
+    """What the user keeps from others; it can only be read by being set, to the strictest meanwhile."""
+    umask = os.umask(0o077)
+    os.umask(umask)
+    return umask
 
 
 def write_atomically(path: Path, content: str | bytes) -> Path:
     """Write a file so that a reader, or a kill at any moment, finds the old content or the new, never a part."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    # Short, so that every name that the system takes can be written to.
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".partial-")
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content.encode() if isinstance(content, str) else content)
-        os.chmod(name, 0o644)
+            file.flush()
+            os.fsync(file.fileno())  # or a loss of power leaves the new name without the content
+        os.chmod(name, 0o666 & ~_umask())
         os.replace(name, path)
     except BaseException:
         with suppress(FileNotFoundError):

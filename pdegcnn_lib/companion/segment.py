@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import io
-import json
 import math
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,45 +13,40 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pdegcnn_lib.companion import paths
+from pdegcnn_lib.companion import pictures
 from pdegcnn_lib.companion.data import DataError, fundus
-from pdegcnn_lib.companion.data.files import checked_bytes, picture
-from pdegcnn_lib.companion.experiments import load_model
+from pdegcnn_lib.companion.experiments import load_model, read_result
+from pdegcnn_lib.companion.pictures import read
 from pdegcnn_lib.models.tiling import apply_tiled
+
+__all__ = ["load", "natural_scale", "prepare", "probability", "read", "run", "stems", "threshold", "write"]
 
 DEFAULT_MODEL = "vessels/vessels-pdegcnn12"
 FIELD_DIAMETER = 455.0  # of the eye in the pictures that the vessel networks were trained on, in pixels
 OVERLAY = (230, 159, 0)  # the orange of the book's figures
+LARGEST_SCALE = 8
 CORE = 512  # pixels of a tile's side: bounds the memory, changes nothing else
 
 
-def read(path: Path) -> Tensor:
-    """A picture as `[3, H, W]` in [0, 1], turned as its camera says; grey and 16-bit pictures too.
-
-    Raises: DataError for a file that is missing or no picture.
-    """
-    from PIL import ImageOps
-
-    image = ImageOps.exif_transpose(
-        picture(checked_bytes(path, None, "picture", "check its name"), path, "picture")
-    )
-    if image.mode.startswith(("I", "F")):
-        values = np.asarray(image, dtype=np.float64)
-        grey = (values - values.min()) / max(float(np.ptp(values)), 1e-12)
-        return torch.from_numpy(grey).float().expand(3, -1, -1)
-    return torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1).float() / 255
-
-
 def natural_scale(field: Tensor) -> float:
-    """The factor that brings the eye in a photograph to the size of training; 1 for a picture without a frame."""
+    """The factor that brings the eye in a photograph to the size of training; 1 for a picture without a frame.
+
+    Raises: DataError for a field so small that it is no eye.
+    """
     if field.all():
         return 1.0
-    return FIELD_DIAMETER / (2 * math.sqrt(int(field.sum()) / math.pi))
+    diameter = 2 * math.sqrt(int(field.sum()) / math.pi)
+    if diameter * LARGEST_SCALE < FIELD_DIAMETER:
+        raise DataError(
+            f"no eye is found: what is bright in the picture is {diameter:.0f} pixels wide, an eye has "
+            f"{FIELD_DIAMETER / LARGEST_SCALE:.0f} at least; --scale takes it for one"
+        )
+    return FIELD_DIAMETER / diameter
 
 
 def load(result: Path) -> tuple[nn.Module, dict[str, Any]]:
     """A trained network with the record of its training, as `probability` takes them."""
-    return load_model(result), json.loads(result.read_text())
+    return load_model(result), read_result(result)
 
 
 def prepare(record: Mapping[str, Any], rgb: Tensor, *, scale: float | None = None) -> tuple[Tensor, Tensor]:
@@ -65,10 +59,14 @@ def prepare(record: Mapping[str, Any], rgb: Tensor, *, scale: float | None = Non
     field = fundus.field_of_view(rgb) if of_an_eye else torch.ones(rgb.shape[1:], dtype=torch.bool)
     factor = scale if scale is not None else natural_scale(field) if of_an_eye else 1.0
     height, width = (max(8, round(n * factor)) for n in rgb.shape[1:])
+    if height * width > max(pictures.LARGEST, rgb[0].numel()):
+        raise DataError(f"the scale {factor:.3g} makes it {width} x {height} pixels; take a smaller one")
     small = resized(rgb, height, width)
     if not of_an_eye:
         return small.mean(dim=0, keepdim=True), field
     inside = resized(field[None].float(), height, width)[0] >= 0.5
+    if not inside.any():
+        raise DataError("no eye is found: nothing in the picture is bright")
     mode = "green" if record["in_channels"] == 1 else "rgb"
     return fundus.standardise(fundus.channels(small, mode), inside), field
 
@@ -96,33 +94,23 @@ def resized(x: Tensor, height: int, width: int) -> Tensor:
     )[0]
 
 
-def _png(pixels: np.ndarray) -> bytes:
-    from PIL import Image
-
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, format="PNG", optimize=True)
-    return buffer.getvalue()
-
-
 def threshold(record: Mapping[str, Any]) -> float:
     """The probability from which a network calls a pixel a vessel or line: what its training images chose, or 1/2."""
     return record.get("metrics", {}).get("threshold", 0.5)
 
 
 def write(rgb: Tensor, found: Tensor, stem: Path, *, at: float = 0.5) -> list[Path]:
-    """The mask from the probability `at` on, the probability (0 to 255) and an overlay, written atomically as PNG."""
+    """The mask from the probability `at` on, the probability (0 to 255) and an overlay, see `pictures.write`."""
     mask = (found >= at).numpy()
     image = (rgb.permute(1, 2, 0) * 255).round().byte().numpy()
-    overlay = np.where(mask[..., None], np.array(OVERLAY, dtype=np.uint8), image)
-    pictures = {
+    results = {
         "mask": mask.astype(np.uint8) * 255,
         "probability": (found * 255).round().byte().numpy(),
-        "overlay": overlay,
+        "overlay": np.where(mask[..., None], np.array(OVERLAY, dtype=np.uint8), image),
     }
-    return [
-        paths.write_atomically(stem.with_name(f"{stem.name}_{kind}.png"), _png(pixels))
-        for kind, pixels in pictures.items()
-    ]
+    return pictures.write(
+        {stem.with_name(f"{stem.name}_{kind}.png"): pixels for kind, pixels in results.items()}
+    )
 
 
 def stems(images: list[Path], out: Path) -> dict[Path, Path]:
@@ -138,21 +126,39 @@ def stems(images: list[Path], out: Path) -> dict[Path, Path]:
     return places
 
 
-def run(
-    images: list[Path], out: Path, result: Path, *, scale: float | None = None
-) -> Iterator[tuple[Path, str]]:
-    """Segment pictures one after the other; yields each with what went wrong, an empty text where nothing did."""
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a picture: `problem` says what went wrong and is empty where nothing did."""
+
+    image: Path
+    problem: str = ""
+    remarks: tuple[str, ...] = ()
+
+
+def run(images: list[Path], out: Path, result: Path, *, scale: float | None = None) -> Iterator[Outcome]:
+    """Segment pictures one after the other; whatever is wrong with one of them, the others are done."""
     from tqdm import tqdm
 
-    if scale is not None and not 0 < scale <= 8:
-        raise ValueError(f"scale must be positive and at most 8, got {scale}")
+    if scale is not None and not 0 < scale <= LARGEST_SCALE:
+        raise ValueError(f"scale must be positive and at most {LARGEST_SCALE}, got {scale}")
     model, record = load(result)
     for image, stem in tqdm(stems(images, out).items(), desc="pictures", leave=False):
+        remarks: list[str] = []
         try:
-            rgb = read(image)
+            rgb = pictures.read(image, remarks)
+            if rgb.min() == rgb.max():
+                raise DataError(
+                    f"picture: {image} has one value everywhere: there is nothing to be seen in it"
+                )
             found = probability(model, record, rgb, scale=scale)
+            if not found.isfinite().all():
+                raise DataError("the network gives values that are not finite: its weights are damaged")
+            write(rgb, found, stem, at=threshold(record))
+        except ImportError:
+            raise  # the same for every picture
         except DataError as error:
-            yield image, str(error)
-            continue
-        write(rgb, found, stem, at=threshold(record))
-        yield image, ""
+            yield Outcome(image, str(error))
+        except Exception as error:
+            yield Outcome(image, f"{type(error).__name__}: {error}")
+        else:
+            yield Outcome(image, remarks=tuple(remarks))

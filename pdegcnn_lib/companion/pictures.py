@@ -1,0 +1,128 @@
+"""A reader's own pictures: what is read from them, and results that replace nothing of the reader's."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pdegcnn_lib.companion import paths
+from pdegcnn_lib.companion.data import DataError
+from pdegcnn_lib.companion.data.files import checked_bytes, picture
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+LARGEST = 64_000_000  # pixels, of a picture and of what a scale makes of it: bounds memory and time
+LARGEST_FILE = 1 << 30  # bytes
+MARK = "pdegcnn segment"  # the text of a PNG that holds the digest of its pixels: a result, unchanged since
+
+
+def read(path: Path, remarks: list[str] | None = None) -> Tensor:
+    """A picture as `[3, H, W]` in [0, 1], turned as its camera says; white is 1 at every depth of bits.
+
+    What a reader should know of it is added to `remarks`: further pages, damaged EXIF, a depth that is not used.
+    Raises: DataError for a file that is missing, no picture or a result of this command, for one of more than
+    LARGEST pixels, and for values that are not finite or, of floats, not in [0, 1].
+    """
+    said = remarks if remarks is not None else []
+    content = checked_bytes(path, None, "picture", "check its name", largest=LARGEST_FILE)
+    image = picture(content, path, "picture", largest=LARGEST)
+    if _is_result(image):
+        raise DataError(f"picture: {path} is itself a result of `pdegcnn segment`")
+    if (pages := _pages(image)) > 1:
+        said.append(f"page 1 of {pages}, the others are left out")
+    white = _white(image)
+    image = _upright(image, said)
+    if white is None:
+        return torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1).float() / 255
+    values = np.asarray(image, dtype=np.float64)
+    if wrong := int((~np.isfinite(values)).sum()):
+        raise DataError(f"picture: {path} has values that are not finite, {wrong} of {values.size}")
+    low, high = values.min(), values.max()
+    if low < 0 or high > white:
+        raise DataError(f"picture: {path} must have values from 0 to {white:g}, got {low:g} to {high:g}")
+    if white > 255 and high <= white / 16:
+        said.append(f"no value above {high:g} of {white:g}: scale it first if it was made with fewer bits")
+    return torch.from_numpy(values / white).float().expand(3, -1, -1)
+
+
+def _white(image: Image) -> float | None:
+    """The value of white in a grey picture of more than 8 bits, 1 for floats; None for all others."""
+    if image.mode == "F":
+        return 1.0
+    if not image.mode.startswith("I"):
+        return None
+    tags: dict[int, Any] = getattr(image, "tag_v2", {})  # BitsPerSample and SampleFormat of a TIFF
+    [bits, *_] = tags.get(258, (32 if image.mode == "I" and image.format != "PNG" else 16,))
+    [form, *_] = tags.get(339, (1,))
+    return 2.0 ** (bits - (form == 2 or bits == 32)) - 1
+
+
+def _pages(image: Image) -> int:
+    try:
+        return getattr(image, "n_frames", 1)
+    except Exception:  # what follows the first page is damaged; Pillow has an exception for each way
+        return 1
+
+
+def _upright(image: Image, remarks: list[str]) -> Image:
+    """The picture turned as its EXIF says. That is not the picture: where it is damaged, the picture is as it lies."""
+    from PIL import ImageOps
+
+    try:
+        return ImageOps.exif_transpose(image)
+    except Exception:  # Pillow passes on whatever its parsers stumble over
+        remarks.append("its EXIF data are damaged, so it is not turned")
+        return image
+
+
+def _digest(pixels: np.ndarray) -> str:
+    return hashlib.sha256(f"{pixels.shape} {pixels.dtype} ".encode() + pixels.tobytes()).hexdigest()
+
+
+def _is_result(image: Image) -> bool:
+    mark = image.info.get(MARK) if image.format == "PNG" else None
+    return mark is not None and mark == _digest(np.asarray(image))
+
+
+def _replaceable(path: Path, pixels: np.ndarray) -> bool:
+    """Whether nothing of the reader's is lost if these pixels are written to a path."""
+    try:
+        os.lstat(path)  # raises for a name that is too long, too
+    except FileNotFoundError:
+        return True
+    try:
+        image = picture(checked_bytes(path, None, "picture", ""), path, "picture")
+    except DataError:
+        return False
+    return _is_result(image) or (image.format == "PNG" and np.array_equal(np.asarray(image), pixels))
+
+
+def _png(pixels: np.ndarray) -> bytes:
+    from PIL import Image, PngImagePlugin
+
+    buffer, text = io.BytesIO(), PngImagePlugin.PngInfo()
+    text.add_text(MARK, _digest(pixels))
+    Image.fromarray(pixels).save(buffer, format="PNG", optimize=True, pnginfo=text)
+    return buffer.getvalue()
+
+
+def write(pictures: dict[Path, np.ndarray]) -> list[Path]:
+    """Write pictures as PNG, each atomically: all of them, or none where one would replace what is not a result.
+
+    A result that the reader has changed since is theirs too. Raises: DataError naming the file.
+    """
+    for path, pixels in pictures.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not _replaceable(path, pixels):
+            raise DataError(
+                f"{path} is there already and not a result of `pdegcnn segment`; choose another folder"
+            )
+    return [paths.write_atomically(path, _png(pixels)) for path, pixels in pictures.items()]

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import shlex
 import subprocess
+import warnings
+from collections.abc import Callable
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 
 import torch
@@ -11,7 +14,7 @@ import torch
 from pdegcnn_lib import ops
 from pdegcnn_lib.companion import data
 from pdegcnn_lib.companion.experiments.provenance import processor, versions
-from pdegcnn_lib.ops.compiled import host
+from pdegcnn_lib.ops.compiled import binaries, host
 
 OPTIONAL = (
     "cupy-cuda12x",
@@ -26,18 +29,48 @@ OPTIONAL = (
 
 def compiler() -> dict[str, str | None]:
     """The C++ compiler that the cpu backend would use: its command and what it calls itself."""
-    found = host.compiler()
+    try:
+        found = host.compiler()
+    except ValueError:  # a CXX that is no command; the backend quotes it
+        found = None
     if found is None:
         return {"path": None, "version": None}
-    said = subprocess.run(
-        [*shlex.split(found), "--version"],
-        capture_output=True,
-        stdin=subprocess.DEVNULL,
-        encoding="utf-8",
-        errors="replace",
-        check=False,
-    ).stdout.splitlines()
+    try:
+        said = subprocess.run(
+            [*shlex.split(found), "--version"],
+            capture_output=True,
+            stdin=subprocess.DEVNULL,
+            encoding="utf-8",
+            errors="replace",
+            check=False,
+        ).stdout.splitlines()
+    except OSError:
+        said = []
     return {"path": found, "version": said[0] if said else None}
+
+
+def _backends() -> dict[str, dict[str, object]]:
+    """Every backend is tried; that binaries cannot be kept is a line of its own here."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        found = ops.availability()
+    return {name: {"usable": why is None, "why_not": why} for name, why in found.items()}
+
+
+def _cache() -> dict[str, str | None]:
+    """Where compiled kernels are kept, and what keeps them from it."""
+    try:
+        place = str(binaries.directory())
+    except RuntimeError as error:
+        return {"path": None, "problem": str(error)}
+    return {"path": place, "problem": next(iter(binaries.kept_from), None)}
+
+
+def _there(available: Callable[[], bool]) -> bool:
+    try:
+        return available()
+    except OSError:  # a folder that may not be read
+        return False
 
 
 def _installed() -> dict[str, str | None]:
@@ -55,18 +88,18 @@ def report() -> dict[str, object]:
     return {
         "versions": versions(),
         "optional": _installed(),
-        "backends": {
-            name: {"usable": why is None, "why_not": why} for name, why in ops.availability().items()
-        },
+        "backends": _backends(),
         "compiler": compiler(),
+        "cache": _cache(),
         "processor": processor(),
         "threads": torch.get_num_threads(),
         "gpu": torch.cuda.get_device_name(0) if torch.cuda.is_available() else None,
         "data": {
             "digits (scikit-learn)": _installed()["scikit-learn"] is not None,
-            "MNIST": data.mnist.available(),
-            "CHASE_DB1": data.chase.available(),
-            "DRIVE": data.drive.available(),
+            "MNIST": _there(data.mnist.available),
+            "CHASE_DB1": _there(data.chase.available),
+            "DRIVE": _there(data.drive.available),
+            "DRIVE, the training part": _there(partial(data.drive.available, parts=(True,))),
         },
     }
 
@@ -84,6 +117,13 @@ def as_text(report: dict) -> str:
     found = report["compiler"]
     lines.append(
         f"compiler    {found['version']} ({found['path']})" if found["path"] else "compiler    none found"
+    )
+    cache = report["cache"]
+    lines.append(
+        f"cache       {cache['path']}"
+        if cache["problem"] is None
+        else f"cache       nothing can be kept ({cache['problem']}): every process compiles its kernels anew; "
+        "point PDEGCNN_CACHE at a folder that can be written to and executed from"
     )
     lines.append(f"processor   {report['processor']}, {report['threads']} threads")
     lines.append(f"GPU         {report['gpu'] or 'none'}")

@@ -116,7 +116,7 @@ def _add(entry: Entry) -> None:
         content.append(fields)
     text = json.dumps(content, indent=2) + "\n"
     path = folder() / f"{entry.where}.json"
-    if not path.is_file() or path.read_text() != text:
+    if not path.is_file() or path.read_text(encoding="utf-8") != text:
         paths.write_atomically(path, text)
 
 
@@ -198,7 +198,7 @@ def entries() -> list[Entry]:
     order = list(STATEMENTS)
     rows = []
     for path in sorted(folder().glob("*.json")):
-        rows += [Entry(**fields) for fields in json.loads(path.read_text())]
+        rows += [Entry(**fields) for fields in json.loads(path.read_text(encoding="utf-8"))]
     return sorted(rows, key=lambda row: (order.index(row.statement), row.where))
 
 

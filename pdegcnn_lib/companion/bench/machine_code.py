@@ -58,7 +58,7 @@ def loop_over_taps(unit: Unit, architecture: int) -> list[str]:
         binary = Path(folder) / "kernel.cubin"
         binary.write_bytes(compiled(unit, architecture)[0])
         listing = subprocess.run(
-            [str(_disassembler()), "-c", str(binary)], capture_output=True, text=True, check=True
+            [str(_disassembler()), "-c", str(binary)], capture_output=True, encoding="utf-8", check=True
         ).stdout
     lines: list[str] = []
     labels: dict[str, int] = {}

@@ -64,7 +64,7 @@ def side_by_side(
 
 
 def _status(field: str) -> float:
-    found = re.search(rf"{field}:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    found = re.search(rf"{field}:\s+(\d+) kB", Path("/proc/self/status").read_text(encoding="utf-8"))
     assert found is not None
     return int(found[1]) / 1024
 
@@ -72,7 +72,7 @@ def _status(field: str) -> float:
 def peak_of(call: Callable[[], object]) -> float:
     """MiB that `call` needs at its peak beyond what the process holds already, freed memory included. On Linux."""
     gc.collect()
-    Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew from here
+    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # the peak starts anew from here
     before = _status("VmRSS")
     call()
     return max(0.0, _status("VmHWM") - before)
@@ -90,7 +90,7 @@ def peak_in_fresh_process(statement: str) -> float | None:
         "from pdegcnn_lib.companion.bench import cases, measure, networks\n"
         f"setup, call = {statement}\nsetup()\nprint(measure.peak_of(call))"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8")
     if done.returncode:
         raise RuntimeError(done.stderr)
     return float(done.stdout.split()[-1])

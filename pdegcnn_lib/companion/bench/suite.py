@@ -71,7 +71,7 @@ def _peer(python: str | None, progress: Progress) -> dict[str, object]:
             **RECORDED_PEER,
         }
     progress("the peer")
-    done = subprocess.run([python, str(Path(peer.__file__))], capture_output=True, text=True)
+    done = subprocess.run([python, str(Path(peer.__file__))], capture_output=True, encoding="utf-8")
     if done.returncode:
         raise RuntimeError(f"{python} could not time the peer:\n{done.stderr[-2000:]}")
     return {

@@ -31,7 +31,9 @@ SOURCE = (
 @cache
 def sha256() -> dict[str, str]:
     """The files of the data set, by their name below its folder, with their checksums."""
-    text = resources.files("pdegcnn_lib.companion.data").joinpath("chase_db1.sha256").read_text()
+    text = (
+        resources.files("pdegcnn_lib.companion.data").joinpath("chase_db1.sha256").read_text(encoding="utf-8")
+    )
     return dict(line.split() for line in text.splitlines())
 
 
@@ -40,9 +42,15 @@ def folder() -> Path:
     return paths.data() / "CHASE_DB1"
 
 
+def _place(name: str) -> Path:
+    """Where a file lies: in the folder of its kind, or beside all others, as the owner's archive has them."""
+    sorted_, flat = folder() / name, folder() / Path(name).name
+    return flat if flat.is_file() and not sorted_.is_file() else sorted_
+
+
 def available() -> bool:
     """Whether all 84 files are there (their content is checked when they are read)."""
-    return all((folder() / name).is_file() for name in sha256())
+    return all(_place(name).is_file() for name in sha256())
 
 
 def names() -> tuple[str, ...]:
@@ -68,7 +76,7 @@ def download() -> Path:
 
 
 def _pixels(name: str) -> Tensor:
-    path = folder() / name
+    path = _place(name)
     content = checked_bytes(
         path,
         sha256()[name],

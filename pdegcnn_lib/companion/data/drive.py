@@ -1,7 +1,8 @@
 """DRIVE: 40 retinal photographs with vessel masks (Staal et al., IEEE Trans. Med. Imaging 23(4), 2004).
 
 Its owners forbid redistribution: a reader registers at https://drive.grand-challenge.org, and unpacks the archive so
-that the folder DRIVE below the data folder holds `training` and `test` as they come.
+that the folder DRIVE below the data folder holds `training` and `test` as they come. Since 2019 the labels of the
+test images are not among them: whoever has them from before can test, others can only train.
 """
 
 from __future__ import annotations
@@ -49,11 +50,9 @@ def files(train: bool) -> list[dict[str, str]]:
     ]
 
 
-def available() -> bool:
-    """Whether every file of both parts is there."""
-    return all(
-        (folder() / name).is_file() for part in (True, False) for f in files(part) for name in f.values()
-    )
+def available(parts: tuple[bool, ...] = (True, False)) -> bool:
+    """Whether every file of both parts is there, or of those named; `True` is the training part."""
+    return all((folder() / name).is_file() for part in parts for f in files(part) for name in f.values())
 
 
 def _pixels(name: str, axes: int) -> Tensor:
@@ -79,6 +78,11 @@ def load(train: bool, *, mode: str = "green") -> Segmentation:
     Raises: DataError for the first file that is missing, is no picture, or has another shape.
     """
     part = files(train)
+    if not train and not (folder() / "test/1st_manual").exists() and (folder() / "test/images").is_dir():
+        raise DataError(
+            f"DRIVE: the labels of the test images, {folder() / 'test/1st_manual'}, are missing; they are not handed "
+            "out any more, and scores on these images are made by the site alone. The training part is not concerned"
+        )
     images: list[Tensor] = []
     masks: dict[str, list[Tensor]] = {name: [] for name in part[0] if name != "image"}
     for row in part:

@@ -29,9 +29,15 @@ def folder() -> Path:
     return paths.data() / "MNIST"
 
 
+def _place(name: str) -> Path:
+    """Where a file lies: in the folder, or in `raw` below it, where torchvision downloads the same files to."""
+    here, raw = folder() / name, folder() / "raw" / name
+    return raw if raw.is_file() and not here.is_file() else here
+
+
 def available() -> bool:
     """Whether all four files are there (their content is checked when they are read)."""
-    return all((folder() / name).is_file() for name in SHA256)
+    return all(_place(name).is_file() for name in SHA256)
 
 
 def download() -> Path:
@@ -44,7 +50,7 @@ def download() -> Path:
 
 
 def _read(name: str, magic: int) -> np.ndarray:
-    path = folder() / name
+    path = _place(name)
     content = checked_bytes(
         path,
         SHA256[name],

@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass, field
 # `fast`: a part of the data or few steps, for a look; `full`: all of the data and 500 to 600 steps, which says how fast
 # networks learn; `long`: as many steps as validation asks for.
 PROFILES = ("fast", "full", "long")
+# Batches are drawn by generators with seeds of 64 bits, made from this one and the step.
+LARGEST_SEED = 2**32 - 1
 
 
 LATER = {"average": 0.0}  # settings of training that did not exist from the start, as they were without them
@@ -74,6 +76,8 @@ class Unit:
         check_profile(self.profile)
         if not isinstance(self.seed, int) or isinstance(self.seed, bool) or self.seed < 0:
             raise ValueError(f"seed must be an integer >= 0, got {self.seed!r}")
+        if self.seed > LARGEST_SEED:
+            raise ValueError(f"seed must be at most {LARGEST_SEED}, got {self.seed}")
 
     @property
     def config(self) -> dict[str, object]:

@@ -12,7 +12,7 @@ from pdegcnn_lib.companion import paths
 from pdegcnn_lib.companion.data.errors import DataError
 from pdegcnn_lib.companion.experiments.config import Unit
 from pdegcnn_lib.companion.experiments.registry import EXPERIMENTS, Experiment, kind
-from pdegcnn_lib.companion.experiments.run import result_path, run
+from pdegcnn_lib.companion.experiments.run import read_result, result_path, run
 from pdegcnn_lib.companion.experiments.search import scores_of
 
 
@@ -32,7 +32,7 @@ def find(unit: Unit) -> Path | None:
 def obtain(unit: Unit) -> dict[str, Any]:
     """The result of a run: the committed one where there is one, otherwise that of `run`, which trains if it has to."""
     path = committed_path(unit)
-    return json.loads(path.read_text()) if path.is_file() else run(unit)
+    return read_result(path) if path.is_file() else run(unit)
 
 
 def diverged_path(unit: Unit) -> Path:
@@ -47,7 +47,7 @@ def known(unit: Unit) -> bool:
 
 def record(unit: Unit) -> dict[str, Any]:
     """The result of a run that came to an end; one that diverged has no metrics."""
-    return json.loads((find(unit) or diverged_path(unit)).read_text())
+    return read_result(find(unit) or diverged_path(unit))
 
 
 def missing(experiment: Experiment, profile: str) -> list[Unit]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import platform
 import subprocess
 from functools import lru_cache
@@ -11,23 +12,31 @@ from pathlib import Path
 
 import torch
 
+import pdegcnn_lib
 from pdegcnn_lib import __version__
-from pdegcnn_lib.companion import paths
 
 
 def revision() -> str | None:
-    """The git revision of the checkout, with `+changes` when tracked files differ from it; None without git."""
+    """The git revision of the library's checkout, with `+changes` when tracked files differ from it.
+
+    None without git, and for a library that lies in a repository of something else.
+    """
+    checkout = Path(pdegcnn_lib.__file__).resolve().parents[1]
+    # Inside a hook of git its variables name the repository of the hook.
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
 
     def git(*arguments: str) -> str:
         return subprocess.run(
-            ["git", *arguments], cwd=paths.root(), capture_output=True, text=True, check=True
+            ["git", *arguments], cwd=checkout, env=clean, capture_output=True, encoding="utf-8", check=True
         ).stdout.strip()
 
     try:
+        if not checkout.samefile(git("rev-parse", "--show-toplevel")):
+            return None
         return git("rev-parse", "--short=12", "HEAD") + (
             "+changes" if git("status", "--porcelain", "-uno") else ""
         )
-    except (OSError, subprocess.CalledProcessError):
+    except (OSError, ValueError, subprocess.CalledProcessError):
         return None
 
 

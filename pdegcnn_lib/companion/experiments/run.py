@@ -13,6 +13,7 @@ from torch import nn
 
 from pdegcnn_lib import models
 from pdegcnn_lib.companion import paths
+from pdegcnn_lib.companion.data.errors import DataError
 from pdegcnn_lib.companion.experiments.config import Unit
 from pdegcnn_lib.companion.experiments.provenance import code_fingerprint, provenance
 from pdegcnn_lib.companion.experiments.registry import experiment
@@ -63,12 +64,14 @@ def run(unit: Unit, *, out: Path | None = None, device: torch.device | None = No
 
     The result is one JSON file, written atomically after the weights; a run that was interrupted goes on from its
     checkpoint. `quarter_turn_error` is the relative equivariance error of the trained network on training data.
-    Raises: DataError without the data, ValueError for an unknown experiment or model.
+    Raises: DataError without the data, ValueError for an unknown experiment or model, or where `out` is another file.
     """
     out = out or result_path(unit)
     if out.is_file():
-        known = json.loads(out.read_text())
-        if known.get("digest") == unit.digest and known.get("code") == code_fingerprint():
+        known = read_result(out)
+        if "digest" not in known:
+            raise ValueError(f"{out} is there already and not the result of a run; name another file")
+        if known["digest"] == unit.digest and known.get("code") == code_fingerprint():
             return known
     from safetensors.torch import save
 
@@ -111,13 +114,41 @@ def run(unit: Unit, *, out: Path | None = None, device: torch.device | None = No
     return result
 
 
+def read_result(path: Path) -> dict[str, Any]:
+    """The record in a result file. Raises: DataError for a file that is damaged, or something else."""
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise DataError(f"{path} is damaged or no result: {error}") from error
+    if not isinstance(record, dict):
+        raise DataError(f"{path} is damaged or no result: it holds a {type(record).__name__}")
+    return record
+
+
 def load_model(result: Path) -> nn.Module:
-    """The trained network of a result file, in evaluation mode."""
+    """The trained network of a result file, in evaluation mode.
+
+    Raises: DataError for a result that describes no network, and for weights that are damaged or another network's.
+    """
+    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    record = json.loads(result.read_text())
-    model = models.build(record["model"], record["in_channels"], **record["options"])
-    model.load_state_dict(load_file(weights_path(result)))
+    record, weights = read_result(result), weights_path(result)
+    try:
+        model = models.build(record["model"], record["in_channels"], **record["options"])
+    except KeyError as error:
+        raise DataError(f"{result} describes no network: it says nothing of {error}") from error
+    except (TypeError, ValueError) as error:
+        raise DataError(f"{result} describes no network: {error}") from error
+    try:
+        state = load_file(weights)
+        model.load_state_dict(state)
+    except SafetensorError as error:
+        raise DataError(f"{weights} is damaged: {error}; copy it again") from error
+    except RuntimeError as error:
+        raise DataError(f"{weights} holds other weights than {result} describes: {error}") from error
+    if not all(value.isfinite().all() for value in state.values()):
+        raise DataError(f"{weights} is damaged: it holds values that are not finite")
     return model.eval()
 
 
@@ -130,6 +161,6 @@ def committed_results(name: str, profile: str = "full") -> list[dict[str, Any]]:
     for unit in experiment(name).units(profile):
         path = paths.results() / f"{unit.stem}.json"
         if path.is_file():
-            found.append(json.loads(path.read_text()))
+            found.append(read_result(path))
     order = experiment(name).labels
     return sorted(found, key=lambda r: (order.index(r["variant"]), r["seed"]))

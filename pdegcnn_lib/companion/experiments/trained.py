@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from itertools import product
 from pathlib import Path
 
 from pdegcnn_lib.companion.experiments.registry import EXPERIMENTS
-from pdegcnn_lib.companion.experiments.run import weights_path
+from pdegcnn_lib.companion.experiments.run import read_result, weights_path
 
 PACKAGED = Path(__file__).resolve().parents[2] / "trained"  # filled when a wheel is built
 SEGMENTING = ("vessels", "lines")  # the experiments whose networks turn a picture into a mask
@@ -22,7 +21,7 @@ def available() -> dict[str, Path]:
 
     found: dict[str, Path] = {}
     for packaged in sorted(PACKAGED.glob("*.json")):
-        record = json.loads(packaged.read_text())
+        record = read_result(packaged)
         found[f"{record['experiment']}/{record['variant']}"] = packaged
     for name, profile in product(SEGMENTING, ("full", "long")):
         for unit in reversed(EXPERIMENTS[name].units(profile)):

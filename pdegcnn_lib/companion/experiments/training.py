@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 import time
+import warnings
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,25 @@ def _save(path: Path, state: dict) -> None:
     paths.write_atomically(path, buffer.getvalue())
 
 
+def _read(path: Path, device: torch.device) -> dict[str, Any] | None:
+    """What a checkpoint holds; None, said loudly, for one that is damaged: the run then starts anew."""
+    parts = {"model", "optimizer", "average", "rng", "state"}
+    try:
+        saved = torch.load(path, map_location=device, weights_only=True)
+        if not isinstance(saved, dict) or not parts <= saved.keys():
+            raise ValueError(f"it must hold {', '.join(sorted(parts))}")
+    except OSError:
+        raise
+    except Exception as error:  # a file that was cut short fails in a way of its own at every length
+        warnings.warn(
+            f"the checkpoint {path} is damaged ({type(error).__name__}: {error}); the run starts from its beginning",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+        return None
+    return saved
+
+
 def _progress(steps: int, start: int, label: str) -> Iterable[int]:
     from tqdm import tqdm
 
@@ -83,12 +103,13 @@ def train(
     average = {name: value.clone() for name, value in model.state_dict().items()} if training.average else {}
     state: dict[str, Any] = {"step": 0, "curve": [], "losses": [], "seconds": 0.0}
     if checkpoint is not None and checkpoint.is_file():
-        saved = torch.load(checkpoint, map_location=device, weights_only=True)
-        model.load_state_dict(saved["model"])
-        optimizer.load_state_dict(saved["optimizer"])
-        torch.set_rng_state(saved["rng"].cpu())
-        average = saved["average"]
-        state = saved["state"]
+        saved = _read(checkpoint, device)
+        if saved is not None:
+            model.load_state_dict(saved["model"])
+            optimizer.load_state_dict(saved["optimizer"])
+            torch.set_rng_state(saved["rng"].cpu())
+            average = saved["average"]
+            state = saved["state"]
     stretch = max(1, training.steps // CURVE_POINTS)
     mixed = training.mixed_precision and device.type == "cuda"
     started = last_saved = time.monotonic()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ from matplotlib.figure import Figure
 
 from pdegcnn_lib.companion import paths
 from pdegcnn_lib.companion.data import Segmentation
-from pdegcnn_lib.companion.experiments import experiment, grid, load_model
+from pdegcnn_lib.companion.experiments import experiment, grid, load_model, read_result
 from pdegcnn_lib.companion.experiments.pictures.names import label
 from pdegcnn_lib.companion.experiments.vessels import chase
 from pdegcnn_lib.companion.viz.segmentations import grey, segmentations, verdicts
@@ -62,7 +61,7 @@ def gallery(models: tuple[str, ...]) -> Path:
     """
     vessels = experiment("vessels")
     networks = {model: grid.committed_path(vessels.unit(model, 0, "full")) for model in models}
-    scores = json.loads(networks[models[0]].read_text())["metrics"]
+    scores = read_result(networks[models[0]])["metrics"]
     use_style()
     figure = examples({label(m): path for m, path in networks.items()}, chase("full").test, scores)
     return save(figure, paths.results() / "vessels" / "examples.png", dpi=130)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -15,7 +14,7 @@ from matplotlib.figure import Figure
 from torch import Tensor, nn
 
 from pdegcnn_lib.companion.data import retina
-from pdegcnn_lib.companion.experiments import load_model
+from pdegcnn_lib.companion.experiments import load_model, read_result
 from pdegcnn_lib.companion.segment import read
 from pdegcnn_lib.companion.viz.fields import orientation_montage
 from pdegcnn_lib.companion.viz.kernels import learned_metrics
@@ -153,7 +152,7 @@ def view(result: Path, image: Path | None, out: Path) -> list[Path]:
     `image` is what the network is shown, by default the crossing of the first chapter.
     """
     use_style()
-    model, channels = load_model(result), json.loads(result.read_text())["in_channels"]
+    model, channels = load_model(result), read_result(result)["in_channels"]
     shown = retina.crossing().float()[None] if image is None else read(image)
     grey = shown.mean(dim=0)
     score = lift_of(model, grey.expand(channels, -1, -1))

@@ -29,6 +29,10 @@ export JUPYTER_PREFER_ENV_PATH := 1
 export PYDEVD_DISABLE_FILE_VALIDATION := 1
 export TQDM_DISABLE := 1
 export NO_COLOR := 1
+# What readers have set for themselves shows nowhere; tools/notebooks.py has more of it.
+export PYTHONUTF8 := 1
+export IPYTHONDIR := $(CURDIR)/.make/ipython
+unexport MPLBACKEND MATPLOTLIBRC PLOTLY_RENDERER PYTHONSTARTUP PYTHONWARNINGS PYTHONOPTIMIZE FORCE_COLOR
 # Every process may use all cores, so that the last and longest notebook is not left with half of them; while several
 # run, threads that wait must sleep rather than spin.
 export OMP_NUM_THREADS ?= $(cores)
@@ -48,17 +52,21 @@ help: ## list these verbs
 
 setup: .venv/.ready ## make .venv from requirements.lock and install the library into it, editable
 
-.venv/.ready: .make/key/setup
+# An environment is bound to the place where it was made: in a checkout that was copied or moved, make another.
+here := $(shell test -x .venv/bin/python && head -qn 2 .venv/bin/pytest 2>/dev/null | grep -F '$(CURDIR)/.venv/bin/')
+
+.venv/.ready: .make/key/setup $(if $(here),,FORCE)
 	@tools/step "environment" tools/make-venv "$(PYTHON)" .venv
 	@touch $@
 
 # A key is a file that holds a hash of some inputs. Its recipe always runs, but writes only where the hash is new: what
 # depends on a key is made again when contents change, and never because a clock or a checkout touched a file.
 .make/key/setup: FORCE
-	@tools/fingerprint.py setup --out .make/key --salt "$$($(PYTHON) --version)"
+	@command -v "$(PYTHON)" >/dev/null || { echo "PYTHON must name a Python 3.11 or later, got '$(PYTHON)'" >&2; exit 2; }
+	@"$(PYTHON)" tools/fingerprint.py setup --out .make/key --salt "$$("$(PYTHON)" --version)"
 
 .make/key/.all: .make/key/setup FORCE
-	@tools/fingerprint.py notebooks browser book --out .make/key --salt "$(PROFILE) $$(cat .make/key/setup)"
+	@"$(PYTHON)" tools/fingerprint.py notebooks browser book --out .make/key --salt "$(PROFILE) $$(cat .make/key/setup)"
 
 $(keys): .make/key/.all ;
 

@@ -69,7 +69,7 @@ def key(sources: Path, units: Mapping[str, dict[str, str]]) -> str:
 
 
 def run(command: list[str]) -> None:
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = subprocess.run(command, capture_output=True, encoding="utf-8")
     if done.returncode != 0:
         raise SystemExit(f"{' '.join(command)} failed:\n{done.stderr}")
 
@@ -83,7 +83,7 @@ def build(target: Path, sources: Path = SOURCES, units: Mapping[str, dict[str, s
             "the module for a browser needs a compiler for WebAssembly: pip install 'pdegcnn[browser]'"
         ) from None
     stamp, wanted = target.with_suffix(".key"), key(sources, units)
-    if target.is_file() and stamp.is_file() and stamp.read_text() == wanted:
+    if target.is_file() and stamp.is_file() and stamp.read_text(encoding="utf-8") == wanted:
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
     exports = [f"{unit}_{kernel}" for unit, macros in units.items() for kernel in KERNELS[macros["SOURCE"]]]
@@ -106,7 +106,7 @@ def build(target: Path, sources: Path = SOURCES, units: Mapping[str, dict[str, s
         if size > LARGEST:
             raise SystemExit(f"the module has {size} bytes, more than the {LARGEST} that a page may carry")
         os.replace(linked, target)
-    stamp.write_text(wanted)
+    stamp.write_text(wanted, encoding="utf-8")
     return target
 
 

@@ -22,7 +22,7 @@ SIDE = 900  # pixels of a photograph on the page, at most
 
 def script(*names: str) -> str:
     """Scripts one after the other, each read once by the browser; none may end the element that holds it."""
-    text = "\n".join((SCRIPTS / name).read_text() for name in names)
+    text = "\n".join((SCRIPTS / name).read_text(encoding="utf-8") for name in names)
     if "</script" in text.lower():
         raise SystemExit(f"one of {', '.join(names)} would end the element that holds it")
     return text

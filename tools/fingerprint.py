@@ -66,7 +66,7 @@ def imported(source: str) -> set[str]:
 @cache
 def imported_by(module: str) -> frozenset[str]:
     path = module_file(module)
-    return frozenset(imported(path.read_text())) if path else frozenset()
+    return frozenset(imported(path.read_text(encoding="utf-8"))) if path else frozenset()
 
 
 def closure(modules: set[str]) -> set[str]:
@@ -79,7 +79,8 @@ def closure(modules: set[str]) -> set[str]:
 
 def code(notebook: Path) -> str:
     """The code cells of a MyST notebook, one after the other, without their options."""
-    cells = re.findall(r"^```\{code-cell\}[^\n]*\n(.*?)^```$", notebook.read_text(), re.MULTILINE | re.DOTALL)
+    text = notebook.read_text(encoding="utf-8")
+    cells = re.findall(r"^```\{code-cell\}[^\n]*\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
     bodies = [
         re.sub(r"\A(---\n.*?^---\n|(?::[^\n]*\n)+)", "", cell, flags=re.MULTILINE | re.DOTALL)
         for cell in cells
@@ -104,11 +105,11 @@ def notebook_inputs(notebook: Path) -> list[Path]:
 
 def write(path: Path, salt: str, inputs: list[Path]) -> None:
     text = hashlib.sha256("\n".join([salt, *map(digest, inputs)]).encode()).hexdigest() + "\n"
-    if path.is_file() and path.read_text() == text:
+    if path.is_file() and path.read_text(encoding="utf-8") == text:
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")
-    partial.write_text(text)
+    partial.write_text(text, encoding="utf-8")
     os.replace(partial, path)
 
 

@@ -35,7 +35,7 @@ def status(executed: Path) -> str:
     ]
     runs = []
     for path in sorted(executed.glob("*.ipynb")):
-        notes = json.loads(path.read_text())["metadata"]["papermill"]
+        notes = json.loads(path.read_text(encoding="utf-8"))["metadata"]["papermill"]
         runs.append(
             [
                 f"{{doc}}`notebooks/{path.stem}`",
@@ -118,10 +118,10 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="the folder of the pages")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
-    (options.out / "status.md").write_text(status(options.executed) + "\n")
-    (options.out / "cli.md").write_text(command_line() + "\n")
-    (options.out / "ledger.md").write_text(ledger_page() + "\n")
-    (options.out / "explorers.html").write_text(explorer_data() + "\n")
+    (options.out / "status.md").write_text(status(options.executed) + "\n", encoding="utf-8")
+    (options.out / "cli.md").write_text(command_line() + "\n", encoding="utf-8")
+    (options.out / "ledger.md").write_text(ledger_page() + "\n", encoding="utf-8")
+    (options.out / "explorers.html").write_text(explorer_data() + "\n", encoding="utf-8")
     browser_pages.write(options.out)
 
 

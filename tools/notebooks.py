@@ -8,6 +8,7 @@ check    fails where a twin is missing or its cells differ from the source
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import os
 import re
 import sys
@@ -35,7 +36,7 @@ if importlib.util.find_spec("pdegcnn_lib") is None:
 
 def setup_cell() -> NotebookNode | None:
     """The first cell of a notebook that may be opened elsewhere; None while no public repository is named."""
-    project = tomllib.loads(PYPROJECT.read_text())["project"]
+    project = tomllib.loads(PYPROJECT.read_text(encoding="utf-8"))["project"]
     repository = project.get("urls", {}).get("Repository")
     if repository is None:
         return None
@@ -91,9 +92,25 @@ def run_note(notebook: NotebookNode) -> NotebookNode:
     return nbformat.v4.new_markdown_cell(text, id="run-note")
 
 
+# What a reader may have set that would show on a page, or keep its figures from it.
+READERS_OWN = ("MPLBACKEND", "PLOTLY_RENDERER", "PYTHONSTARTUP", "PYTHONWARNINGS", "PYTHONOPTIMIZE")
+READERS_OWN += ("FORCE_COLOR", "PDEGCNN_ROOT")
+
+
+def leave_out_the_readers_settings() -> None:
+    """Kernels that start from here know nothing of the reader's profile of IPython, styles and variables."""
+    for name in READERS_OWN:
+        os.environ.pop(name, None)
+    os.environ |= {"JUPYTER_PREFER_ENV_PATH": "1", "TQDM_DISABLE": "1", "NO_COLOR": "1", "PYTHONUTF8": "1"}
+    os.environ["IPYTHONDIR"] = str(Path(".make/ipython").resolve())
+    if found := importlib.util.find_spec("matplotlib"):
+        os.environ["MATPLOTLIBRC"] = str(Path(str(found.origin)).parent / "mpl-data/matplotlibrc")
+
+
 def run(source: Path, out: Path, profile: str) -> None:
     import papermill
 
+    leave_out_the_readers_settings()
     work = Path(".make/run")
     work.mkdir(parents=True, exist_ok=True)
     given, executed = work / f"{source.stem}.in.ipynb", work / f"{source.stem}.ipynb"

@@ -49,7 +49,7 @@ def repair(html: str) -> str:
 def repair_pages(app, exception) -> None:
     if exception is None and app.builder.format == "html":
         for page in Path(app.outdir).rglob("*.html"):
-            page.write_text(repair(page.read_text()))
+            page.write_text(repair(page.read_text(encoding="utf-8")), encoding="utf-8")
 
 
 def setup(app):

@@ -14,9 +14,9 @@ LAUNCHERS = {"colab_url": "https://colab.research.google.com", "binderhub_url": 
 
 
 def add_home(app, config):
-    project = tomllib.loads((Path(app.confdir or app.srcdir).parent / "pyproject.toml").read_text())[
-        "project"
-    ]
+    project = tomllib.loads(
+        (Path(app.confdir or app.srcdir).parent / "pyproject.toml").read_text(encoding="utf-8")
+    )["project"]
     repository = project.get("urls", {}).get("Repository")
     if repository is None:
         return

@@ -31,7 +31,7 @@ def drop_unused(app, pagename, templatename, context, doctree):
 def drop_icon_script(app, exception) -> None:
     if exception is None and app.builder.format == "html":
         for page in Path(app.outdir).rglob("*.html"):
-            page.write_text(ICON_SCRIPT.sub("", page.read_text()))
+            page.write_text(ICON_SCRIPT.sub("", page.read_text(encoding="utf-8")), encoding="utf-8")
 
 
 def setup(app):

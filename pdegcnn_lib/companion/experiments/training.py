@@ -58,12 +58,12 @@ def _read(path: Path, device: torch.device) -> dict[str, Any] | None:
     try:
         saved = torch.load(path, map_location=device, weights_only=True)
         if not isinstance(saved, dict) or not parts <= saved.keys():
-            raise ValueError(f"it must hold {', '.join(sorted(parts))}")
+            raise KeyError("a part of the state is missing")
     except OSError:
         raise
     except Exception as error:  # a file that was cut short fails in a way of its own at every length
         warnings.warn(
-            f"the checkpoint {path} is damaged ({type(error).__name__}: {error}); the run starts from its beginning",
+            f"the checkpoint {path} is damaged ({type(error).__name__}); the run starts from its beginning",
             RuntimeWarning,
             stacklevel=2,
         )

@@ -148,7 +148,11 @@ def _parser() -> argparse.ArgumentParser:
     grid.add_argument("--minutes", type=float, metavar="M", help="begin no run after so many minutes")
     segment = add("segment", _segment, "find vessels or lines in your own pictures", has_json=False)
     segment.add_argument(
-        "images", type=Path, nargs="+", metavar="IMAGE", help="pictures of up to 64 megapixels and any common format"
+        "images",
+        type=Path,
+        nargs="+",
+        metavar="IMAGE",
+        help="pictures of up to 64 megapixels and any common format",
     )
     segment.add_argument(
         "-o", "--out", type=Path, required=True, metavar="DIR", help="where masks and overlays go"

@@ -28,6 +28,11 @@ def script(*names: str) -> str:
     return text
 
 
+def scope(*names: str) -> str:
+    """Scripts that run in the page, with names of their own: the printed book holds several pages in one."""
+    return "<script>{\n" + script(*names) + "\n}</script>"
+
+
 def element(name: str, value: Any) -> str:
     text = json.dumps(value, separators=(",", ":"), ensure_ascii=False).replace("<", "\\u003c")
     return f'<script type="application/json" id="{name}">{text}</script>'
@@ -104,7 +109,7 @@ def try_it() -> str:
             '<script type="text/plain" id="worker-source">'
             + script("machine.js", "network.js", "photograph.js", "worker.js")
             + "</script>",
-            "<script>" + script("machine.js", "try-it.js") + "</script>",
+            scope("machine.js", "try-it.js"),
         ]
     )
 
@@ -132,8 +137,7 @@ def evolution() -> str:
         "colours": colours(VALUE_MAP, 256, 256),
         "angles": colours(ORIENTATION_MAP, orientations, orientations // 2),
     }
-    scripts = script("machine.js", "network.js", "evolution.js")
-    return element("evolution-data", data) + "\n<script>" + scripts + "</script>"
+    return element("evolution-data", data) + "\n" + scope("machine.js", "network.js", "evolution.js")
 
 
 PAGES = {"try-it": try_it, "evolution": evolution}

@@ -53,7 +53,7 @@ def found() -> Figure:
     from skimage import data as photographs
 
     rgb = torch.from_numpy(photographs.retina()[::2, ::2].copy()).permute(2, 0, 1).float() / 255
-    probability = segment.probability(*segment.load(trained.resolve(segment.DEFAULT_MODEL)), rgb)
+    probability = segment.probability(*segment.load(trained.resolve("vessels/vessels-pdegcnn6")), rgb)
     picture = rgb.permute(1, 2, 0)
     overlay = picture.clone()
     overlay[probability >= 0.5] = torch.tensor(segment.OVERLAY) / 255

@@ -98,6 +98,30 @@ def test_a_kernel_makes_stale_what_loads_kernels(tree, monkeypatch):
     assert fingerprint(tree, monkeypatch) != before
 
 
+@pytest.mark.parametrize(
+    ("cell", "stale"),
+    [
+        ('load("lines")', True),
+        ('load(f"li{1}nes")', False),
+        ('[load(f"lines-{kind}") for kind in "ab"]', False),
+        ('[load(f"li-{kind}") for kind in "ab"]', False),
+        ("from pdegcnn_lib import claims", True),
+        ('__all__ = ["lines"]', False),
+        ("", False),
+    ],
+)
+def test_a_result_makes_stale_what_names_its_experiment(tree, monkeypatch, cell, stale):
+    (tree / "pdegcnn_lib/claims.py").write_text('CLAIMS = ["lines"]\n')
+    result = tree / "results/lines/full/one.json"
+    result.parent.mkdir(parents=True)
+    result.write_text("1")
+    source = (tree / "notebooks/one.md").read_text()
+    (tree / "notebooks/one.md").write_text(source.replace("from pdegcnn_lib import geometry", cell))
+    before = fingerprint(tree, monkeypatch)
+    result.write_text("2")
+    assert (fingerprint(tree, monkeypatch) != before) is stale
+
+
 def test_profile_and_environment_enter_the_hash_but_time_does_not(tree, monkeypatch):
     before = fingerprint(tree, monkeypatch)
     written = (tree / "key/one").stat().st_mtime_ns

@@ -4,8 +4,8 @@
 `setup` covers the lock and pyproject.toml, `browser` what the module for a browser is compiled from. `book` covers the
 pages, the whole library (its docstrings are pages), the tools and the ledger. `notebooks` writes one hash for each
 notebook: its text, the modules of the library that it imports directly or through others, the kernel sources where one
-of those modules loads them, and the results where one reads them. A change elsewhere in the library does not make a
-notebook stale.
+of those modules loads them, and the results of the experiments that it names. A change elsewhere in the library does
+not make a notebook stale, nor does a result that the notebook does not read.
 Needs nothing but Python's own library.
 """
 
@@ -22,9 +22,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE, EXAMPLES = "pdegcnn_lib", "examples"
 SOURCES = {".bib", ".css", ".cu", ".cuh", ".h", ".js", ".json", ".md", ".png", ".py", ".svg", ".yaml", ".yml"}
-# A notebook that calls the command line, or a module that loads kernels or results, depends on files it never imports.
+# A notebook that calls the command line, or a module that loads kernels, depends on files it never imports.
 USES_CLI = re.compile(rf"\bpdegcnn \w|-m {PACKAGE}")
-NEEDS = {f"{PACKAGE}.ops.compiled": "kernels_cu", f"{PACKAGE}.companion.experiments": "results"}
+COMMAND = {f"{PACKAGE}.companion.cli", f"{PACKAGE}.companion.segment"}
+KERNELS = f"{PACKAGE}.ops.compiled"
 
 # Notebooks write the ledger and only the book reads it.
 LEDGER = "book/_executed/ledger"
@@ -88,18 +89,46 @@ def code(notebook: Path) -> str:
     return "\n".join(bodies)
 
 
+def constants(source: str) -> set[str]:
+    """The texts that stand in a source, also between the braces of a formatted one; lists of exports do not count."""
+    tree = ast.parse(source)
+    exports = [
+        n for n in ast.walk(tree) if isinstance(n, ast.Assign) and "__all__" in map(ast.unparse, n.targets)
+    ]
+    skipped = {id(inner) for n in exports for inner in ast.walk(n)}
+    return {
+        n.value
+        for n in ast.walk(tree)
+        if isinstance(n, ast.Constant) and isinstance(n.value, str) and id(n) not in skipped
+    }
+
+
+def results_named(sources: list[str]) -> list[Path]:
+    """The results of the experiments that one of the sources names, whole (`vessels`) or in part (`digits-`)."""
+    texts = set().union(*map(constants, sources))
+    folders = [p.name for p in sorted((ROOT / "results").glob("*")) if p.is_dir()]
+    named = [
+        folder
+        for folder in folders
+        if any(t.split("/")[0] == folder or (t.endswith("-") and folder.startswith(t)) for t in texts)
+    ]
+    return [p for folder in named for p in files(f"results/{folder}")]
+
+
 def notebook_inputs(notebook: Path) -> list[Path]:
-    source = code(notebook)
-    modules = imported(re.sub(r"^(\s*)[!%].*$", r"\1pass", source, flags=re.MULTILINE))
-    if USES_CLI.search(source):
-        modules |= {f"{PACKAGE}.companion.cli"}
+    source = re.sub(r"^(\s*)[!%].*$", r"\1pass", code(notebook), flags=re.MULTILINE)
+    modules = imported(source)
+    if USES_CLI.search(code(notebook)):
+        modules |= COMMAND
+    # A module that a notebook imports by name, such as `claims`, names results in its stead; a package names too many.
+    own = [p for m in sorted(modules) if (p := module_file(m)) and p.name != "__init__.py"]
     needed = closure(modules)
-    extra = [p for module, folder in NEEDS.items() if module in needed for p in files(folder)]
     return [
         notebook,
         ROOT / "tools/notebooks.py",
         *sorted(p for m in needed if (p := module_file(m))),
-        *extra,
+        *(files("kernels_cu") if KERNELS in needed else []),
+        *results_named([source, *(p.read_text(encoding="utf-8") for p in own)]),
     ]
 
 

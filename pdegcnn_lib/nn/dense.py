@@ -12,11 +12,12 @@ from pdegcnn_lib.geometry.constant import constant
 from pdegcnn_lib.kernels import cake_wavelets, group_kernel, lift_kernel
 from pdegcnn_lib.kernels.splines import lift_basis
 from pdegcnn_lib.kernels.window import check_orientations, check_window
+from pdegcnn_lib.nn.layer import Layer
 from pdegcnn_lib.ops import _check
 from pdegcnn_lib.spaces import M2, Space, chosen
 
 
-class Lift(nn.Module):
+class Lift(Layer):
     r"""The trained lift $f \mapsto \sum_y \psi(R_\theta^{-1}(y - x)) f(y)$, which commutes with roto-translations.
 
     On M2 psi is a quadratic B-spline on a size x size grid of coefficients, evaluated on the grid turned by each angle.
@@ -61,7 +62,7 @@ class Lift(nn.Module):
 _wavelets = constant(cake_wavelets)
 
 
-class CakeLift(nn.Module):
+class CakeLift(Layer):
     r"""The fixed lift of every channel by cake wavelets, $f \mapsto \mathrm{gain} \sum_y \psi_\theta(y - x)\, f(y)$.
 
     It has no parameters and commutes with roto-translations. With gain 1 the sum over theta gives the image back, up
@@ -101,7 +102,7 @@ class CakeLift(nn.Module):
         )
 
 
-class GroupConvolution(nn.Module):
+class GroupConvolution(Layer):
     r"""The linear group convolution of a G-CNN, $f \mapsto \int K(q^{-1}p) f(q)\,dq$ with a trainable K.
 
     Shapes: `[B, Cin, Or, H, W]` -> `[B, Cout, Or, H, W]`; window (KOr, K, K), None for that of
@@ -141,7 +142,7 @@ class GroupConvolution(nn.Module):
         return f"{list(self.coefficients.shape)}, space={self.space}, padding={self.padding}"
 
 
-class Linear(nn.Module):
+class Linear(Layer):
     r"""The trainable linear combination of channels at every point, $out_a = \sum_c w_{ac} f_c$, without bias.
 
     It commutes with every action on the domain. Shapes: `[B, Cin, ...]` -> `[B, Cout, ...]`.
@@ -185,7 +186,7 @@ def normalised(linear: nn.Module, norm: nn.Module, f: Tensor, backend: str | Non
     )
 
 
-class Projection(nn.Module):
+class Projection(Layer):
     r"""The projection $f \mapsto \max_\theta f(\cdot, \theta)$ to the positions of a space.
 
     Shapes: `[B, C, Or, H, W]` -> `[B, C, H, W]`, for any Or where no space is named; as `ops.projection` on others.

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from pdegcnn_lib.kernels.m3 import line_wavelets, orbits
 from pdegcnn_lib.nn.dense import Lift, Projection
+from pdegcnn_lib.nn.layer import Layer
 from pdegcnn_lib.nn.pde import PDELayer
 from pdegcnn_lib.nn.terms import Convection, Diffusion, Dilation, Erosion
 from pdegcnn_lib.ops import m3 as ops
@@ -28,7 +29,7 @@ PDELayerM3 = partial(PDELayer, space=M3())  # 7 Cin + Cin Cout + 2 Cout paramete
 ProjectionM3 = Projection
 
 
-class LineLift(nn.Module):
+class LineLift(Layer):
     r"""The fixed lift of every channel by line wavelets, divided by $q_n$ so that scores are as large as the volume.
 
     The weighted sum $\sum_n q_n\, out(x, n)$ gives the volume back up to its highest frequencies.
@@ -50,7 +51,7 @@ class LineLift(nn.Module):
         return f"size={self.size}, space={self.space}"
 
 
-class GroupConvolutionM3(nn.Module):
+class GroupConvolutionM3(Layer):
     r"""The linear group convolution of a G-CNN on M3 with a trainable kernel, the most general equivariant one.
 
     One number for each orbit of (direction, neighbour, offset) under the turns of the cube (`kernels.m3.orbits`).

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from pdegcnn_lib.geometry.estimates import Squared
 from pdegcnn_lib.nn.dense import Linear, normalised
+from pdegcnn_lib.nn.layer import Layer
 from pdegcnn_lib.nn.metric import Draw
 from pdegcnn_lib.nn.terms import Convection, Diffusion, Dilation, Erosion
 from pdegcnn_lib.spaces import Plane, Space, chosen
@@ -25,7 +26,7 @@ PDE_OPTIONS_R2 = ("terms", "steps", "window", "alpha", "diffusion_alpha", "metri
 PDE_OPTIONS = (*PDE_OPTIONS_R2, "estimate")
 
 
-class PDELayer(nn.Module):
+class PDELayer(Layer):
     r"""A layer of a PDE-G-CNN: every channel evolves by the PDE for unit time, then channels are mixed.
 
     $$W_t = -c\,W - (-\Delta_{\mathcal{G}_0})^{\alpha_0} W + \|\nabla W\|_{\mathcal{G}_1}^{2\alpha}

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+
+from pdegcnn_lib.nn.layer import Layer
 
 
 def nearest_table(size_in: int, size_out: int) -> Tensor:
@@ -22,7 +24,7 @@ def nearest_table(size_in: int, size_out: int) -> Tensor:
     return ((pixel == cell).float() + (pixel == cell - whole).float()) / 2
 
 
-class Resample(nn.Module):
+class Resample(Layer):
     """Nearest-neighbour resampling to a fixed spatial size, exactly equivariant under quarter turns.
 
     Shapes: `[..., H, W]` -> `[..., size, size]`. See `nearest_table` for the rule at ties.
@@ -41,7 +43,7 @@ class Resample(nn.Module):
         return f"size={self.size}"
 
 
-class InvariantPool(nn.Module):
+class InvariantPool(Layer):
     """The mean and the maximum over positions and orientations, features that no roto-translation changes.
 
     Shapes: `[B, C, Or, H, W]` -> `[B, 2 C]`. Translations leave it unchanged as long as nothing crosses the border.

@@ -18,12 +18,13 @@ from pdegcnn_lib import ops
 from pdegcnn_lib.geometry.autocast import outside_autocast
 from pdegcnn_lib.geometry.estimates import Squared
 from pdegcnn_lib.kernels.morphological import check_time
+from pdegcnn_lib.nn.layer import Layer
 from pdegcnn_lib.nn.metric import Draw, diffusion_scales, initial_scales, trainable_alpha, trainable_metric
 from pdegcnn_lib.ops._check import beside
 from pdegcnn_lib.spaces import M2, Plane, Space, chosen
 
 
-class Convection(nn.Module):
+class Convection(Layer):
     r"""Convection by a trainable group element for every channel, $f \mapsto f(p\,g_0^{-t})$.
 
     $g_0^t = \exp(t \log g_0)$ with the principal logarithm; t = 1 takes g0 as it is. On R^2 it is $f(x - t c)$ and g0
@@ -65,7 +66,7 @@ class Convection(nn.Module):
         return f"channels={self.g0.shape[0]}, space={self.space or 'M2'}, t={self.t:g}"
 
 
-class KernelTerm(nn.Module):
+class KernelTerm(Layer):
     """What the terms with a kernel share: its window, time, exponent and estimate, and a trainable metric.
 
     A subclass says in `table` what makes its kernel, `ops.morphological_table` or the like, and in `forward` what the

@@ -1,0 +1,28 @@
+"""What every layer of this library is to the tools of torch."""
+
+from __future__ import annotations
+
+from functools import wraps
+from typing import Any
+
+import torch
+from torch import nn
+
+
+class Layer(nn.Module):
+    """A layer that `torch.fx` records whole, as it does those of torch: its kernel is no matter of the graph."""
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "forward" not in cls.__dict__:
+            return
+        forward = cls.forward
+
+        @wraps(forward)
+        def recorded(self: nn.Module, f: Any) -> Any:
+            if not isinstance(f, torch.fx.Proxy):
+                return forward(self, f)
+            tracer: Any = f.tracer
+            return tracer.create_proxy("call_module", tracer.path_of_module(self), (f,), {})
+
+        cls.forward = recorded

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pdegcnn_lib.companion import pictures
-from pdegcnn_lib.companion.data import DataError, fundus
+from pdegcnn_lib.companion.data import DataError, Preparation, fundus
+from pdegcnn_lib.companion.data.chase import FIELD_DIAMETER
 from pdegcnn_lib.companion.experiments import load_model, read_result
 from pdegcnn_lib.companion.pictures import read
 from pdegcnn_lib.models.tiling import apply_tiled
@@ -22,26 +23,25 @@ from pdegcnn_lib.models.tiling import apply_tiled
 __all__ = ["load", "natural_scale", "prepare", "probability", "read", "run", "stems", "threshold", "write"]
 
 DEFAULT_MODEL = "vessels/vessels-pdegcnn12"
-FIELD_DIAMETER = 455.0  # of the eye in the pictures that the vessel networks were trained on, in pixels
 OVERLAY = (230, 159, 0)  # the orange of the book's figures
 LARGEST_SCALE = 8
 CORE = 512  # pixels of a tile's side: bounds the memory, changes nothing else
 
 
-def natural_scale(field: Tensor) -> float:
-    """The factor that brings the eye in a photograph to the size of training; 1 for a picture without a frame.
+def natural_scale(field: Tensor, wanted: float = FIELD_DIAMETER) -> float:
+    """The factor that brings the eye in a photograph to `wanted` pixels across; 1 for a picture without a frame.
 
     Raises: DataError for a field so small that it is no eye.
     """
     if field.all():
         return 1.0
     diameter = 2 * math.sqrt(int(field.sum()) / math.pi)
-    if diameter * LARGEST_SCALE < FIELD_DIAMETER:
+    if diameter * LARGEST_SCALE < wanted:
         raise DataError(
             f"no eye is found: what is bright in the picture is {diameter:.0f} pixels wide, an eye has "
-            f"{FIELD_DIAMETER / LARGEST_SCALE:.0f} at least; --scale takes it for one"
+            f"{wanted / LARGEST_SCALE:.0f} at least; --scale takes it for one"
         )
-    return FIELD_DIAMETER / diameter
+    return wanted / diameter
 
 
 def load(result: Path) -> tuple[nn.Module, dict[str, Any]]:
@@ -52,23 +52,28 @@ def load(result: Path) -> tuple[nn.Module, dict[str, Any]]:
 def prepare(record: Mapping[str, Any], rgb: Tensor, *, scale: float | None = None) -> tuple[Tensor, Tensor]:
     """A picture as a network was shown its training images, and the field of view: `[3, H, W]` -> two tensors.
 
-    The picture is brought to the scale of training (`scale`; by default `natural_scale` for vessels, 1 for lines):
-    `[Cin, H', W']`. The field `[H, W]` stays at the size of the picture. `record` is the result of the network.
+    The picture is brought to the scale of training (`scale`; by default `natural_scale` for an eye, 1 without one):
+    `[Cin, H', W']`. The field `[H, W]` stays at the size of the picture. `record` is the result of the network, whose
+    `preparation` is followed. Raises: DataError for a network that says nothing about it.
     """
-    of_an_eye = record["experiment"].startswith("vessels")
-    field = fundus.field_of_view(rgb) if of_an_eye else torch.ones(rgb.shape[1:], dtype=torch.bool)
-    factor = scale if scale is not None else natural_scale(field) if of_an_eye else 1.0
+    if "preparation" not in record:
+        raise DataError(
+            f"{record.get('experiment', 'this network')} does not say how pictures were prepared for it"
+        )
+    how = Preparation(**record["preparation"])
+    diameter = how.field_diameter
+    field = torch.ones(rgb.shape[1:], dtype=torch.bool) if diameter is None else fundus.field_of_view(rgb)
+    factor = scale if scale is not None else 1.0 if diameter is None else natural_scale(field, diameter)
     height, width = (max(8, round(n * factor)) for n in rgb.shape[1:])
     if height * width > max(pictures.LARGEST, rgb[0].numel()):
         raise DataError(f"the scale {factor:.3g} makes it {width} x {height} pixels; take a smaller one")
     small = resized(rgb, height, width)
-    if not of_an_eye:
+    if diameter is None:
         return small.mean(dim=0, keepdim=True), field
     inside = resized(field[None].float(), height, width)[0] >= 0.5
     if not inside.any():
         raise DataError("no eye is found: nothing in the picture is bright")
-    mode = "green" if record["in_channels"] == 1 else "rgb"
-    return fundus.standardise(fundus.channels(small, mode), inside), field
+    return fundus.standardise(fundus.channels(small, how.mode), inside), field
 
 
 def probability(

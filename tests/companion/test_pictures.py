@@ -6,7 +6,7 @@ import torch
 
 from pdegcnn_lib.companion import pictures, segment
 from pdegcnn_lib.companion.cli import main, printable
-from pdegcnn_lib.companion.data import DataError, fundus
+from pdegcnn_lib.companion.data import DataError, Preparation, fundus
 
 Image = pytest.importorskip("PIL.Image")
 pytest.importorskip("scipy")
@@ -95,9 +95,11 @@ def test_what_is_too_small_for_an_eye_is_not_blown_up():
         y, x = np.mgrid[:400, :400]
         rgb = torch.from_numpy(((y - 200) ** 2 + (x - 200) ** 2 < radius**2) * 0.8).float().expand(3, -1, -1)
         with pytest.raises(DataError, match="no eye is found"):
-            segment.prepare({"experiment": "vessels", "in_channels": 1}, rgb)
+            segment.prepare({"preparation": Preparation("CHASE_DB1", "green", 455.0).record}, rgb)
     with pytest.raises(DataError, match="take a smaller one"):
-        segment.prepare({"experiment": "lines", "in_channels": 1}, torch.rand(3, 2000, 2000), scale=8)
+        segment.prepare(
+            {"preparation": Preparation("lines", "grey").record}, torch.rand(3, 2000, 2000), scale=8
+        )
 
 
 # ---- one picture does not end a batch ----------------------------------------------------------------------------

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from pdegcnn_lib import models
-from pdegcnn_lib.companion import segment
+from pdegcnn_lib.companion import data, segment
 from pdegcnn_lib.companion.cli import main
 from pdegcnn_lib.companion.data import DataError
 from pdegcnn_lib.companion.experiments import EXPERIMENTS, grid, load_model, trained, weights_path
@@ -16,6 +16,13 @@ from pdegcnn_lib.companion.experiments import EXPERIMENTS, grid, load_model, tra
 Image = pytest.importorskip("PIL.Image")
 pytest.importorskip("safetensors")
 pytest.importorskip("scipy")
+
+
+def preparation(experiment: str, channels: int = 1) -> dict:
+    """That of the data set that an experiment learns from."""
+    if experiment == "lines":
+        return data.Preparation("lines", "grey").record
+    return data.Preparation("CHASE_DB1", "green" if channels == 1 else "rgb", segment.FIELD_DIAMETER).record
 
 
 def network(
@@ -31,6 +38,7 @@ def network(
         "variant": model,
         "model": model,
         "in_channels": channels,
+        "preparation": preparation(experiment, channels),
         "options": {},
     }
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -16,10 +16,12 @@ from torch import Tensor
 from pdegcnn_lib.companion import paths
 from pdegcnn_lib.companion.data.files import checked_bytes, picture
 from pdegcnn_lib.companion.data.fundus import channels, field_of_view, standardise
+from pdegcnn_lib.companion.data.preparation import Preparation
 from pdegcnn_lib.companion.data.segmentation import Labels, Segmentation, smaller
 
 TRAIN = 20  # the customary split: the first 20 of the sorted names for training, the last 8 for test
 HALF = 2  # at half its resolution a vessel is as wide as in DRIVE: 480 x 499 pixels
+FIELD_DIAMETER = 455.0  # of the eye at half resolution, in pixels
 
 # A mirror that keeps the original files, each pinned by its checksum; the owner hands out one archive.
 SOURCE = (
@@ -118,4 +120,5 @@ def load(train: bool, *, mode: str = "green", factor: int = HALF) -> Segmentatio
         smaller(second, factor),
         coverage=smaller(first.float(), factor),
         original=Labels(first, torch.stack(inside), second),
+        preparation=Preparation("CHASE_DB1", mode, FIELD_DIAMETER * HALF / factor),
     )

@@ -7,6 +7,7 @@ test images are not among them: whoever has them from before can test, others ca
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from pdegcnn_lib.companion import paths
 from pdegcnn_lib.companion.data.errors import DataError
 from pdegcnn_lib.companion.data.files import checked_bytes, picture
 from pdegcnn_lib.companion.data.fundus import channels, standardise
+from pdegcnn_lib.companion.data.preparation import Preparation
 from pdegcnn_lib.companion.data.segmentation import Labels, Segmentation
 
 SIZE = (584, 565)  # rows and columns of every file
@@ -92,4 +94,8 @@ def load(train: bool, *, mode: str = "green") -> Segmentation:
         images.append(standardise(channels(rgb, mode), masks["field"][-1][0]))
     names = tuple(Path(row["image"]).stem for row in part)
     labels = Labels(**{name: torch.stack(m) for name, m in masks.items()})
-    return Segmentation(names, torch.stack(images), labels.truth, labels.field, labels.observer)
+    diameter = 2 * math.sqrt(float(labels.field.sum((-2, -1)).double().mean()) / math.pi)
+    prepared = Preparation("DRIVE", mode, round(diameter, 1))
+    return Segmentation(
+        names, torch.stack(images), labels.truth, labels.field, labels.observer, preparation=prepared
+    )

@@ -12,6 +12,7 @@ import math
 import torch
 from torch import Tensor
 
+from pdegcnn_lib.companion.data.preparation import Preparation
 from pdegcnn_lib.companion.data.segmentation import Segmentation
 
 LENGTH, WIDTH, PITCH = 5.0, 1.5, 9.0  # of a dash, and from one dash of a line to the next, in pixels
@@ -95,7 +96,8 @@ def draw(count: int, seed: int, size: int = 64) -> Segmentation:
     truth = coverage >= 0.5
     names = tuple(f"lines-{seed}-{i:04}" for i in range(count))
     pictures, everywhere = torch.stack(images)[:, None].float(), torch.ones_like(truth)
-    return Segmentation(names, pictures, truth, everywhere, coverage=coverage.float())
+    prepared = Preparation("lines", "grey")
+    return Segmentation(names, pictures, truth, everywhere, coverage=coverage.float(), preparation=prepared)
 
 
 def load(train: bool) -> Segmentation:

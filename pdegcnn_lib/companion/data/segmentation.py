@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from pdegcnn_lib.companion.data.preparation import Preparation
+
 
 @dataclass(frozen=True)
 class Labels:
@@ -29,7 +31,8 @@ class Segmentation:
 
     The masks are `[N, 1, H, W]` of bool. Nothing outside the field of view is learned from or counted. Of images that
     were made smaller, `coverage` is the part of each pixel that the true mask covers, `[N, 1, H, W]` in [0, 1], and
-    `original` are the masks as they were drawn.
+    `original` are the masks as they were drawn. `preparation` says how a picture becomes an image of the kind, where
+    it is known: without it a network that learned from them is not applied to a reader's pictures.
     """
 
     names: tuple[str, ...]
@@ -39,6 +42,7 @@ class Segmentation:
     observer: Tensor | None = None
     coverage: Tensor | None = None
     original: Labels | None = None
+    preparation: Preparation | None = None
 
     def __post_init__(self) -> None:
         count, _, height, width = self.images.shape
@@ -65,6 +69,7 @@ class Segmentation:
             masks.observer,
             None if self.coverage is None else self.coverage[chosen],
             None if self.original is None else self.original.take(chosen),
+            self.preparation,
         )
 
     @property

@@ -97,6 +97,7 @@ def run(unit: Unit, *, out: Path | None = None, device: torch.device | None = No
         "digest": unit.digest,
         **unit.config,
         "in_channels": task.in_channels,
+        **({} if task.preparation is None else {"preparation": task.preparation.record}),
         "parameters": models.parameter_count(model),
         "metrics": task.evaluate(model, device),
         "quarter_turn_error": max(equivariance_error(model, some).values()),

@@ -34,7 +34,7 @@ class SegmentationTask(Task):
                 f"augment must be False for whole images that are not square, got {height} x {width}"
             )
         self.train, self.test, self.patch, self.augment = train, test, patch, augment
-        self.in_channels = train.images.shape[1]
+        self.in_channels, self.preparation = train.images.shape[1], train.preparation
         self._inside = [field[0].nonzero() for field in train.field]
         self._targets = train.truth & train.field
 

@@ -7,11 +7,17 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor, nn
 
+from pdegcnn_lib.companion.data.preparation import Preparation
+
 
 class Task(ABC):
-    """Data, loss and figures of merit of one experiment. A batch depends on its generator alone."""
+    """Data, loss and figures of merit of one experiment. A batch depends on its generator alone.
+
+    `preparation` says how pictures become inputs, where a network of the task is to be applied to a reader's own.
+    """
 
     in_channels: int = 1
+    preparation: Preparation | None = None
 
     @abstractmethod
     def batch(self, size: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:

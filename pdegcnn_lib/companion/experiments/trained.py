@@ -9,13 +9,13 @@ from pdegcnn_lib.companion.experiments.registry import EXPERIMENTS
 from pdegcnn_lib.companion.experiments.run import read_result, weights_path
 
 PACKAGED = Path(__file__).resolve().parents[2] / "trained"  # filled when a wheel is built
-SEGMENTING = ("vessels", "lines")  # the experiments whose networks turn a picture into a mask
 
 
 def available() -> dict[str, Path]:
-    """The trained networks of the vessel and line experiments: `experiment/variant` -> the result of the first seed.
+    """The networks that turn a picture into a mask: `experiment/variant` -> the result of the first seed.
 
-    Where there is one that was trained for long, it is that one.
+    They are those whose result says how pictures were prepared for them. Where there is one that was trained for long,
+    it is that one.
     """
     from pdegcnn_lib.companion.experiments.grid import find
 
@@ -23,11 +23,13 @@ def available() -> dict[str, Path]:
     for packaged in sorted(PACKAGED.glob("*.json")):
         record = read_result(packaged)
         found[f"{record['experiment']}/{record['variant']}"] = packaged
-    for name, profile in product(SEGMENTING, ("full", "long")):
-        for unit in reversed(EXPERIMENTS[name].units(profile)):
+    for experiment, profile in product(EXPERIMENTS.values(), ("full", "long")):
+        for unit in reversed(experiment.units(profile)) if experiment.keep_weights else ():
             result = find(unit)
-            if result is not None and weights_path(result).is_file():
-                found[f"{name}/{unit.variant}"] = result
+            if result is None or not weights_path(result).is_file():
+                continue
+            if "preparation" in read_result(result):
+                found[f"{experiment.name}/{unit.variant}"] = result
     return found
 
 

@@ -102,7 +102,8 @@ def shift_along(f: Tensor, axis: int, by: Tensor, periodic: bool = False) -> Ten
 
     def seen(n: Tensor) -> Tensor:
         n = n.long() % size if periodic else n.clamp(0, size - 1).long()
-        return torch.take_along_dim(f, n[None], dim=axis)
+        # take_along_dim would do the same and fix every size in an export.
+        return torch.gather(f, axis, n[None].expand(f.shape))
 
     return seen(low) * (1 - after - before) + seen(low + 1) * after + seen(low - 1) * before
 

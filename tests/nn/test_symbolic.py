@@ -1,4 +1,4 @@
-"""Tools that read a network without running it: torch.fx, the meta device."""
+"""Tools that read a network without running it: torch.fx, torch.export, the meta device."""
 
 from __future__ import annotations
 
@@ -28,3 +28,19 @@ def test_a_network_built_on_meta_gets_its_weights_later(name: str) -> None:
     net.to_empty(device="cpu").load_state_dict(source.state_dict())
     x = torch.rand(1, 1, 28, 28)
     assert torch.equal(net(x), source(x))
+
+
+def test_an_export_has_free_sizes_and_operators_of_torch_alone() -> None:
+    body = [nn.Lift(1, 2, size=5, orientations=4), nn.PDELayer(2, 2, window=(3, 3, 3), orientations=4)]
+    net = torch.nn.Sequential(*body, nn.Projection()).eval()
+    free = {
+        0: torch.export.Dim("batch"),
+        2: torch.export.Dim("height", min=8),
+        3: torch.export.Dim("width", min=8),
+    }
+    program = torch.export.export(net, (torch.rand(2, 1, 9, 10),), dynamic_shapes=(free,))
+    assert not any("pdegcnn" in str(node.target) for node in program.graph.nodes)
+    for shape in ((2, 1, 9, 10), (1, 1, 16, 11)):
+        x = torch.rand(shape)
+        # The reference and compiled code, sums of a few terms of order one.
+        torch.testing.assert_close(program.module()(x), net(x), rtol=1e-5, atol=1e-5)

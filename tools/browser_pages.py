@@ -146,4 +146,4 @@ PAGES = {"try-it": try_it, "evolution": evolution}
 def write(out: Path) -> None:
     """Every page's part that nobody edits, into a folder."""
     for name, make in PAGES.items():
-        (out / f"{name}.html").write_text(make() + "\n")
+        (out / f"{name}.html").write_text(make() + "\n", encoding="utf-8")

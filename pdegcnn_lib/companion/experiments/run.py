@@ -92,12 +92,13 @@ def run(unit: Unit, *, out: Path | None = None, device: torch.device | None = No
         label=f"{unit.experiment} {unit.variant} seed {unit.seed}",
     )
     model.eval()
+    prepared = getattr(task, "preparation", None)  # any object with the three methods of a task is one
     some = task.batch(4, torch.Generator().manual_seed(unit.seed))[0].to(device)
     result = {
         "digest": unit.digest,
         **unit.config,
         "in_channels": task.in_channels,
-        **({} if task.preparation is None else {"preparation": task.preparation.record}),
+        **({} if prepared is None else {"preparation": prepared.record}),
         "parameters": models.parameter_count(model),
         "metrics": task.evaluate(model, device),
         "quarter_turn_error": max(equivariance_error(model, some).values()),

@@ -126,14 +126,6 @@ def test_torch_compile_takes_a_table_whole(operator, alpha: float) -> None:
     assert torch.equal(*(torch.autograd.grad(x, w, g)[0] for x in (out, expected)))
 
 
-@pytest.mark.parametrize("law", LAWS)
-def test_a_second_derivative_raises(law: str) -> None:
-    w = metrics(torch.float64)
-    (grad,) = torch.autograd.grad(table(w, law, 1.0, 1.0, "rho_c").square().sum(), w, create_graph=True)
-    with pytest.raises(RuntimeError, match="no autograd formula"):
-        grad.sum().backward()
-
-
 def test_a_table_has_code_where_the_law_is_closed() -> None:
     w = torch.ones(1, 3, device=DEVICE)
     for law, alpha, closed in [

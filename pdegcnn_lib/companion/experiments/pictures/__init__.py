@@ -5,7 +5,7 @@ from pdegcnn_lib.companion.experiments.pictures.costs import (
     cost_table,
     time_to_score_table,
 )
-from pdegcnn_lib.companion.experiments.pictures.names import label, model_style
+from pdegcnn_lib.companion.experiments.pictures.names import change_label, label, model_style
 from pdegcnn_lib.companion.experiments.pictures.results import (
     accuracy_by_angle,
     change_plot,
@@ -25,6 +25,7 @@ from pdegcnn_lib.companion.experiments.pictures.tables import (
 
 __all__ = [
     "accuracy_by_angle",
+    "change_label",
     "change_plot",
     "change_table",
     "claim_table",

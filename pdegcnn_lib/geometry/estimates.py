@@ -118,16 +118,17 @@ SQUARED_ESTIMATES = ESTIMATES  # a call of a record gives the square
 NORM = Estimate("rho_c", r"$\|\cdot\|$", lambda x: x, diagonal)
 
 
-def squared_estimate(estimate: str | Squared, named: Mapping[str, Estimate] = ESTIMATES) -> Squared:
+def squared_estimate(estimate: str | Squared, named: Mapping[str, Estimate] | None = None) -> Squared:
     """The square of an estimate as a function (p, metric) -> `[...]`: of a named one, or the given function itself.
 
-    Raises: ValueError for an unknown name.
+    Names are those of `named`, by default the estimates on SE(2). Raises: ValueError for an unknown name.
     """
     if callable(estimate):
         return estimate
-    if estimate not in named:
-        raise ValueError(f"estimate must be one of {', '.join(named)}, got {estimate!r}")
-    return named[estimate]
+    known = ESTIMATES if named is None else named
+    if estimate not in known:
+        raise ValueError(f"estimate must be one of {', '.join(known)}, got {estimate!r}")
+    return known[estimate]
 
 
 def rho_c(p: Tensor, w: Tensor | Metric) -> Tensor:

@@ -58,6 +58,8 @@ def _on_volumes(f: Tensor, k: Tensor, semiring: str, periodic: bool, backend: st
     return run(f, k, semiring)[:, :, :planes]
 
 
+# The lists are values, which a compiler cannot see: what calls this is compiled around it.
+@torch.compiler.disable
 def _over_lists(f: Tensor, k: Tensor, semiring: str, space: Space, backend: str | None) -> Tensor:
     """One convolution for each slot of the lists of neighbours: `f [B, C, N, D, H, W]`, `k [C, N, S, KD, KH, KW]`.
 

@@ -220,7 +220,7 @@
     data.examples.forEach((/** @type {{label: string, picture: string}} */ { label, picture }) => {
       const button = document.createElement("button");
       button.type = "button";
-      const image = Object.assign(new Image(), { src: picture, alt: "" });
+      const image = Object.assign(new Image(), { src: picture, alt: "retina," });
       button.append(image, label);
       button.addEventListener("click", () => open(picture, label));
       $("examples").append(button);

@@ -12,6 +12,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from pdegcnn_lib.geometry.constant import constant
 from pdegcnn_lib.kernels.m3 import line_wavelets, orbits
 from pdegcnn_lib.nn.dense import Lift, Projection
 from pdegcnn_lib.nn.layer import Layer
@@ -29,6 +30,11 @@ PDELayerM3 = partial(PDELayer, space=M3())  # 7 Cin + Cin Cout + 2 Cout paramete
 ProjectionM3 = Projection
 
 
+@constant
+def _wavelets(space: M3, size: int, sharpness: float) -> Tensor:
+    return line_wavelets(space, size, sharpness=sharpness) / space.weights()[:, None, None, None]
+
+
 class LineLift(Layer):
     r"""The fixed lift of every channel by line wavelets, divided by $q_n$ so that scores are as large as the volume.
 
@@ -38,10 +44,14 @@ class LineLift(Layer):
 
     def __init__(self, *, size: int = 15, sharpness: float = 0.3, space: M3 | None = None) -> None:
         super().__init__()
-        self.space, self.size = space or M3(), size
-        weights = self.space.weights()[:, None, None, None]
+        self.space, self.size, self.sharpness = space or M3(), size, sharpness
+        _wavelets(self.space, size, sharpness)  # refuses a bad size now, not at the first call
+
+    @property
+    def wavelets(self) -> Tensor:
+        """The wavelets divided by q_n, `[N, size, size, size]`, float64 on the CPU."""
         # No buffer: float32 in between would cost a network in float64 its exact equivariance.
-        self.wavelets = line_wavelets(self.space, size, sharpness=sharpness) / weights
+        return _wavelets(self.space, self.size, self.sharpness)
 
     def forward(self, f: Tensor) -> Tensor:
         lifted = ops.lift(f.flatten(0, 1)[:, None], self.wavelets.to(f)[None, None])

@@ -134,3 +134,14 @@ def test_bad_input() -> None:
         m3.DilationM3(2, space=M3(20))
     with pytest.raises(ValueError, match="terms must be one or more of"):
         m3.PDELayerM3(2, 2, terms=("advection",))
+
+
+def test_the_fixed_lift_holds_no_tensor_of_the_device_it_was_made_under() -> None:
+    """A network that is made on the meta device to be loaded later has wavelets when it is called."""
+    usual = m3.LineLift(size=5, space=M3(6))
+    with torch.device("meta"):
+        late = m3.LineLift(size=5, sharpness=0.31, space=M3(6))
+    f = torch.randn(1, 1, 6, 6, 6)
+    assert late(f).device.type == "cpu" and late(f).shape == usual(f).shape
+    with pytest.raises(ValueError, match="size must be odd"):
+        m3.LineLift(size=4)

@@ -26,6 +26,7 @@ STEPS = {
     "full": Training(steps=600, batch_size=8),
     "long": Training(steps=1500, batch_size=8, average=AVERAGE),
 }
+DOUBLED = (3000, 6000, 12_000)
 LONGER = {"steps": 4 * STEPS["full"].steps}
 
 
@@ -121,6 +122,15 @@ enter(
         "vessels, against the number of training images",
         tuple(Variant(m, f"{m}-{n}", data={"images": n}) for n, m in product((1, 2, 5, 10), SIX)),
         keep_weights=False,
+    ),
+    _experiment(
+        "vessels-steps",
+        "vessels, against the number of steps",
+        tuple(
+            Variant(model, f"{model}-{steps}", training={"steps": steps}, profiles=("long",))
+            for steps, model in product(DOUBLED, (TWELVE[2], SIX[2], UNET, SIX[0], SIX[1]))
+        ),
+        seeds={"long": 1},
     ),
     _experiment(
         "vessels-augmented",

@@ -63,7 +63,7 @@ def _launch(
 
 
 def forward(
-    w: Tensor, law: str, window: tuple[int, ...], orientations: int, alpha: float, t: float, estimate: str
+    w: Tensor, law: str, window: list[int], orientations: int, alpha: float, t: float, estimate: str
 ) -> Tensor:
     """`w [C, 3]` to the kernel `[C, Or, KOr, KH, KW]`."""
     w = w.contiguous()

@@ -89,12 +89,15 @@ def _bench(arguments: argparse.Namespace) -> None:
 
 
 def _segment(arguments: argparse.Namespace) -> int:
-    from pdegcnn_lib.companion import segment
+    from pdegcnn_lib.companion import segment, stacks
     from pdegcnn_lib.companion.experiments import trained
 
-    result = trained.resolve(arguments.model or segment.DEFAULT_MODEL)
+    in_space = all(stacks.suffix(path) in stacks.NIFTI for path in arguments.images)
+    default = segment.VOLUME_MODEL if in_space else segment.DEFAULT_MODEL
+    result = trained.resolve(arguments.model or default)
+    sizes = {name: getattr(arguments, name) for name in ("scale", "voxel", "size")}
     failed = 0
-    for outcome in segment.run(arguments.images, arguments.out, result, scale=arguments.scale):
+    for outcome in segment.run(arguments.images, arguments.out, result, **sizes):
         failed += bool(outcome.problem)
         said = outcome.problem or "; ".join(["done", *outcome.remarks])
         print(printable(f"{outcome.image}: {said}"), file=sys.stderr if outcome.problem else sys.stdout)
@@ -152,17 +155,27 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         nargs="+",
         metavar="IMAGE",
-        help="pictures of up to 64 megapixels and any common format",
+        help="pictures of up to 64 megapixels and any common format, or stacks: TIFF or NIfTI",
     )
     segment.add_argument(
         "-o", "--out", type=Path, required=True, metavar="DIR", help="where masks and overlays go"
     )
     segment.add_argument(
-        "--model", metavar="NAME|FILE", help="a trained network; default: vessels/vessels-pdegcnn12"
+        "--model",
+        metavar="NAME|FILE",
+        help="a trained network; default: vessels/vessels-pdegcnn12, for NIfTI tubes/tubes-pdegcnn-8x2-6",
     )
     segment.add_argument(
         "--scale", type=float, metavar="X", help="resize by X first; default: the size of training"
     )
+    segment.add_argument(
+        "--voxel",
+        type=float,
+        nargs=3,
+        metavar=("Z", "Y", "X"),
+        help="lengths of a voxel; default: the file's",
+    )
+    segment.add_argument("--size", type=float, metavar="S", help="resample a stack to cubes of this length")
     view = add(
         "view", _view, "draw the orientation score and the learned kernels of a network", has_json=False
     )

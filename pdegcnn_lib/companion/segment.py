@@ -1,9 +1,9 @@
-"""A trained network applied to a reader's own pictures: masks, probabilities and overlays, picture by picture."""
+"""A trained network applied to a reader's own pictures or volumes: masks and probabilities, one file after another."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,9 +13,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pdegcnn_lib.companion import pictures
+from pdegcnn_lib.companion import pictures, stacks
 from pdegcnn_lib.companion.data import DataError, Preparation, fundus
 from pdegcnn_lib.companion.data.chase import FIELD_DIAMETER
+from pdegcnn_lib.companion.data.vesselnn import cubic
 from pdegcnn_lib.companion.experiments import load_model, read_result
 from pdegcnn_lib.companion.pictures import read
 from pdegcnn_lib.models.tiling import apply_tiled
@@ -23,9 +24,11 @@ from pdegcnn_lib.models.tiling import apply_tiled
 __all__ = ["load", "natural_scale", "prepare", "probability", "read", "run", "stems", "threshold", "write"]
 
 DEFAULT_MODEL = "vessels/vessels-pdegcnn12"
+VOLUME_MODEL = "tubes/tubes-pdegcnn-8x2-6"
 OVERLAY = (230, 159, 0)  # the orange of the book's figures
 LARGEST_SCALE = 8
 CORE = 512  # pixels of a tile's side: bounds the memory, changes nothing else
+VOLUME_CORE = 48  # voxels of that of a volume
 
 
 def natural_scale(field: Tensor, wanted: float = FIELD_DIAMETER) -> float:
@@ -56,11 +59,7 @@ def prepare(record: Mapping[str, Any], rgb: Tensor, *, scale: float | None = Non
     `[Cin, H', W']`. The field `[H, W]` stays at the size of the picture. `record` is the result of the network, whose
     `preparation` is followed. Raises: DataError for a network that says nothing about it.
     """
-    if "preparation" not in record:
-        raise DataError(
-            f"{record.get('experiment', 'this network')} does not say how pictures were prepared for it"
-        )
-    how = Preparation(**record["preparation"])
+    how = _preparation(record)
     diameter = how.field_diameter
     field = torch.ones(rgb.shape[1:], dtype=torch.bool) if diameter is None else fundus.field_of_view(rgb)
     factor = scale if scale is not None else 1.0 if diameter is None else natural_scale(field, diameter)
@@ -76,6 +75,14 @@ def prepare(record: Mapping[str, Any], rgb: Tensor, *, scale: float | None = Non
     return fundus.standardise(fundus.channels(small, how.mode), inside), field
 
 
+def _preparation(record: Mapping[str, Any]) -> Preparation:
+    if "preparation" not in record:
+        raise DataError(
+            f"{record.get('experiment', 'this network')} does not say how pictures were prepared for it"
+        )
+    return Preparation(**record["preparation"])
+
+
 def probability(
     model: nn.Module, record: Mapping[str, Any], rgb: Tensor, *, scale: float | None = None, core: int = CORE
 ) -> Tensor:
@@ -88,6 +95,38 @@ def probability(
     logits = apply_tiled(model, image, core=core)
     back = resized(torch.sigmoid(logits), *rgb.shape[1:])[0]
     return torch.where(field, back, torch.zeros_like(back))
+
+
+def volume_probability(
+    model: nn.Module,
+    record: Mapping[str, Any],
+    values: Tensor,
+    *,
+    voxel: Sequence[float] | None = None,
+    size: float | None = None,
+    core: int = VOLUME_CORE,
+) -> Tensor:
+    """The probability of a tube at every voxel of a stack of grey values, in bounded memory.
+
+    The stack is resampled to cubes of `size` where voxels have the lengths `voxel` (z, y, x; None: cubes as it
+    stands), brought to the grey levels of training, segmented tile by tile, and brought back to its size.
+    Shapes: `[D, H, W]` -> `[D, H, W]`. Raises: DataError for one value everywhere or a size too small.
+    """
+    levels = _preparation(record).levels
+    assert levels is not None
+    if voxel is not None and size is not None:
+        wanted = math.prod(max(1, round(n * v / size)) for n, v in zip(values.shape, voxel, strict=True))
+        if wanted > stacks.LARGEST:
+            raise DataError(f"cubes of {size:g} make {wanted} voxels of it; take larger ones")
+    f = values if voxel is None else cubic(values, voxel, size)
+    deviation, level = torch.std_mean(f.double())
+    if not deviation > 0:
+        raise DataError("it has one value everywhere: there is nothing to be seen in it")
+    f = ((f.double() - level) / deviation * levels[1] + levels[0]).float()
+    found = torch.sigmoid(apply_tiled(model, f[None], core=core))
+    if f.shape == values.shape:
+        return found[0]
+    return functional.interpolate(found[None], values.shape, mode="trilinear", align_corners=False)[0, 0]
 
 
 def resized(x: Tensor, height: int, width: int) -> Tensor:
@@ -122,7 +161,7 @@ def stems(images: list[Path], out: Path) -> dict[Path, Path]:
     """Where the results of each picture go. Raises: ValueError when two would be written to the same files."""
     places: dict[Path, Path] = {}
     for image in images:
-        place = out / image.stem
+        place = out / image.name.removesuffix(stacks.suffix(image) or image.suffix)
         if place in places.values():
             raise ValueError(
                 f"the results of two pictures named {image.stem!r} would overwrite each other in {out}"
@@ -140,25 +179,47 @@ class Outcome:
     remarks: tuple[str, ...] = ()
 
 
-def run(images: list[Path], out: Path, result: Path, *, scale: float | None = None) -> Iterator[Outcome]:
-    """Segment pictures one after the other; whatever is wrong with one of them, the others are done."""
+def run(
+    images: list[Path],
+    out: Path,
+    result: Path,
+    *,
+    scale: float | None = None,
+    voxel: Sequence[float] | None = None,
+    size: float | None = None,
+) -> Iterator[Outcome]:
+    """Segment pictures, or volumes, one after the other; whatever is wrong with one of them, the others are done.
+
+    Which of the two a network takes its result says. `scale` is for pictures, see `prepare`; `voxel` and `size` are
+    for volumes, see `stacks.cubes`. Raises: ValueError for one that does not go with the network, or no such number.
+    """
     from tqdm import tqdm
 
     if scale is not None and not 0 < scale <= LARGEST_SCALE:
         raise ValueError(f"scale must be positive and at most {LARGEST_SCALE}, got {scale}")
+    if size is not None and not 0 < size < math.inf:
+        raise ValueError(f"size must be positive, got {size}")
     model, record = load(result)
+    in_space = _preparation(record).mode == "volume"
+    if in_space and scale is not None:
+        raise ValueError(
+            "scale is for pictures, and the network takes volumes: --size and --voxel say how large"
+        )
+    if not in_space and (voxel is not None or size is not None):
+        raise ValueError(
+            "voxel and size are for volumes, and the network takes pictures: --scale says how large"
+        )
+
+    def one(image: Path, stem: Path, remarks: list[str]) -> None:
+        if in_space:
+            _volume(model, record, image, stem, voxel, size)
+        else:
+            _picture(model, record, image, stem, scale, remarks)
+
     for image, stem in tqdm(stems(images, out).items(), desc="pictures", leave=False):
         remarks: list[str] = []
         try:
-            rgb = pictures.read(image, remarks)
-            if rgb.min() == rgb.max():
-                raise DataError(
-                    f"picture: {image} has one value everywhere: there is nothing to be seen in it"
-                )
-            found = probability(model, record, rgb, scale=scale)
-            if not found.isfinite().all():
-                raise DataError("the network gives values that are not finite: its weights are damaged")
-            write(rgb, found, stem, at=threshold(record))
+            one(image, stem, remarks)
         except ImportError:
             raise  # the same for every picture
         except DataError as error:
@@ -167,3 +228,40 @@ def run(images: list[Path], out: Path, result: Path, *, scale: float | None = No
             yield Outcome(image, f"{type(error).__name__}: {error}")
         else:
             yield Outcome(image, remarks=tuple(remarks))
+
+
+def _picture(
+    model: nn.Module,
+    record: Mapping[str, Any],
+    image: Path,
+    stem: Path,
+    scale: float | None,
+    remarks: list[str],
+) -> None:
+    rgb = pictures.read(image, remarks)
+    if rgb.min() == rgb.max():
+        raise DataError(f"picture: {image} has one value everywhere: there is nothing to be seen in it")
+    found = _finite(probability(model, record, rgb, scale=scale))
+    write(rgb, found, stem, at=threshold(record))
+
+
+def _volume(
+    model: nn.Module,
+    record: Mapping[str, Any],
+    path: Path,
+    stem: Path,
+    voxel: Sequence[float] | None,
+    size: float | None,
+) -> None:
+    stack = stacks.read(path)
+    lengths = stacks.cubes(stack, voxel, size)
+    found = _finite(volume_probability(model, record, stack.values, voxel=lengths, size=size))
+    mask = (found >= threshold(record)).numpy().astype(np.uint8) * 255
+    results = {"mask": mask, "probability": (found * 255).round().byte().numpy()}
+    stacks.write(results, stack, stem, stacks.suffix(path))
+
+
+def _finite(found: Tensor) -> Tensor:
+    if not found.isfinite().all():
+        raise DataError("the network gives values that are not finite: its weights are damaged")
+    return found

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pdegcnn_lib.companion import data
+from pdegcnn_lib.companion.data.preparation import Preparation
 from pdegcnn_lib.companion.data.tubes import Volumes
 from pdegcnn_lib.companion.experiments.config import Training
 from pdegcnn_lib.companion.experiments.metrics import area_under_curve, confusion, dice, dice_loss
@@ -42,6 +43,8 @@ class TubesTask(Task):
     def __init__(self, train: Volumes, test: Volumes, *, augment: bool = False) -> None:
         self.train, self.test, self.augment = train, test, augment
         self.in_channels = train.images.shape[1]
+        deviation, level = torch.std_mean(train.images.double())
+        self.preparation = Preparation("tubes", "volume", levels=(float(level), float(deviation)))
 
     def batch(self, size: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         chosen = torch.randint(len(self.train), (size,), generator=generator)

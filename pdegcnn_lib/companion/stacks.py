@@ -1,0 +1,198 @@
+"""A reader's own volumes: stacks of TIFF and NIfTI, read with the lengths of their voxels, and written as they came."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pdegcnn_lib.companion import paths
+from pdegcnn_lib.companion.data import DataError
+from pdegcnn_lib.companion.data.files import checked_bytes
+
+NIFTI = (".nii", ".nii.gz")
+TIFF = (".tif", ".tiff")
+LARGEST = 1 << 28  # voxels, of a stack and of what a size makes of it: bounds memory and time
+LARGEST_FILE = 1 << 32  # bytes
+MARK = "pdegcnn "  # before the digest of the voxels, in a result: unchanged since
+INSTALL = "stacks are read by tifffile and nibabel: pip install 'pdegcnn[volumes]'"
+
+
+@dataclass(frozen=True)
+class Stack:
+    """Grey values `[D, H, W]` and, where the file says so, the lengths of a voxel along z, y, x.
+
+    `affine` is where a NIfTI places its voxels, None for a TIFF.
+    """
+
+    values: Tensor
+    voxel: tuple[float, float, float] | None
+    affine: np.ndarray | None = None
+
+
+def suffix(path: Path) -> str:
+    """The end of a file's name that says what it is: `.tif`, `.tiff`, `.nii` or `.nii.gz`; empty for another."""
+    return next((end for end in (".nii.gz", ".nii", *TIFF) if path.name.lower().endswith(end)), "")
+
+
+def read(path: Path) -> Stack:
+    """A stack from a file.
+
+    Raises: DataError for a file that is missing, no stack of grey pages (one channel, one time), the result of this
+    command, larger than LARGEST voxels, or with values that are not finite; ImportError without the readers.
+    """
+    if not suffix(path):
+        raise DataError(f"volume: {path} must be named {', '.join((*TIFF, *NIFTI))}")
+    content = checked_bytes(path, None, "volume", "check its name", largest=LARGEST_FILE)
+    values, voxel, affine, mark = (_nifti if suffix(path) in NIFTI else _tiff)(content, path)
+    if values.ndim != 3 or min(values.shape) < 2:
+        raise DataError(
+            f"volume: {path} must have three axes of at least 2 voxels, got the shape {list(values.shape)}"
+        )
+    if values.size > LARGEST:
+        raise DataError(f"volume: {path} has {values.size} voxels, it may have {LARGEST}: cut it")
+    if mark and mark == _mark(values):
+        raise DataError(f"volume: {path} is itself a result of `pdegcnn segment`")
+    numbers = values.astype(np.float32)
+    if wrong := int((~np.isfinite(numbers)).sum()):
+        raise DataError(f"volume: {path} has values that are not finite, {wrong} of {numbers.size}")
+    return Stack(torch.from_numpy(numbers), voxel, affine)
+
+
+Contents = tuple[np.ndarray, tuple[float, float, float] | None, np.ndarray | None, str]
+
+
+def _tiff(content: bytes, path: Path) -> Contents:
+    try:
+        import tifffile
+    except ImportError as error:
+        raise ImportError(INSTALL) from error
+    try:
+        with tifffile.TiffFile(io.BytesIO(content)) as file:
+            series, meta, page = file.series[0], file.imagej_metadata or {}, file.pages.first
+            axes, count, values = series.axes, len(file.series), series.asarray()
+            description = str(meta.get("Info") or getattr(page, "description", ""))
+            tags = {
+                name: page.tags[name].value for name in ("XResolution", "YResolution") if name in page.tags
+            }
+    except Exception as error:  # the reader passes on whatever its parsers stumble over
+        raise DataError(f"volume: {path} cannot be read as a TIFF: {error}") from error
+    # ImageJ and others call an axis without a name I or Q; what varies along it is then the page.
+    if count != 1 or axes not in ("ZYX", "QYX", "IYX"):
+        raise DataError(
+            f"volume: the axes of {path} must be z, y, x of one grey image, got {axes!r}"
+            + (f" in {count} series" if count != 1 else "")
+        )
+    voxel = None
+    if "spacing" in meta and len(tags) == 2 and all(numerator for numerator, _ in tags.values()):
+        across = [tags[name][1] / tags[name][0] for name in ("YResolution", "XResolution")]
+        voxel = (float(meta["spacing"]), *across)
+    return values, voxel, None, description.strip()
+
+
+def _nifti(content: bytes, path: Path) -> Contents:
+    try:
+        import nibabel
+    except ImportError as error:
+        raise ImportError(INSTALL) from error
+    try:
+        image = nibabel.Nifti1Image.from_bytes(_unpacked(content))
+        values = np.asarray(image.dataobj)
+        x, y, z = image.header.get_zooms()[:3]
+        mark = bytes(image.header["descrip"]).rstrip(b"\0").decode("ascii", "replace")
+        affine = image.affine
+    except Exception as error:
+        raise DataError(f"volume: {path} cannot be read as a NIfTI: {error}") from error
+    if values.ndim != 3:
+        raise DataError(f"volume: {path} must have the axes x, y, z, got the shape {list(values.shape)}")
+    return values.T, (float(z), float(y), float(x)), affine, mark
+
+
+def _unpacked(content: bytes) -> bytes:
+    return gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content
+
+
+def cubes(
+    stack: Stack, voxel: Sequence[float] | None, size: float | None
+) -> tuple[float, float, float] | None:
+    """The lengths of a voxel that count: those given, else the file's; None where they are cubes as they stand.
+
+    Raises: DataError for anisotropic voxels without the size of the cubes that they are to be resampled to, or for
+    lengths that are unknown where a size is asked for.
+    """
+    lengths = stack.voxel if voxel is None else (voxel[0], voxel[1], voxel[2])
+    if lengths is None:
+        if size is not None:
+            raise DataError("the file does not say how long its voxels are; --voxel Z Y X does")
+        return None
+    if not all(np.isfinite(length) and length > 0 for length in lengths):
+        raise DataError(f"the lengths of a voxel must be positive, got {_lengths(lengths)}")
+    if size is None and max(lengths) > 1.01 * min(lengths):
+        raise DataError(
+            f"its voxels must be cubes, got {_lengths(lengths)} along z, y, x; --size S resamples to cubes of S"
+        )
+    return None if size is None else lengths
+
+
+def _lengths(lengths: Sequence[float]) -> str:
+    return " x ".join(f"{length:g}" for length in lengths)
+
+
+def _mark(values: np.ndarray) -> str:
+    pixels = np.ascontiguousarray(values)
+    return MARK + hashlib.sha256(f"{pixels.shape} {pixels.dtype} ".encode() + pixels.tobytes()).hexdigest()
+
+
+def _replaceable(path: Path) -> bool:
+    """Whether nothing of the reader's is lost if a result is written to a path."""
+    if not path.exists():
+        return True
+    content = path.read_bytes()
+    try:
+        values, _, _, mark = (_nifti if suffix(path) in NIFTI else _tiff)(content, path)
+    except DataError:
+        return False
+    return bool(mark) and mark == _mark(values)
+
+
+def _encoded(values: np.ndarray, like: Stack, end: str) -> bytes:
+    if end in NIFTI:
+        import nibabel
+
+        image = nibabel.Nifti1Image(values.T, like.affine)
+        image.header["descrip"] = _mark(values).encode()
+        content = image.to_bytes()
+        # Without the time of writing, the same voxels are the same bytes.
+        return gzip.compress(content, mtime=0) if end == ".nii.gz" else content
+    import tifffile
+
+    buffer, resolution = io.BytesIO(), None
+    meta: dict[str, object] = {"axes": "ZYX", "Info": _mark(values)}
+    if like.voxel is not None:
+        meta["spacing"] = like.voxel[0]
+        resolution = (1 / like.voxel[2], 1 / like.voxel[1])
+    tifffile.imwrite(buffer, values, imagej=True, metadata=meta, resolution=resolution, compression="zlib")
+    return buffer.getvalue()
+
+
+def write(results: dict[str, np.ndarray], like: Stack, stem: Path, end: str) -> list[Path]:
+    """Write `STEM_NAME` + `end` for each result `[D, H, W]` of bytes: all of them, or none where one is in the way.
+
+    In the format and with the voxels of the stack that they come from. Raises: DataError naming a file that is there
+    and not an unchanged result.
+    """
+    places = {stem.with_name(f"{stem.name}_{kind}{end}"): values for kind, values in results.items()}
+    for path in places:
+        if not _replaceable(path):
+            raise DataError(
+                f"{path} is there already and not a result of `pdegcnn segment`; choose another folder"
+            )
+        path.parent.mkdir(parents=True, exist_ok=True)
+    return [paths.write_atomically(path, _encoded(values, like, end)) for path, values in places.items()]

@@ -1,0 +1,183 @@
+"""A reader's volumes: formats, voxels, tiles, what is refused, and that nothing of theirs is replaced."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from pdegcnn_lib import models
+from pdegcnn_lib.companion import data, segment, stacks
+from pdegcnn_lib.companion.cli import main
+from pdegcnn_lib.companion.data import DataError
+from pdegcnn_lib.companion.experiments import trained
+from pdegcnn_lib.models.tiling import apply_tiled, reach
+
+tifffile = pytest.importorskip("tifffile")
+nibabel = pytest.importorskip("nibabel")
+
+NETWORK = segment.VOLUME_MODEL
+
+
+@pytest.fixture(scope="module")
+def volume() -> np.ndarray:
+    """One of the test set of the experiment, as a scanner would hand it out: whole numbers of its own scale."""
+    grey = data.tubes.draw(1, data.tubes.SEEDS[False], 24).images[0, 0]
+    return (1000 + 300 * grey).round().numpy().astype(np.uint16)
+
+
+def save_nifti(values: np.ndarray, path: Path, zooms: tuple[float, float, float] = (1, 1, 1)) -> Path:
+    nibabel.save(nibabel.Nifti1Image(values.T, np.diag([*zooms, 1.0])), path)
+    return path
+
+
+def save_tiff(values: np.ndarray, path: Path, **how: object) -> Path:
+    tifffile.imwrite(path, values, **how)
+    return path
+
+
+def segmented(path: Path, out: Path, *options: str) -> int:
+    return main(["segment", str(path), "-o", str(out), "--model", NETWORK, *options])
+
+
+def test_the_network_finds_the_tubes_that_it_was_trained_for(volume):
+    """What the command finds in whole numbers of a scanner is what the experiment scored in its own grey values."""
+    model, record = segment.load(trained.resolve(NETWORK))
+    found = segment.volume_probability(model, record, torch.from_numpy(volume.astype(np.float32)))
+    truth = data.tubes.draw(1, data.tubes.SEEDS[False], 24).truth[0, 0]
+    dice = 2 * float((found[truth] >= 0.5).sum()) / float((found >= 0.5).sum() + truth.sum())
+    # The levels are those of the one volume and not of all of them, which moves a few voxels.
+    assert dice == pytest.approx(record["metrics"]["dice_by_image"][0], abs=0.03)
+
+
+def test_tiff_and_nifti_give_the_same_masks(volume, tmp_path):
+    for path in (save_nifti(volume, tmp_path / "a.nii.gz"), save_nifti(volume, tmp_path / "b.nii")):
+        assert segmented(path, tmp_path / "out") == 0
+    assert segmented(save_tiff(volume, tmp_path / "c.tif"), tmp_path / "out") == 0
+    one, two = (nibabel.load(tmp_path / "out" / f"{name}") for name in ("a_mask.nii.gz", "b_mask.nii"))
+    three = tifffile.imread(tmp_path / "out" / "c_mask.tif")
+    assert np.array_equal(np.asarray(one.dataobj), np.asarray(two.dataobj))
+    assert np.array_equal(np.asarray(one.dataobj).T, three) and 0 < three.mean() < 128
+    assert np.array_equal(one.affine, np.eye(4)) and (tmp_path / "out" / "c_probability.tif").is_file()
+
+
+def test_a_nifti_needs_no_word_about_the_network(volume, tmp_path):
+    path = save_nifti(volume, tmp_path / "a.nii")
+    assert main(["segment", str(path), "-o", str(tmp_path)]) == 0
+
+
+@pytest.mark.parametrize("name", ["tubes-pdegcnn", "tubes-cnn"])
+def test_tiles_make_no_difference(name):
+    model = models.build(name).eval()
+    for part in model.modules():
+        if hasattr(part, "g0"):
+            torch.nn.init.normal_(part.g0, std=0.2)
+    f = torch.randn(1, 30, 15, 20)
+    with torch.no_grad():
+        whole = model(f[None])[0]
+    tiled = apply_tiled(model, f, core=16)
+    torch.testing.assert_close(tiled, whole, atol=1e-5 * float(whole.abs().max()), rtol=0)
+    assert reach(models.build("tubes-cnn").eval(), 1, axes=3) == 2 + 3
+
+
+def test_anisotropic_voxels_are_resampled_when_asked_to(volume, tmp_path, capsys):
+    path = save_nifti(volume[::2], tmp_path / "thick.nii", zooms=(1.0, 1.0, 2.0))
+    assert segmented(path, tmp_path / "out") == 1
+    assert "voxels must be cubes, got 2 x 1 x 1 along z, y, x; --size S" in capsys.readouterr().err
+    assert segmented(path, tmp_path / "out", "--size", "1") == 0
+    mask = nibabel.load(tmp_path / "out" / "thick_mask.nii")
+    assert mask.shape == volume[::2].T.shape and mask.header.get_zooms() == (1.0, 1.0, 2.0)
+    assert 0 < np.asarray(mask.dataobj).mean() < 128
+
+
+def test_the_voxels_of_an_imagej_stack_are_read_and_written(volume, tmp_path):
+    path = save_tiff(
+        volume, tmp_path / "a.tif", imagej=True, resolution=(2, 2), metadata={"axes": "ZYX", "spacing": 0.5}
+    )
+    assert stacks.read(path).voxel == (0.5, 0.5, 0.5)
+    assert segmented(path, tmp_path / "out") == 0
+    with pytest.raises(DataError, match=r"a_mask\.tif is itself a result"):
+        stacks.read(tmp_path / "out" / "a_mask.tif")
+    with tifffile.TiffFile(tmp_path / "out" / "a_mask.tif") as file:
+        assert file.imagej_metadata["spacing"] == 0.5
+
+
+@pytest.mark.parametrize(
+    ("shape", "how", "message"),
+    [
+        ((5, 6, 7, 3), {"photometric": "rgb"}, "axes .* must be z, y, x of one grey image, got '.YXS'"),
+        ((2, 3, 6, 7), {"photometric": "minisblack"}, "axes .* must be z, y, x of one grey image"),
+        ((6, 7), {}, "axes .* got 'YX'"),
+        ((3, 6, 7), {"imagej": True, "metadata": {"axes": "CYX"}}, "got 'CYX'"),
+    ],
+)
+def test_a_stack_whose_axes_are_ambiguous(tmp_path, shape, how, message):
+    with pytest.raises(DataError, match=message):
+        stacks.read(save_tiff(np.ones(shape, np.uint8), tmp_path / "a.tif", **how))
+
+
+def test_what_is_no_stack_is_named_and_the_others_are_done(volume, tmp_path, capsys):
+    wrong = volume.astype(np.float32)
+    wrong[3, 4, 5] = np.nan
+    paths = {
+        "nan": save_tiff(wrong, tmp_path / "nan.tif"),
+        "one value": save_tiff(np.ones((8, 8, 8), np.uint8), tmp_path / "flat.tif"),
+        "four axes": save_nifti(np.ones((4, 4, 4, 4), np.uint8), tmp_path / "four.nii"),
+        "good": save_tiff(volume, tmp_path / "good.tif"),
+    }
+    (tmp_path / "text.nii").write_text("no")
+    (tmp_path / "cut.tif").write_bytes(paths["good"].read_bytes()[:200])
+    named = [*map(str, paths.values()), str(tmp_path / "text.nii"), str(tmp_path / "cut.tif")]
+    assert main(["segment", *named, "-o", str(tmp_path / "out"), "--model", NETWORK]) == 1
+    printed = capsys.readouterr()
+    assert "not finite, 1 of 13824" in printed.err and "one value everywhere" in printed.err
+    assert "must have the axes x, y, z, got the shape [4, 4, 4, 4]" in printed.err
+    assert "text.nii cannot be read as a NIfTI" in printed.err
+    assert "cut.tif cannot be read as a TIFF" in printed.err
+    assert "1 of 6 pictures segmented" in printed.out and "Traceback" not in printed.err
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--scale", "2"), "scale is for pictures"),
+        (("--size", "0"), "size must be positive, got 0.0"),
+        (("--model", "vessels/vessels-pdegcnn12", "--size", "1"), "voxel and size are for volumes"),
+    ],
+)
+def test_options_that_do_not_go_with_the_network(volume, tmp_path, capsys, options, message):
+    assert segmented(save_tiff(volume, tmp_path / "a.tif"), tmp_path / "out", *options) == 2
+    assert message in capsys.readouterr().err and not (tmp_path / "out").exists()
+
+
+def test_lengths_of_voxels(volume, tmp_path):
+    plain = stacks.Stack(torch.from_numpy(volume.astype(np.float32)), None)
+    assert stacks.cubes(plain, None, None) is None and stacks.cubes(plain, [2, 2, 2], None) is None
+    assert stacks.cubes(plain, [2, 1, 1], 1.0) == (2, 1, 1)
+    with pytest.raises(DataError, match="does not say how long its voxels are"):
+        stacks.cubes(plain, None, 1.0)
+    with pytest.raises(DataError, match="must be positive, got 0 x 1 x 1"):
+        stacks.cubes(plain, [0, 1, 1], 1.0)
+
+
+def test_a_readers_file_is_not_replaced(volume, tmp_path, capsys):
+    path, out = save_tiff(volume, tmp_path / "a.tif"), tmp_path / "out"
+    assert segmented(path, out) == 0 and segmented(path, out) == 0, "its own results it replaces"
+    changed = tifffile.imread(out / "a_mask.tif")
+    changed[0, 0, 0] ^= 255
+    save_tiff(changed, out / "a_mask.tif")
+    before = (out / "a_probability.tif").read_bytes()
+    assert segmented(path, out) == 1
+    assert "a_mask.tif is there already and not a result" in capsys.readouterr().err
+    assert np.array_equal(tifffile.imread(out / "a_mask.tif"), changed)
+    assert (out / "a_probability.tif").read_bytes() == before
+
+
+def test_the_preparation_of_volumes_is_checked():
+    levels = data.Preparation("tubes", "volume", levels=(0.1, 0.4)).record
+    assert json.loads(json.dumps(levels))["levels"] == [0.1, 0.4]
+    with pytest.raises(ValueError, match="levels must be a mean and a positive deviation"):
+        data.Preparation("tubes", "volume")
+    with pytest.raises(ValueError, match="levels must be None in the mode grey"):
+        data.Preparation("lines", "grey", levels=(0, 1))

@@ -2,6 +2,7 @@
 
 from pdegcnn_lib.kernels.cake import cake_wavelets
 from pdegcnn_lib.kernels.diffusion import diffusion_kernel, diffusion_kernel_r2
+from pdegcnn_lib.kernels.free import free_kernel, free_lift_kernel
 from pdegcnn_lib.kernels.morphological import morphological_kernel, morphological_kernel_r2, nu_alpha
 from pdegcnn_lib.kernels.splines import group_kernel, lift_kernel
 from pdegcnn_lib.kernels.window import default_window, orientation_angles, relative_elements
@@ -11,6 +12,8 @@ __all__ = [
     "default_window",
     "diffusion_kernel",
     "diffusion_kernel_r2",
+    "free_kernel",
+    "free_lift_kernel",
     "group_kernel",
     "lift_kernel",
     "morphological_kernel",

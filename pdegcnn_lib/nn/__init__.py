@@ -1,6 +1,7 @@
 """Layers of PDE-G-CNNs, ordinary `torch.nn.Module`s, each told the space it lives on: M2(8) unless told otherwise."""
 
 from pdegcnn_lib.nn.dense import CakeLift, GroupConvolution, Lift, Linear, Projection
+from pdegcnn_lib.nn.free import FreeConvolution, FreeDilation, FreeErosion, FreeLift
 from pdegcnn_lib.nn.m3 import (
     ConvectionM3,
     DiffusionM3,
@@ -42,6 +43,10 @@ __all__ = [
     "Erosion",
     "ErosionM3",
     "ErosionR2",
+    "FreeConvolution",
+    "FreeDilation",
+    "FreeErosion",
+    "FreeLift",
     "GroupConvolution",
     "GroupConvolutionM3",
     "InvariantPool",

@@ -8,7 +8,7 @@ from pdegcnn_lib.companion.viz.fields import image_rows, orientation_montage, sc
 from pdegcnn_lib.companion.viz.kernels import kernel_montage, learned_metrics
 from pdegcnn_lib.companion.viz.segmentations import grey, segmentations, verdicts
 from pdegcnn_lib.companion.viz.shapes import association_fields, level_surfaces
-from pdegcnn_lib.companion.viz.space import direction_sets, reach_on_m3, surfaces
+from pdegcnn_lib.companion.viz.space import direction_sets, reach_on_m3, surfaces, turning_reach_on_m3
 from pdegcnn_lib.companion.viz.statements import convergence, labelled_curves, titled_images
 from pdegcnn_lib.companion.viz.style import use_style
 from pdegcnn_lib.companion.viz.tables import markdown_table
@@ -33,6 +33,7 @@ __all__ = [
     "segmentations",
     "surfaces",
     "titled_images",
+    "turning_reach_on_m3",
     "use_style",
     "verdicts",
     "wavefronts",

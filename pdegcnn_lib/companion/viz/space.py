@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -14,7 +14,11 @@ from torch import Tensor
 
 from pdegcnn_lib.companion.viz.shapes import LIGHT
 from pdegcnn_lib.companion.viz.style import COLORS, MAIN, VALUE_MAP
+from pdegcnn_lib.companion.viz.turning import Mesh, turning
 from pdegcnn_lib.geometry import m3, octahedral
+
+if TYPE_CHECKING:
+    from IPython.display import HTML
 
 
 def _shaded(ax: Any, volume: np.ndarray, level: float, colours: Callable[[np.ndarray], np.ndarray]) -> None:
@@ -58,14 +62,11 @@ def surfaces(volumes: Mapping[str, Tensor], *, level: float = 0.5, columns: int 
     return figure
 
 
-def reach_on_m3(
-    scales: Mapping[str, Tensor], *, level: float = 1.5, reach: float = 2.0, n: int = 25
-) -> Figure:
-    r"""For each metric w the positions that some direction reaches within `level` of p0 = (0, e_z).
+Scales = Mapping[str, Tensor]
 
-    That is the surface $\min_n \rho_b(p_0, (x, n)) = level$; its colour is the angle between the best n and e_z, from 0
-    (dark) to a right angle. Raises: ValueError for a level that is not crossed.
-    """
+
+def _least(w: Tensor, level: float, reach: float, n: int, title: str) -> tuple[np.ndarray, np.ndarray]:
+    """The least rho_b from (0, e_z) to any direction at positions on a grid, and the angle of that direction to e_z."""
     at = torch.linspace(-reach, reach, n, dtype=torch.float64)
     z, y, x = torch.meshgrid(at, at, at, indexing="ij")
     place = torch.stack([x, y, z], dim=-1)
@@ -74,27 +75,51 @@ def reach_on_m3(
     ring = (1 - height**2).sqrt()
     n_all = torch.stack([ring * torch.cos(turn), ring * torch.sin(turn), height], dim=-1)
     origin = torch.tensor([0, 0, 0, 0, 0, 1], dtype=torch.float64)
+    least, best = torch.full_like(x, torch.inf), torch.zeros_like(x)
+    for direction in n_all:
+        p = torch.cat([place, direction.expand_as(place)], dim=-1)
+        rho = m3.rho_b(origin, p, w)
+        best = torch.where(rho < least, direction[2].clamp(-1, 1).abs().arccos(), best)
+        least = torch.minimum(least, rho)
+    if not least.min() < level < least.max():
+        raise ValueError(f"level must be below {float(least.max()):.3g} in {title!r}, got {level}")
+    return least.numpy(), best.numpy()
+
+
+def reach_on_m3(scales: Scales, *, level: float = 1.5, reach: float = 2.0, n: int = 25) -> Figure:
+    r"""For each metric w the positions that some direction reaches within `level` of p0 = (0, e_z).
+
+    That is the surface $\min_n \rho_b(p_0, (x, n)) = level$; its colour is the angle between the best n and e_z, from 0
+    (dark) to a right angle. Raises: ValueError for a level that is not crossed.
+    """
     figure = plt.figure(figsize=(2.7 * len(scales), 3.0))
     for i, (title, w) in enumerate(scales.items()):
-        least, best = torch.full_like(x, torch.inf), torch.zeros_like(x)
-        for direction in n_all:
-            p = torch.cat([place, direction.expand_as(place)], dim=-1)
-            rho = m3.rho_b(origin, p, w)
-            best = torch.where(rho < least, direction[2].clamp(-1, 1).abs().arccos(), best)
-            least = torch.minimum(least, rho)
-        if not least.min() < level < least.max():
-            raise ValueError(f"level must be below {float(least.max()):.3g} in {title!r}, got {level}")
+        least, angles = _least(w, level, reach, n, title)
         ax = figure.add_subplot(1, len(scales), i + 1, projection="3d")
-        angles = best.numpy()
 
         def colours(points: np.ndarray, angles: np.ndarray = angles) -> np.ndarray:
             nearest = points.round().astype(int).clip(0, n - 1)[:, ::-1].T
             return plt.get_cmap(VALUE_MAP)(angles[tuple(nearest)] / (np.pi / 2))
 
-        _shaded(ax, -least.numpy(), -level, colours)
+        _shaded(ax, -least, -level, colours)
         _frame(ax, (n - 1,) * 3, title)
         ax.quiver(*[(n - 1) / 2] * 3, 0, 0, (n - 1) / 2, color=MAIN, linewidth=2)
     return figure
+
+
+def turning_reach_on_m3(scales: Scales, *, level: float = 1.5, reach: float = 2.0, n: int = 19) -> HTML:
+    """The surfaces of `reach_on_m3`, one at a time, for the reader to turn."""
+    from skimage.measure import marching_cubes
+
+    meshes = {}
+    for title, w in scales.items():
+        least, angles = _least(w, level, reach, n, title)
+        padded = np.pad(-least, 1, constant_values=-least.max())
+        vertices, faces, _, _ = marching_cubes(padded, -level)
+        nearest = (vertices - 1).round().astype(int).clip(0, n - 1).T
+        points = ((vertices - 1)[:, ::-1] * 2 / (n - 1) - 1).clip(-1, 1)
+        meshes[title] = Mesh(points, faces, angles[tuple(nearest)] / (np.pi / 2))
+    return turning(meshes, "the positions that some direction reaches, around an arrow")
 
 
 def direction_sets(counts: tuple[int, ...] = (6, 14, 18, 26)) -> Figure:

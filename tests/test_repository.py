@@ -168,14 +168,18 @@ def test_notebook_twins_agree_with_their_sources():
 
 
 @pytest.mark.parametrize("source", SOURCES, ids=lambda p: p.stem)
-def test_notebooks_survive_the_round_trip_and_have_one_parameters_cell(source):
+def test_notebooks_survive_the_round_trip_and_take_the_profile_where_they_read_it(source):
     import jupytext
 
     twin = source.with_suffix(".ipynb")
     result = run(sys.executable, "-m", "jupytext", "--to", "md:myst", "--test", str(twin))
     assert result.returncode == 0, result.stdout + result.stderr
     cells = jupytext.read(source, fmt="md:myst").cells
-    assert sum("parameters" in c.metadata.get("tags", []) for c in cells) == 1
+    asked = ["parameters" in c.metadata.get("tags", []) for c in cells]
+    code = "\n".join(c.source for c in cells if c.cell_type == "code" and c.source != 'profile = "fast"')
+    assert sum(asked) == bool(re.search(r"\bprofile\b", code))
+    lengths = [sum(map(bool, map(str.strip, c.source.splitlines()))) for c in cells if c.cell_type == "code"]
+    assert min(lengths) > 0 and max(lengths) <= 20, lengths
     assert any("nbval-check-output" in c.metadata.get("tags", []) for c in cells), "no number is guarded"
 
 

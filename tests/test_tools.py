@@ -193,6 +193,18 @@ def test_a_named_repository_gives_notebooks_a_cell_that_installs_the_library(tmp
     )
 
 
+def test_the_profile_is_handed_to_notebooks_that_ask_for_it(tmp_path):
+    tool = load("notebooks")
+    (tmp_path / "asks.md").write_text(NOTEBOOK)
+    (tmp_path / "asks_not.md").write_text(NOTEBOOK.replace(":tags: [parameters]\n\n", "\n"))
+    asks, asks_not = (tool.read(tmp_path / f"{name}.md") for name in ("asks", "asks_not"))
+    assert tool.parameters(asks, "full") == {"profile": "full"} and tool.parameters(asks_not, "full") == {}
+    asks.metadata["papermill"] = {"duration": 2.0, "parameters": {"profile": "full"}}
+    asks_not.metadata["papermill"] = {"duration": 2.0, "parameters": {}}
+    assert "ran in 2 s with the profile `full` on" in tool.run_note(asks).source
+    assert "ran in 2 s on" in tool.run_note(asks_not).source
+
+
 def test_launch_buttons_need_a_named_repository(tmp_path):
     spec = importlib.util.spec_from_file_location("home", TOOLS.parent / "book/_ext/home.py")
     home = importlib.util.module_from_spec(spec)

@@ -75,6 +75,12 @@ def as_page(text: str) -> str:
     return text.replace("](../book/", "](../")
 
 
+def parameters(notebook: NotebookNode, profile: str) -> dict[str, str]:
+    """What papermill hands to a notebook: the profile, where a cell of parameters asks for it."""
+    asked = any("parameters" in cell.metadata.get("tags", []) for cell in notebook.cells)
+    return {"profile": profile} if asked else {}
+
+
 def run_note(notebook: NotebookNode) -> NotebookNode:
     """The last cell of a page: how long it ran, and on what."""
     import platform
@@ -85,8 +91,9 @@ def run_note(notebook: NotebookNode) -> NotebookNode:
     from pdegcnn_lib.companion.experiments.run import default_device
 
     notes = notebook.metadata["papermill"]
+    profile = notes["parameters"].get("profile")
     text = (
-        f"*This page ran in {notes['duration']:.0f} s with the profile `{notes['parameters']['profile']}` on "
+        f"*This page ran in {notes['duration']:.0f} s {f'with the profile `{profile}` ' if profile else ''}on "
         f"{device_name(default_device())}; Python {platform.python_version()}, torch {torch.__version__}.*"
     )
     return nbformat.v4.new_markdown_cell(text, id="run-note")
@@ -114,11 +121,12 @@ def run(source: Path, out: Path, profile: str) -> None:
     work = Path(".make/run")
     work.mkdir(parents=True, exist_ok=True)
     given, executed = work / f"{source.stem}.in.ipynb", work / f"{source.stem}.ipynb"
-    nbformat.write(read(source), given)
+    notebook = read(source)
+    nbformat.write(notebook, given)
     papermill.execute_notebook(
         given,
         executed,
-        parameters={"profile": profile},
+        parameters=parameters(notebook, profile),
         kernel_name="python3",
         cwd=".",
         progress_bar=False,

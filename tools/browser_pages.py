@@ -18,6 +18,7 @@ NETWORKS = {
     "vessels-pdegcnn12": "PDE-G-CNN of 12 layers",
 }
 SIDE = 900  # pixels of a photograph on the page, at most
+CENTRE = [0.5, 0.5]  # where the page `inside` looks first, as parts of the height and the width
 
 
 def script(*names: str) -> str:
@@ -26,6 +27,12 @@ def script(*names: str) -> str:
     if "</script" in text.lower():
         raise SystemExit(f"one of {', '.join(names)} would end the element that holds it")
     return text
+
+
+def worker(name: str) -> str:
+    """What the worker of a page runs, as text that the page hands to it."""
+    text = script("machine.js", "network.js", "photograph.js", "worker.js")
+    return f'<script type="text/plain" id="{name}">{text}</script>'
 
 
 def scope(*names: str) -> str:
@@ -91,32 +98,69 @@ def photographs() -> tuple[list[tuple[str, Any]], str]:
     return [(label, image.convert("RGB")) for label, image in found], source
 
 
-def try_it() -> str:
-    """The page `try-it` below its controls."""
+def finished(name: str) -> str:
+    """Pictures of a finished run, for a browser that cannot compute."""
     from PIL import Image
 
+    picture = Image.open(SCRIPTS.parent.parent / "results/vessels/examples.png").convert("RGB")
+    picture.thumbnail((1000, 1000), Image.Resampling.LANCZOS)
+    return (
+        f'<figure id="{name}" hidden>'
+        f'<img src="{as_data(picture, 75)}" alt="Photographs of eyes and the vessels that networks found">'
+        "<figcaption>Photographs of the test set, and what networks found in them</figcaption></figure>"
+    )
+
+
+def colours(name: str, count: int, period: int) -> list[list[int]]:
+    """Colours of a map, evenly spaced, repeated after a period."""
+    import matplotlib as mpl
+
+    of = mpl.colormaps[name]
+    return [[round(255 * c) for c in of(n % period / period)] for n in range(count)]
+
+
+def try_it() -> str:
+    """The page `try-it` below its controls."""
     found, source = photographs()
     examples = [{"label": label, "picture": as_data(image)} for label, image in found]
-    finished = Image.open(SCRIPTS.parent.parent / "results/vessels/examples.png").convert("RGB")
-    finished.thumbnail((1000, 1000), Image.Resampling.LANCZOS)
     return "\n".join(
         [
-            '<figure id="finished" hidden>',
-            f'<img src="{as_data(finished, 75)}" alt="Photographs of eyes and the vessels that networks found">',
-            "<figcaption>Photographs of the test set, and what networks found in them</figcaption></figure>",
+            finished("finished"),
             f'<p class="machine-source">{source}</p>',
             element("try-it-data", {"module": module(), "networks": networks(), "examples": examples}),
-            '<script type="text/plain" id="worker-source">'
-            + script("machine.js", "network.js", "photograph.js", "worker.js")
-            + "</script>",
-            scope("machine.js", "try-it.js"),
+            worker("try-it-worker"),
+            scope("machine.js", "page.js", "try-it.js"),
         ]
+    )
+
+
+def inside() -> str:
+    """The page `inside` below its controls: one network, and the colours of the book."""
+    from pdegcnn_lib.companion.viz.style import MAIN, ORIENTATION_MAP, SIGNED_MAP, VALUE_MAP
+
+    found, source = photographs()
+    [name, *_] = NETWORKS
+    network = networks()[name]
+    half = network["orientations"] // 2  # a line looks the same after half a turn
+    data = {
+        "module": module(),
+        "network": network,
+        "examples": [{"label": label, "picture": as_data(image)} for label, image in found],
+        "centre": CENTRE,
+        "colours": colours(VALUE_MAP, 256, 256),
+        "signed": colours(SIGNED_MAP, 256, 256),
+        "angles": colours(ORIENTATION_MAP, half, half),
+        "main": MAIN,
+    }
+    scripts = scope("machine.js", "network.js", "page.js", "steps.js", "inside.js")
+    source = f'<p class="machine-source">{source}</p>'
+    return "\n".join(
+        [finished("inside-finished"), source, element("inside-data", data), worker("inside-worker"), scripts]
     )
 
 
 def evolution() -> str:
     """The page `evolution` below its pictures: the lift by cake wavelets and the colours of the book."""
-    import matplotlib as mpl
     import torch
 
     from pdegcnn_lib.companion import browser
@@ -127,10 +171,6 @@ def evolution() -> str:
     wavelets = cake_wavelets(orientations, size).flatten(1)
     lift = browser.combination(wavelets, torch.zeros(orientations, dtype=wavelets.dtype), size)
 
-    def colours(name: str, count: int, period: int) -> list[list[int]]:
-        of = mpl.colormaps[name]
-        return [[round(255 * c) for c in of(n % period / period)] for n in range(count)]
-
     data = {
         "module": module(),
         "lift": {"orientations": orientations, "channels": 1, "steps": [lift]},
@@ -140,7 +180,7 @@ def evolution() -> str:
     return element("evolution-data", data) + "\n" + scope("machine.js", "network.js", "evolution.js")
 
 
-PAGES = {"try-it": try_it, "evolution": evolution}
+PAGES = {"try-it": try_it, "inside": inside, "evolution": evolution}
 
 
 def write(out: Path) -> None:

@@ -146,7 +146,7 @@ class Network {
    * @param {Float32Array} image
    * @param {number} height
    * @param {number} width
-   * @param {(done: number, features: Features, step: Step) => void} [watch] told after every step
+   * @param {(done: number, features: Features, step: Step) => void} [watch] told after every step how many are done
    * @returns {Float32Array}
    */
   run(image, height, width, watch = () => {}) {
@@ -161,7 +161,7 @@ class Network {
       this.steps.forEach((step, n) => {
         const address = buffers[n % 2];
         f = this.apply(step, f, address, height, width);
-        watch((n + 1) / this.steps.length, f, step);
+        watch(n + 1, f, step);
       });
       return machine.floats(f.address, height * width).slice();
     } finally {

@@ -1,101 +1,33 @@
 "use strict";
 // The page `try-it`: a photograph in, its vessels out. The work is done by worker.js; nothing leaves the page.
 (() => {
-  const MOST_PIXELS = 16e6; // of a picture; a larger one is made smaller first
-  const ORANGE = [230, 159, 0]; // as in the overlays of `pdegcnn segment`
   const $ = (/** @type {string} */ id) => /** @type {any} */ (document.getElementById(id));
   const data = JSON.parse($("try-it-data").textContent);
-  /** @type {Worker | null} */
-  let worker = null;
   /** @type {{picture: ImageData, name: string, probability?: Float32Array} | null} */
   let shown = null;
-  let requests = 0;
-  /** @type {Map<number, {resolve: Function, reject: Function, watch: Function}>} */
-  const waiting = new Map();
-
-  // ---- the worker ----------------------------------------------------------------------------------------------
-
-  function start() {
-    const address = URL.createObjectURL(new Blob([$("worker-source").textContent], { type: "text/javascript" }));
-    worker = new Worker(address);
-    worker.onmessage = ({ data: answer }) => {
-      const request = waiting.get(answer.id);
-      if (!request) {
-        if (answer.kind === "failed") say(`The module of kernels is damaged, so nothing can be computed: ${answer.message}`);
-        return;
-      }
-      request.watch(answer);
-      if (answer.kind !== "done" && answer.kind !== "failed") return;
-      waiting.delete(answer.id);
-      if (answer.kind === "done") request.resolve(answer);
-      else request.reject(new Error(answer.message));
-    };
-    worker.postMessage({ module: data.module });
-  }
-
-  function stop() {
-    worker?.terminate();
-    worker = null;
-    for (const { reject } of waiting.values()) reject(new Error("stopped"));
-    waiting.clear();
-  }
+  const say = (/** @type {string} */ text) => ($("status").textContent = text);
+  const worker = new Errands($("try-it-worker").textContent, data.module, say);
 
   /**
    * @param {ImageData} picture
    * @param {(answer: any) => void} [watch]
    * @returns {Promise<any>}
    */
-  function ask(picture, watch = () => {}) {
-    if (!worker) start();
-    const id = ++requests, name = $("network").value;
-    const { width, height } = picture;
-    return new Promise((resolve, reject) => {
-      waiting.set(id, { resolve, reject, watch });
-      const request = { id, name, network: data.networks[name], picture: { data: picture.data, width, height } };
-      /** @type {Worker} */ (worker).postMessage(request);
-    });
+  function ask({ data: pixels, width, height }, watch) {
+    const name = $("network").value, picture = { data: pixels, width, height };
+    return worker.ask({ task: "segment", name, network: data.networks[name], picture }, watch);
   }
 
   // ---- the picture ---------------------------------------------------------------------------------------------
-
-  /**
-   * A file as pixels on black, turned as its camera says; null with a sentence where it is no picture.
-   * @param {Blob | string} source
-   */
-  async function decode(source) {
-    const image = new Image();
-    image.src = typeof source === "string" ? source : URL.createObjectURL(source);
-    try {
-      await new Promise((resolve, reject) => ([image.onload, image.onerror] = [resolve, reject]));
-    } catch {
-      return null;
-    } finally {
-      if (typeof source !== "string") URL.revokeObjectURL(image.src);
-    }
-    const { naturalWidth, naturalHeight } = image;
-    if (!naturalWidth || !naturalHeight) return null;
-    const scale = Math.min(1, Math.sqrt(MOST_PIXELS / (naturalWidth * naturalHeight)), 16384 / Math.max(naturalWidth, naturalHeight));
-    const canvas = document.createElement("canvas");
-    canvas.width = Math.max(1, Math.round(naturalWidth * scale));
-    canvas.height = Math.max(1, Math.round(naturalHeight * scale));
-    const context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d", { willReadFrequently: true }));
-    context.fillRect(0, 0, canvas.width, canvas.height);
-    context.imageSmoothingQuality = "high";
-    context.drawImage(image, 0, 0, canvas.width, canvas.height);
-    const picture = context.getImageData(0, 0, canvas.width, canvas.height);
-    return { picture, reduced: scale < 1 ? [naturalWidth, naturalHeight] : null };
-  }
-
-  const say = (/** @type {string} */ text) => ($("status").textContent = text);
 
   /**
    * @param {Blob | string} source
    * @param {string} name
    */
   async function open(source, name) {
-    stop();
+    worker.stop();
     say("Reading the picture …");
-    const found = await decode(source).catch(() => null);
+    const found = await decoded(source).catch(() => null);
     if (!found) {
       shown = null;
       $("results").hidden = true;
@@ -217,29 +149,11 @@
       const size = `${parameters.toLocaleString("en").replace(",", " ")} numbers, ${Math.round(bytes / 1024)} kB`;
       select.add(new Option(`${label}: ${size}`, name));
     }
-    data.examples.forEach((/** @type {{label: string, picture: string}} */ { label, picture }) => {
-      const button = document.createElement("button");
-      button.type = "button";
-      const image = Object.assign(new Image(), { src: picture, alt: "retina," });
-      button.append(image, label);
-      button.addEventListener("click", () => open(picture, label));
-      $("examples").append(button);
-    });
-    $("photograph").addEventListener("change", () => {
-      const [file] = $("photograph").files;
-      if (file) open(file, file.name);
-    });
-    const zone = $("try-it");
-    zone.addEventListener("dragover", (/** @type {DragEvent} */ event) => event.preventDefault());
-    zone.addEventListener("drop", (/** @type {DragEvent} */ event) => {
-      event.preventDefault();
-      const file = event.dataTransfer?.files[0];
-      if (file) open(file, file.name);
-    });
-    $("stop").addEventListener("click", stop);
+    offerPhotographs($("try-it"), $("photograph"), $("examples"), data.examples, open);
+    $("stop").addEventListener("click", () => worker.stop());
     select.addEventListener("change", () => {
       if (!shown) return;
-      stop();
+      worker.stop();
       segmentShown(`${shown.name}, ${shown.picture.width} × ${shown.picture.height} pixels`);
     });
     $("threshold").addEventListener("input", () => {
@@ -251,11 +165,7 @@
   }
 
   document.addEventListener("DOMContentLoaded", () => {
-    const reason = !data.module
-      ? "This copy of the book was built without a compiler for WebAssembly, so the network cannot run here."
-      : !Machine.supported()
-        ? "This browser has no vectors of WebAssembly (SIMD), so the network cannot run here."
-        : "";
+    const reason = obstacle(data.module);
     if (reason) {
       say(`${reason} Below is a finished run.`);
       for (const control of $("try-it").querySelectorAll("input, select, button")) control.disabled = true;
@@ -263,8 +173,8 @@
       return;
     }
     connect();
-    start();
-    window.addEventListener("pagehide", stop);
+    worker.start();
+    window.addEventListener("pagehide", () => worker.stop());
   });
 
   /** @type {any} */ (window).pdegcnn = {

@@ -1,0 +1,178 @@
+"""The page that shows what every step of a network leaves of a photograph: against PyTorch, with a real file."""
+
+from __future__ import annotations
+
+import base64
+import importlib.util
+import io
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+from playwright.sync_api import Browser, Page
+from skimage import data
+from torch import Tensor
+
+from pdegcnn_lib import nn
+from pdegcnn_lib.companion import segment
+from pdegcnn_lib.companion.experiments import trained
+
+pytestmark = pytest.mark.browser
+
+ROOT = Path(__file__).resolve().parents[2]
+BOOK = ROOT / "book/_build/html"
+PATIENCE = 180_000  # milliseconds; a machine for tests is busy
+PHOTOGRAPH = data.retina()[600:660, 500:800].copy()  # wider than the square that the page looks into
+STATUS = "document.getElementById('inside-status').textContent"
+LIFT, MIXED, LARGEST, OUTPUT = 0, 16, 17, 18
+
+
+def opened(browser: Browser, path: Path) -> Page:
+    page = browser.new_page()
+    page.goto(path.as_uri())
+    page.wait_for_function(f"() => {STATUS} !== 'Choose a photograph.'", timeout=PATIENCE)
+    if page.locator("#inside-photograph").is_disabled():
+        pytest.skip(page.locator("#inside-status").inner_text())
+    return page
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    page = opened(browser, BOOK / "inside.html")
+    faults: list[str] = []
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.on("request", lambda request: faults.append(request.url) if request.url.startswith("http") else None)
+    yield page
+    page.close()
+    assert not faults
+
+
+def choose(page: Page, content: bytes, until: str) -> None:
+    page.set_input_files(
+        "#inside-photograph", {"name": "eye.png", "mimeType": "image/png", "buffer": content}
+    )
+    page.wait_for_function(
+        f"text => {STATUS}.startsWith('eye.png') && {STATUS}.includes(text)", arg=until, timeout=PATIENCE
+    )
+
+
+def png() -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(PHOTOGRAPH).save(buffer, format="PNG")
+    return buffer.getvalue()
+
+
+def shown(page: Page, step: int, channel: int) -> tuple[Tensor, Tensor, dict]:
+    """The largest value over the orientations and its orientation, and the square."""
+    found = page.evaluate("([step, channel]) => pdegcnn.inside(step, channel)", [step, channel])
+    size = (found["y"][1] - found["y"][0], found["x"][1] - found["x"][0])
+    return torch.tensor(found["values"]).view(size), torch.tensor(found["where"]).view(size), found
+
+
+@torch.no_grad()
+def expected() -> list[Tensor]:
+    """What the steps of the network leave of the whole photograph, by PyTorch: [C, Or, H, W], or [C, 1, H, W]."""
+    model, record = segment.load(trained.resolve("vessels/vessels-pdegcnn6"))
+    rgb = torch.from_numpy(PHOTOGRAPH).permute(2, 0, 1).float() / 255
+    f = segment.prepare(record, rgb)[0][None]
+    steps: list[Tensor] = []
+    for layer in model.children():
+        if isinstance(layer, nn.PDELayer):
+            for term in layer.evolution.values():
+                f = term(f)
+                steps.append(f)
+            f = layer.norm(layer.linear(f))
+        else:
+            f = layer(f)
+        if not isinstance(layer, nn.Lift | torch.nn.Dropout3d):
+            steps.append(f)
+    return [f[0] if f.ndim == 5 else f[0][:, None] for f in steps]
+
+
+def error(page: Page, step: int, channel: int, steps: list[Tensor]) -> float:
+    """The largest difference of a channel after a step, in units of the channel's deviation."""
+    values, _, square = shown(page, step, channel)
+    f = steps[step][channel][:, slice(*square["y"]), slice(*square["x"])]
+    return float((values - f.amax(dim=0)).abs().max() / f.std())
+
+
+def test_every_step_leaves_what_pytorch_leaves(page: Page) -> None:
+    choose(page, png(), "nothing.")
+    steps = expected()
+    assert len(steps) == page.locator("#inside-path input").count() == 19
+    for step in range(len(steps)):
+        # Sums in another order, and a photograph prepared in float64 rather than float32: a few units of 1e-6 each,
+        # which mixing by weights of about 1 and five layers multiply.
+        assert error(page, step, (3 * step) % len(steps[step]), steps) < 1e-3, step
+    values, where, square = shown(page, LIFT, 5)
+    assert values.shape == (60, 256) and square["x"] == [22, 278]
+    ordered = steps[LIFT][5][:, :, slice(*square["x"])].sort(dim=0)
+    clear = ordered.values[-1] - ordered.values[-2] > 1e-2
+    assert clear.float().mean() > 0.5 and torch.equal(where[clear], ordered.indices[-1][clear])
+
+
+def test_steps_and_channels_are_chosen_by_keyboard_and_pointer(page: Page) -> None:
+    choose(page, png(), "nothing.")
+    picture = "id => document.getElementById(id).toDataURL()"
+    feature, kernel = (page.evaluate(picture, f"inside-{name}") for name in ("feature", "kernel"))
+    page.locator("#inside-path input").first.focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowRight")
+    assert "layer 1, after dilation" in page.locator("#inside-feature-caption").inner_text()
+    said = page.locator("#inside-kernel-caption").inner_text()
+    assert said.startswith("The dilation of channel 1")
+    assert page.evaluate(picture, "inside-feature") != feature
+    assert page.evaluate(picture, "inside-kernel") != kernel
+    page.locator("#inside-channels label").nth(4).hover()
+    assert "channel 5" in page.locator("#inside-kernel-caption").inner_text()
+    page.locator("#inside-feature").hover(position={"x": 40, "y": 20})
+    assert "degrees" in page.locator("#inside-readout").inner_text()
+    plain = page.evaluate(picture, "inside-feature")
+    page.check("#inside-angles")
+    assert page.evaluate(picture, "inside-feature") != plain
+    page.locator("#inside-photograph-canvas").focus()
+    page.keyboard.press("ArrowRight")
+    page.wait_for_function(f"() => {STATUS}.includes('nothing.')", timeout=PATIENCE)
+    assert shown(page, OUTPUT, 0)[2]["x"] == [44, 300]  # as far as the photograph goes
+
+
+def test_it_stops_and_what_is_no_picture_is_said(page: Page) -> None:
+    page.locator("#inside-stop").click(timeout=PATIENCE)
+    page.wait_for_function(f"() => {STATUS} === 'Stopped.'")
+    page.set_input_files(
+        "#inside-photograph", {"name": "notes.txt", "mimeType": "text/plain", "buffer": b"no"}
+    )
+    page.wait_for_function(f"() => {STATUS}.includes('notes.txt is not a picture')", timeout=PATIENCE)
+
+
+def test_a_planted_error_in_a_kernel_is_noticed(browser: Browser, tmp_path: Path) -> None:
+    spec = importlib.util.spec_from_file_location("browser_module", ROOT / "tools/browser_module.py")
+    builder = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(builder)
+    shutil.copytree(builder.SOURCES, tmp_path / "sources")
+    source, right = tmp_path / "sources/tables.cu", "scale * pow(square, exponent)"
+    assert right in source.read_text()
+    source.write_text(source.read_text().replace(right, f"A(1.2) * {right}"))
+    needed = ("tropical5", "transport", "dense", "coordinates", "table_Diagonal_Power")
+    try:
+        module = builder.build(
+            tmp_path / "kernels.wasm", tmp_path / "sources", {name: builder.UNITS[name] for name in needed}
+        )
+    except ModuleNotFoundError as missing:
+        pytest.skip(str(missing))
+    for entry in BOOK.iterdir():
+        if entry.name != "inside.html":
+            (tmp_path / entry.name).symlink_to(entry)
+    text = base64.b64encode(module.read_bytes()).decode()
+    spoiled = re.sub(r'"module":"[^"]+"', f'"module":"{text}"', (BOOK / "inside.html").read_text())
+    (tmp_path / "inside.html").write_text(spoiled)
+    page = opened(browser, tmp_path / "inside.html")
+    choose(page, png(), "nothing.")
+    steps = expected()
+    assert error(page, LIFT, 0, steps) < 1e-3
+    assert error(page, 2, 0, steps) > 1e-2
+    page.close()

@@ -254,7 +254,7 @@ def table() -> str:
     lines += [
         "T statements belong to the main paper {cite}`smets2023pde`, A to {cite}`bellaard2023analysis`, F to the "
         "functional properties {cite}`pai2023functional`, S to semifields {cite}`bellaard2025pdecnns`; D is about the "
-        "distance, E about the equation and its splitting.",
+        "distance, E about the equation and its splitting, H about homogeneous spaces.",
         "Their boxes say which words and constants are ours.",
         "A value after ± is the tolerance; without one, equality is exact.",
         "Where a row does not say where its tolerance comes from, its chapter does.",

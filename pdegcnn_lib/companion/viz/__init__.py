@@ -8,7 +8,13 @@ from pdegcnn_lib.companion.viz.fields import image_rows, orientation_montage, sc
 from pdegcnn_lib.companion.viz.kernels import kernel_montage, learned_metrics
 from pdegcnn_lib.companion.viz.segmentations import grey, segmentations, verdicts
 from pdegcnn_lib.companion.viz.shapes import association_fields, level_surfaces
-from pdegcnn_lib.companion.viz.space import direction_sets, reach_on_m3, surfaces, turning_reach_on_m3
+from pdegcnn_lib.companion.viz.space import (
+    direction_sets,
+    reach_on_m3,
+    screw_lines,
+    surfaces,
+    turning_reach_on_m3,
+)
 from pdegcnn_lib.companion.viz.statements import convergence, labelled_curves, titled_images
 from pdegcnn_lib.companion.viz.style import use_style
 from pdegcnn_lib.companion.viz.tables import markdown_table
@@ -30,6 +36,7 @@ __all__ = [
     "orientation_montage",
     "reach_on_m3",
     "score_in_space",
+    "screw_lines",
     "segmentations",
     "surfaces",
     "titled_images",

@@ -140,3 +140,25 @@ def direction_sets(counts: tuple[int, ...] = (6, 14, 18, 26)) -> Figure:
         ax.set_box_aspect((1, 1, 1), zoom=1.2)
         ax.view_init(elev=20, azim=-60)
     return figure
+
+
+def screw_lines(ax: Any, curves: Tensor, lengths: Tensor, *, section: int) -> None:
+    """Curves of points of M3 `[n, samples, 6]` with common ends, on a 3-d axis, coloured by `lengths [n]`.
+
+    Dark is short; the shortest is thick, number `section` dashed. Arrows show the directions at the two ends.
+    """
+    low, high = float(lengths.min()), float(lengths.max())
+    order = lengths.argsort(descending=True).tolist()  # the shortest is drawn last
+    for i in order:
+        shade = plt.get_cmap(VALUE_MAP)(0.95 * (float(lengths[i]) - low) / (high - low))
+        if i == order[-1]:
+            ax.plot(*curves[i, :, :3].T, color=COLORS["green"], lw=3.5)
+        else:
+            ax.plot(*curves[i, :, :3].T, color=shade, lw=1)
+    ax.plot(*curves[section, :, :3].T, "--", color="black", lw=1.8)
+    for end in (curves[0, 0], curves[0, -1]):
+        ax.quiver(*end[:3].tolist(), *end[3:].tolist(), length=0.5, color=COLORS["black"], linewidth=2)
+    ax.set_aspect("equal")
+    ax.set_box_aspect(None, zoom=1.2)
+    ax.view_init(elev=-8, azim=8)
+    ax.set_axis_off()

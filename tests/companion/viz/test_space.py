@@ -89,3 +89,14 @@ def test_a_surface_to_turn_is_the_one_that_is_drawn():
 def test_a_mesh_that_is_none(points, faces, values, message):
     with pytest.raises(ValueError, match=message):
         Mesh(np.array(points, float), np.array(faces), np.array(values, float))
+
+
+def test_the_shortest_screw_line_is_thick_and_the_section_dashed() -> None:
+    ax = plt.figure().add_subplot(projection="3d")
+    curves = torch.randn(3, 5, 6, generator=torch.Generator().manual_seed(0))
+    viz.screw_lines(ax, curves, torch.tensor([2.0, 1.0, 3.0]), section=0)
+    thick = max(ax.lines, key=lambda line: line.get_linewidth())
+    [dashed] = [line for line in ax.lines if line.get_linestyle() == "--"]
+    for line, i in ((thick, 1), (dashed, 0)):
+        assert np.allclose(np.stack(line.get_data_3d()), curves[i, :, :3].T)
+    assert len(ax.lines) == 4

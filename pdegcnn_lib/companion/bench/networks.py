@@ -9,6 +9,7 @@ import torch
 from pdegcnn_lib import models
 from pdegcnn_lib.companion.bench.cases import Call
 from pdegcnn_lib.companion.bench.measure import peak_in_fresh_process, side_by_side
+from pdegcnn_lib.companion.experiments.memory import keep_freed_memory
 from pdegcnn_lib.companion.experiments.metrics import dice_loss
 from pdegcnn_lib.companion.experiments.provenance import provenance
 
@@ -58,6 +59,7 @@ def run(
     progress: Callable[[str], None] = lambda line: None,
 ) -> dict[str, object]:
     """Measure the networks on the CPU: milliseconds of a step and of a photograph, MiB at the peak of a step."""
+    keep_freed_memory()  # as training does
     progress("training steps")
     steps = side_by_side({name: training_step(name) for name in names}, seconds=seconds)
     progress("photographs")

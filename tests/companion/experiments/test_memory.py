@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -42,3 +43,23 @@ def test_the_same_blocks_again_cost_no_page_faults() -> None:
         pytest.skip("the C library has no mallopt")
     # 8 blocks of 16 MiB are 32 768 pages of 4 KiB; the interpreter itself may touch a few new ones.
     assert int(kept) < 100 < int(faults("as it is"))
+
+
+HEAP = """
+import re
+from pathlib import Path
+from pdegcnn_lib.companion.experiments.memory import keep_freed_memory
+
+assert keep_freed_memory(2**24) and keep_freed_memory(2**24)  # a second run in a process changes nothing
+text = Path("/proc/self/smaps").read_text()
+flags = re.findall(r"\\[heap\\].*?VmFlags: ([^\\n]*)", text, re.DOTALL)
+print(any("hg" in of.split() for of in flags))
+"""
+
+
+@pytest.mark.skipif(
+    not Path("/sys/kernel/mm/transparent_hugepage/enabled").exists(), reason="this kernel has no huge pages"
+)
+def test_the_heap_asks_for_huge_pages() -> None:
+    run = [sys.executable, "-c", HEAP]
+    assert subprocess.run(run, capture_output=True, text=True, check=True).stdout.strip() == "True"

@@ -14,7 +14,7 @@ from pdegcnn_lib.geometry.estimates import (
 )
 from pdegcnn_lib.geometry.geodesics import Geodesic, exponential_curve, geodesic
 from pdegcnn_lib.geometry.groups import R2, SE2, LieGroup, RotoTranslationGroup, TranslationGroup, wrap_angle
-from pdegcnn_lib.geometry.metrics import DiagonalMetric, FullMetric, Metric, as_metric
+from pdegcnn_lib.geometry.metrics import DiagonalMetric, FinslerMetric, FullMetric, Metric, as_metric
 
 __all__ = [
     "ESTIMATES",
@@ -23,6 +23,7 @@ __all__ = [
     "SQUARED_ESTIMATES",
     "DiagonalMetric",
     "Estimate",
+    "FinslerMetric",
     "FullMetric",
     "Geodesic",
     "LieGroup",

@@ -55,7 +55,7 @@ class Estimate:
 
 def diagonal(b: Tensor, metric: Metric) -> Tensor:
     """The squared length of the coordinates as a vector at p0; metrics of every kind have one."""
-    last_axis("w", metric.parameters, b.shape[-1])
+    metric.on(b.shape[-1])
     return metric.squared(b)
 
 

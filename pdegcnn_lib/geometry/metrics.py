@@ -1,7 +1,8 @@
-"""Left-invariant Riemannian metrics, given by their components in the invariant frame."""
+"""Left-invariant metrics: Riemannian, given by their components in the invariant frame, and Finslerian on the plane."""
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any
@@ -51,6 +52,11 @@ class Metric(ABC):
         """Whether the metric is given by length scales."""
         return False
 
+    @property
+    def is_riemannian(self) -> bool:
+        """Whether lengths come from a scalar product, by which diffusion is linear."""
+        return True
+
     def diagonal(self, of: str, instead: str = "") -> Tensor:
         """The length scales w `[..., n]`; where there are none a ValueError says what they were asked for."""
         advice = f"; use {instead}" if instead else ""
@@ -72,11 +78,15 @@ class Metric(ABC):
         """The same metric with `n` axes of length 1 before the components, to broadcast against a window."""
         return self[(..., *(None,) * n)]
 
+    def on(self, n: int) -> Tensor:
+        """The parameters, checked to be those of metrics on n vector fields; ValueError otherwise."""
+        return last_axis("w", self.parameters, n)
+
     def over_channels(self, n: int) -> Tensor:
         """The parameters, checked to be those of one metric on n vector fields per channel; ValueError otherwise."""
-        tensor = last_axis("w", self.parameters, n)
+        tensor = self.on(n)
         if tensor.ndim != 1 + self.component_axes:
-            expected = ", ".join(["C", *[str(n)] * self.component_axes])
+            expected = ", ".join(["C", *map(str, tensor.shape[-self.component_axes :])])
             raise ValueError(f"the metric must have shape [{expected}], got {list(tensor.shape)}")
         return tensor
 
@@ -170,6 +180,81 @@ class FullMetric(Metric):
 
     def with_parameters(self, parameters: Tensor) -> FullMetric:
         return FullMetric(parameters, checked=False)
+
+
+@dataclass(frozen=True)
+class FinslerMetric(Metric):
+    r"""A length of vectors of the plane that depends on their direction, and may differ between one and its opposite.
+
+    $$F(v) = |v|\, \exp\Big(a_0 + \sum_{k=1}^{n} a_k \cos k\psi + b_k \sin k\psi\Big), \qquad
+      v = |v| (\cos\psi, \sin\psi)$$
+
+    It is positive whatever its coefficients $(a_0, a_1, b_1, \dots, a_n, b_n)$, and a Finsler metric where it is
+    `convex`. With $a_0$ alone it is round; with even k it is symmetric.
+
+    Shapes: `coefficients [..., 2n + 1]`. `checked` as in `DiagonalMetric`. Raises: TypeError or ValueError unless the
+    coefficients are floating, finite and of odd number.
+    Source: the circular harmonics are LieTorch's, whose F need not be positive.
+    """
+
+    coefficients: Tensor
+    checked: bool = True
+    component_axes = 1
+
+    def __post_init__(self) -> None:
+        if not self.checked:
+            return
+        if not isinstance(self.coefficients, Tensor) or not self.coefficients.is_floating_point():
+            raise TypeError(f"coefficients must be a floating point tensor, got {self.coefficients!r}")
+        if self.coefficients.ndim == 0 or self.coefficients.shape[-1] % 2 == 0:
+            raise ValueError(
+                f"coefficients must have shape [..., 2n + 1], got {list(self.coefficients.shape)}"
+            )
+        if has_values(self.coefficients):
+            positive("exp(coefficients)", self.coefficients.detach().exp())
+
+    @property
+    def parameters(self) -> Tensor:
+        return self.coefficients
+
+    @property
+    def dim(self) -> int:
+        return 2
+
+    @property
+    def is_riemannian(self) -> bool:
+        return False
+
+    @property
+    def matrix(self) -> Tensor:
+        raise ValueError("a FinslerMetric is no scalar product and has no matrix")
+
+    def on(self, n: int) -> Tensor:
+        if n != 2:
+            raise ValueError(f"a FinslerMetric is one of the plane, and here are {n} vector fields")
+        return self.coefficients
+
+    def squared(self, v: Tensor) -> Tensor:
+        """The squared length F(v)^2: `[..., 2]` -> `[...]`, broadcast against the coefficients."""
+        r2 = v.square().sum(-1)
+        u, w = (v / torch.where(r2 == 0, 1.0, r2).sqrt()[..., None]).unbind(-1)  # cos psi and sin psi
+        log, cos, sin = self.coefficients[..., 0], torch.ones_like(u), torch.zeros_like(u)
+        for k in range(1, self.coefficients.shape[-1], 2):
+            cos, sin = cos * u - sin * w, sin * u + cos * w
+            log = log + self.coefficients[..., k] * cos + self.coefficients[..., k + 1] * sin
+        return r2 * torch.exp(2 * log)
+
+    def convex(self, angles: int = 360) -> Tensor:
+        r"""Whether the ball of $F = |v| e^h$ is convex, $1 + h'' + h'^2 \ge 0$ at so many angles: -> bool `[...]`."""
+        k = torch.arange(1, self.coefficients.shape[-1] // 2 + 1).to(self.coefficients)
+        psi = torch.arange(angles).to(self.coefficients)[:, None] * (2 * math.pi / angles) * k
+        a, b = self.coefficients[..., None, 1::2], self.coefficients[..., None, 2::2]
+        slope = (k * (b * psi.cos() - a * psi.sin())).sum(-1)
+        bend = (-(k**2) * (a * psi.cos() + b * psi.sin())).sum(-1)
+        return (1 + bend + slope**2 >= 0).all(-1)
+
+    def with_parameters(self, parameters: Tensor) -> FinslerMetric:
+        return FinslerMetric(parameters, checked=False)
 
 
 def as_metric(w: Tensor | Metric) -> Metric:

@@ -99,9 +99,14 @@ def diffusion_kernel(
     Between the two closed forms the work and memory are about 1 200 times those of the window.
     Units: as in `morphological_kernel`; t in the time of $W_t = -(-\Delta_{\mathcal{G}})^\alpha W$.
     Raises: ValueError for an alpha outside [1/2, 1], a non-positive w or t, an even window, a window wider than the
-    circle, an unknown estimate. Source: main paper, section 5.2, for alpha = 1; the subordination between is classical.
+    circle, an unknown estimate, a Finsler metric.
+    Source: main paper, section 5.2, for alpha = 1; the subordination between is classical.
     """
     metric, alpha, t, space = as_metric(w), check_alpha(alpha), check_time(t), chosen(space, orientations)
+    if not metric.is_riemannian:
+        raise ValueError(
+            f"diffusion is a convolution for Riemannian metrics only, got a {type(metric).__name__}"
+        )
     squared = squared_distances(metric, space, window, estimate)
     log_k = log_profile(squared, by_channel(alpha, squared), t, dim=space.dim)
     if not space.uniform:

@@ -13,7 +13,12 @@ from pdegcnn_lib.nn.m3 import (
     PDELayerM3,
     ProjectionM3,
 )
-from pdegcnn_lib.nn.metric import TrainableAlpha, TrainableDiagonalMetric, TrainableFullMetric
+from pdegcnn_lib.nn.metric import (
+    TrainableAlpha,
+    TrainableDiagonalMetric,
+    TrainableFinslerMetric,
+    TrainableFullMetric,
+)
 from pdegcnn_lib.nn.pde import DirectionalNorm, PDELayer, PDELayerR2
 from pdegcnn_lib.nn.resample import InvariantPool, Resample
 from pdegcnn_lib.nn.terms import (
@@ -63,5 +68,6 @@ __all__ = [
     "Resample",
     "TrainableAlpha",
     "TrainableDiagonalMetric",
+    "TrainableFinslerMetric",
     "TrainableFullMetric",
 ]

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pdegcnn_lib.geometry import DiagonalMetric, FullMetric
+from pdegcnn_lib.geometry import DiagonalMetric, FinslerMetric, FullMetric
 from pdegcnn_lib.kernels.morphological import check_alpha
 from pdegcnn_lib.spaces import M2, Plane, Space
 
@@ -120,11 +120,46 @@ class TrainableFullMetric(nn.Module):
         return f"channels={self.factor.shape[0]}, dim={self.factor.shape[1]}"
 
 
+class TrainableFinslerMetric(nn.Module):
+    r"""A Finsler metric of the plane for every channel, with free coefficients `[C, 5]` up to the second harmonic.
+
+    It starts close to a round metric, where it is convex; see `geometry.FinslerMetric`.
+    """
+
+    harmonics = 2
+
+    def __init__(
+        self, channels: int, dim: int, window: tuple[int, ...], scales: Draw = initial_scales
+    ) -> None:
+        super().__init__()
+        self.window, self.scales, self.dim = window, scales, dim
+        self.coefficients = nn.Parameter(torch.empty(channels, 2 * self.harmonics + 1))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw a new round metric, as large as a diagonal one, and harmonics of a twentieth."""
+        with torch.no_grad():
+            w = self.scales(self.coefficients.shape[0], self.dim, self.window)
+            self.coefficients.normal_(std=0.05)
+            self.coefficients[:, 0] = w.log().mean(-1)
+
+    def forward(self) -> FinslerMetric:
+        """The metric as the kernels take it."""
+        return FinslerMetric(self.coefficients, checked=False)
+
+    def extra_repr(self) -> str:
+        return f"channels={self.coefficients.shape[0]}, harmonics={self.harmonics}"
+
+
 def trainable_metric(
     kind: str, channels: int, dim: int, window: tuple[int, ...], scales: Draw = initial_scales
 ) -> nn.Module:
-    """The trainable metric of the given kind, `diagonal` or `full`; ValueError for another."""
-    kinds = {"diagonal": TrainableDiagonalMetric, "full": TrainableFullMetric}
+    """The trainable metric of the given kind, `diagonal`, `full` or `finsler`; ValueError for another."""
+    kinds: dict[str, Callable[..., nn.Module]] = {
+        "diagonal": TrainableDiagonalMetric,
+        "full": TrainableFullMetric,
+        "finsler": TrainableFinslerMetric,
+    }
     if kind not in kinds:
         raise ValueError(f"metric must be one of {', '.join(kinds)}, got {kind!r}")
     return kinds[kind](channels, dim, window, scales)

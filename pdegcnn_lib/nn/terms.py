@@ -96,8 +96,11 @@ class KernelTerm(Layer):
         self.space = space = chosen(space, orientations)
         self.window = space.check_window(space.default_window() if window is None else window)
         self.t, self.backend = check_time(t), backend
-        if metric == "full" and metric not in space.metrics:
-            raise ValueError(f"metric must be diagonal on {type(space).__name__}, got {metric!r}")
+        if metric is not None and metric not in space.metrics:
+            allowed = f"one of {', '.join(space.metrics)}"
+            if len(space.metrics) == 1:
+                allowed = f"{space.metrics[0]} on {type(space).__name__}"
+            raise ValueError(f"metric must be {allowed}, got {metric!r}")
         self.estimate = next(iter(space.estimates)) if estimate is None else estimate
         self.alpha = trainable_alpha(self.usual_alpha if alpha is None else alpha, channels)
         draw, sizes = self.first_scales() if scales is None else (scales, space.spans(self.window))
@@ -150,8 +153,8 @@ class Dilation(_Morphology):
 
     It commutes with the symmetries of its space: roto-translations on M2, the default, translations on R^2. `space`, or
     `orientations` for one of M2; `window` one size for each axis, None for that of `space.default_window`; `alpha` in
-    [1/2, 1], or `"trained"` (`TrainableAlpha`); `metric` `diagonal`, the default, or `full`, the default on R^2;
-    `estimate` a name or a function; `scales` draws the first length scales.
+    [1/2, 1], or `"trained"` (`TrainableAlpha`); `metric` `diagonal`, the default, `full`, the default on R^2, or on R^2
+    `finsler`; `estimate` a name or a function; `scales` draws the first length scales.
     Shapes: those of the space, -> the same. Raises: TypeError or ValueError for a bad window, alpha, t or metric.
     Source: main paper, Theorem 5.21.
     """

@@ -57,6 +57,7 @@ class Plane(_Flat):
     axes = ("H", "W")
     positions = 2
     usual_metric = "full"
+    metrics = ("diagonal", "full", "finsler")
 
     def symmetries(self) -> Mapping[int, Symmetry]:  # type: ignore[override]
         return {n: partial(quarter_turn, turns=n) for n in (1, 2, 3)}

@@ -25,7 +25,7 @@ DIGITS = 3  # of a measured number in the file: enough to read, few enough to be
 
 
 @dataclass(frozen=True)
-class Entry:
+class Row:
     """One row. `dropped` names an assumption left out on purpose: the check then has to fail."""
 
     statement: str
@@ -84,7 +84,7 @@ def _to_place(x: float, tolerance: float) -> str:
     return str(round(Decimal(repr(x)), -place)) if place <= 0 else _short(x)
 
 
-_open: dict[str, list[Entry]] = {}
+_open: dict[str, list[Row]] = {}
 
 
 def folder() -> Path:
@@ -92,7 +92,7 @@ def folder() -> Path:
     return paths.executed() / "ledger"
 
 
-def _as_filed(row: Entry) -> float | None:
+def _as_filed(row: Row) -> float | None:
     """The measurement with as few digits as keep the verdict; more of them would differ between machines."""
     if row.measured is None or not row.green:
         return row.measured
@@ -100,14 +100,14 @@ def _as_filed(row: Entry) -> float | None:
     return next((m for m in rounded if replace(row, measured=m).green), row.measured)
 
 
-def _add(entry: Entry) -> None:
-    if entry.statement not in STATEMENTS:
-        raise ValueError(f"statement must be one of {', '.join(STATEMENTS)}, got {entry.statement!r}")
-    if not entry.where or not entry.where.replace("_", "").replace("-", "").isalnum():
-        raise ValueError(f"where must be the name of a notebook, without a suffix, got {entry.where!r}")
-    rows = _open.setdefault(entry.where, [])
+def _add(new: Row) -> None:
+    if new.statement not in STATEMENTS:
+        raise ValueError(f"statement must be one of {', '.join(STATEMENTS)}, got {new.statement!r}")
+    if not new.where or not new.where.replace("_", "").replace("-", "").isalnum():
+        raise ValueError(f"where must be the name of a notebook, without a suffix, got {new.where!r}")
+    rows = _open.setdefault(new.where, [])
     # A cell that is run twice replaces its row; a fresh process replaces the notebook's file.
-    rows[:] = [row for row in rows if (row.statement, row.claim) != (entry.statement, entry.claim)] + [entry]
+    rows[:] = [row for row in rows if (row.statement, row.claim) != (new.statement, new.claim)] + [new]
     content = []
     for row in rows:
         fields = {name: value for name, value in asdict(row).items() if value not in ("", None)}
@@ -115,7 +115,7 @@ def _add(entry: Entry) -> None:
             fields["measured"] = _as_filed(row)
         content.append(fields)
     text = json.dumps(content, indent=2) + "\n"
-    path = folder() / f"{entry.where}.json"
+    path = folder() / f"{new.where}.json"
     if not path.is_file() or path.read_text(encoding="utf-8") != text:
         paths.write_atomically(path, text)
 
@@ -153,52 +153,52 @@ def record(
         raise ValueError(f"tolerance must not be negative, got {tolerance}")
     want, got = float(expected), float(measured)
     margin = tolerance * abs(want) if relative else tolerance
-    entry = Entry(statement, claim, where, want, got, margin, relation, dropped, because)
-    _add(entry)
-    if not entry.green:
-        raise AssertionError(f"{statement} {claim}: {entry.verdict}; {_miss(entry)}")
+    row = Row(statement, claim, where, want, got, margin, relation, dropped, because)
+    _add(row)
+    if not row.green:
+        raise AssertionError(f"{statement} {claim}: {row.verdict}; {_miss(row)}")
     if not quiet:
-        print(f"{statement}  {claim}: {_sentence(entry)}; {entry.verdict}")
+        print(f"{statement}  {claim}: {_sentence(row)}; {row.verdict}")
 
 
-def _miss(entry: Entry) -> str:
-    margin = f" +- {_short(entry.tolerance)}" if entry.tolerance else ""
-    return f"measured {entry.measured!r}, wanted {entry.relation} {_short(entry.expected)}{margin}"
+def _miss(row: Row) -> str:
+    margin = f" +- {_short(row.tolerance)}" if row.tolerance else ""
+    return f"measured {row.measured!r}, wanted {row.relation} {_short(row.expected)}{margin}"
 
 
-def _sentence(entry: Entry) -> str:
+def _sentence(row: Row) -> str:
     """The comparison with no more digits than are the same on every machine."""
-    if entry.expected is None or entry.measured is None:
+    if row.expected is None or row.measured is None:
         return ""
-    expected, within = _short(entry.expected), f"within {_short(entry.tolerance)}"
-    bound = expected if entry.relation == "equals" else f"{entry.relation} {expected}"
-    if entry.dropped:
-        return f"measured {_short(entry.measured, 2)}, not {bound}"
-    if entry.relation != "equals":
+    expected, within = _short(row.expected), f"within {_short(row.tolerance)}"
+    bound = expected if row.relation == "equals" else f"{row.relation} {expected}"
+    if row.dropped:
+        return f"measured {_short(row.measured, 2)}, not {bound}"
+    if row.relation != "equals":
         # A measurement on its bound is rounding: its digits differ between machines.
-        on_bound = abs(entry.measured - entry.expected) <= entry.tolerance
-        return bound if on_bound else f"measured {_short(entry.measured, 2)}, {bound}"
-    if not entry.tolerance:
-        return f"{entry.measured:.12g}, exactly"
-    if abs(entry.expected) <= entry.tolerance:
+        on_bound = abs(row.measured - row.expected) <= row.tolerance
+        return bound if on_bound else f"measured {_short(row.measured, 2)}, {bound}"
+    if not row.tolerance:
+        return f"{row.measured:.12g}, exactly"
+    if abs(row.expected) <= row.tolerance:
         return f"{expected} {within}"
-    return f"measured {_to_place(entry.measured, entry.tolerance)}, expected {expected} {within}"
+    return f"measured {_to_place(row.measured, row.tolerance)}, expected {expected} {within}"
 
 
 def cannot_check(*, statement: str, claim: str, reason: str, where: str) -> None:
     """Write the row of a statement that no computation can check, with the reason, and print it."""
     if not reason:
         raise ValueError("reason must say why the statement cannot be checked, got an empty string")
-    _add(Entry(statement, claim, where, reason=reason))
+    _add(Row(statement, claim, where, reason=reason))
     print(f"{statement}  {claim}: not checked: {reason}")
 
 
-def entries() -> list[Entry]:
+def entries() -> list[Row]:
     """All rows on file, by statement in the order of the facts, then by notebook."""
     order = list(STATEMENTS)
     rows = []
     for path in sorted(folder().glob("*.json")):
-        rows += [Entry(**fields) for fields in json.loads(path.read_text(encoding="utf-8"))]
+        rows += [Row(**fields) for fields in json.loads(path.read_text(encoding="utf-8"))]
     return sorted(rows, key=lambda row: (order.index(row.statement), row.where))
 
 
@@ -216,7 +216,7 @@ def faults() -> list[str]:
     return wrong + [f"{name} has no row that measures it: {STATEMENTS[name]}" for name in missing()]
 
 
-def _cells(row: Entry) -> list[str]:
+def _cells(row: Row) -> list[str]:
     if row.reason:
         expected, measured = "", ""
     else:

@@ -19,8 +19,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from pdegcnn_lib.geometry import metrics
 from pdegcnn_lib.geometry._check import last_axis, positive
-from pdegcnn_lib.geometry.estimates import safe_sqrt
+from pdegcnn_lib.geometry.estimates import safe_sqrt, sub_riemannian
 from pdegcnn_lib.geometry.groups import half_angle_ratio
 from pdegcnn_lib.geometry.metrics import DiagonalMetric
 from pdegcnn_lib.geometry.rigid import SE3, section
@@ -123,30 +124,22 @@ def three(c: Tensor) -> Tensor:
     return torch.stack([c[..., 0], lateral, c[..., 3]], dim=-1)
 
 
-def squared_sub_riemannian(c: Tensor, w: Tensor, nu: float = NU, covariant: bool = False) -> Tensor:
-    """rho_b_sr**2 of coordinates (main, lateral, angle) `[..., 3]`, see `rho_b_sr`."""
-    w_main, _, w_angular = w.unbind(-1)
-    scale = 2 * torch.sqrt(w_main * w_angular) if covariant else w_main + w_angular
-    along = (w_main * c[..., 0]) ** 2 + (w_angular * c[..., 2]) ** 2
-    return safe_sqrt((nu * scale) ** 4 * c[..., 1] ** 2 + along**2)
-
-
-def squared_combined(c: Tensor, w: Tensor, nu: float = NU, covariant: bool = False) -> Tensor:
+def combined(c: Tensor, metric: metrics.Metric, nu: float = NU, covariant: bool = False) -> Tensor:
     """rho_b_com**2 of coordinates (main, lateral, angle) `[..., 3]`, see `rho_b_com`."""
-    half_angle = ((w * c) ** 2).sum(-1)
-    w_main, w_lateral, w_angular = w.unbind(-1)
+    half_angle, sideways = metric.squared(c), sub_riemannian(c, metric, nu, covariant)
+    w_main, w_lateral, w_angular = metric.diagonal("rho_b_com", instead="rho_c or rho_b").unbind(-1)
     lower = w_main**2 * (c[..., 0] ** 2 + c[..., 1] ** 2) + (w_angular * c[..., 2]) ** 2
-    combined = torch.maximum(lower, torch.minimum(squared_sub_riemannian(c, w, nu, covariant), half_angle))
+    least = torch.maximum(lower, torch.minimum(sideways, half_angle))
     # The axes do not exchange their roles as on M2: there are two lateral ones.
-    return torch.where(w_lateral < w_main, half_angle, combined)
+    return torch.where(w_lateral < w_main, half_angle, least)
 
 
-def _diagonal(w: Tensor | Metric, estimate: str) -> Tensor:
+def _diagonal(w: Tensor | Metric, estimate: str) -> DiagonalMetric:
     if isinstance(w, AxialMetric):
         raise ValueError(
             f"{estimate} is defined for diagonal metrics only, got an AxialMetric; use rho_c or rho_b"
         )
-    return as_axial(w).w
+    return DiagonalMetric(as_axial(w).w, checked=False)
 
 
 def rho_b(q: Tensor, p: Tensor, w: Tensor | Metric) -> Tensor:
@@ -179,9 +172,7 @@ def rho_b_sr(q: Tensor, p: Tensor, w: Tensor | Metric, nu: float = NU, covariant
     With `covariant` the product $2\sqrt{w_M w_A}$ stands in the place of the sum.
     Shapes, units and errors as in `rho_b`; diagonal metrics only.
     """
-    return safe_sqrt(
-        squared_sub_riemannian(three(coordinates(q, p)), _diagonal(w, "rho_b_sr"), nu, covariant)
-    )
+    return safe_sqrt(sub_riemannian(three(coordinates(q, p)), _diagonal(w, "rho_b_sr"), nu, covariant))
 
 
 def rho_b_com(q: Tensor, p: Tensor, w: Tensor | Metric, nu: float = NU, covariant: bool = False) -> Tensor:
@@ -190,7 +181,7 @@ def rho_b_com(q: Tensor, p: Tensor, w: Tensor | Metric, nu: float = NU, covarian
     Where w_lateral < w_main it is `rho_b`. `covariant` as in `rho_b_sr`.
     Shapes, units and errors as in `rho_b`; diagonal metrics only.
     """
-    return safe_sqrt(squared_combined(three(coordinates(q, p)), _diagonal(w, "rho_b_com"), nu, covariant))
+    return safe_sqrt(combined(three(coordinates(q, p)), _diagonal(w, "rho_b_com"), nu, covariant))
 
 
 def rho_c_min(q: Tensor, p: Tensor, w: Tensor | Metric, *, angles: int = 63) -> Tensor:

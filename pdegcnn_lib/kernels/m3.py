@@ -5,9 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from pdegcnn_lib.geometry import Metric, as_metric, octahedral
+from pdegcnn_lib.geometry import octahedral
 from pdegcnn_lib.geometry.constant import constant
-from pdegcnn_lib.geometry.estimates import Squared
 from pdegcnn_lib.kernels.cake import radial_window
 from pdegcnn_lib.kernels.diffusion import diffusion_kernel
 from pdegcnn_lib.kernels.morphological import morphological_kernel
@@ -18,48 +17,9 @@ from pdegcnn_lib.spaces.window import offsets
 OVERSAMPLING = 3  # of the spectra of line wavelets
 
 
-def morphological_kernel_m3(
-    w: Tensor | Metric,
-    *,
-    alpha: float | Tensor,
-    window: tuple[int, ...],
-    space: M3,
-    t: float = 1.0,
-    estimate: str | Squared = "rho_b",
-) -> Tensor:
-    r"""`morphological_kernel` on M3, sampled for every pair of a direction and a neighbour.
-
-    $$k[c, o, s, i, j, l] = \nu_\alpha\, t^{-1/(2\alpha-1)}\, \rho\big(q^{-1} p\big)^{2\alpha/(2\alpha-1)}$$
-
-    with $p = (0, n_o)$ and q the tap of `M3.relative_elements`; +inf where a direction has no s-th neighbour. Equal to
-    itself under all turns of the cube, bit for bit.
-
-    Shapes: `w [C, 3]` or a diagonal metric over C channels; `alpha` a float or `[C]` -> `[C, N, KN, K, K, K]`.
-    Raises: ValueError for an alpha outside [1/2, 1], a non-positive w or t, a window that does not fit, an unknown
-    estimate, a metric that is not diagonal. Source: main paper, Definition 5.25.
-    """
-    as_metric(w).diagonal("a layer on M3")
-    return morphological_kernel(w, alpha=alpha, window=window, space=space, t=t, estimate=estimate)
-
-
-def diffusion_kernel_m3(
-    w: Tensor | Metric,
-    *,
-    alpha: float | Tensor,
-    window: tuple[int, ...],
-    space: M3,
-    t: float = 1.0,
-    estimate: str | Squared = "rho_b",
-) -> Tensor:
-    r"""`diffusion_kernel` on M3, with the quadrature weight of each neighbour.
-
-    $$k[c, o, s, \cdot] \propto q_s\, K_t^\alpha\big(\rho(q^{-1}p)\big), \qquad \sum k[c, o] = 1,$$
-
-    with the radial kernel of the tangent space $\mathbb{R}^5$. Not exact even where the estimate is: the sphere is
-    curved. Shapes and errors as in `morphological_kernel_m3`; 0 where there is no neighbour.
-    """
-    as_metric(w).diagonal("a layer on M3")
-    return diffusion_kernel(w, alpha=alpha, window=window, space=space, t=t, estimate=estimate)
+# The kernels of every space by their older names: `w [C, 3]`, `space=M3(N)` -> `[C, N, KN, K, K, K]`.
+morphological_kernel_m3 = morphological_kernel
+diffusion_kernel_m3 = diffusion_kernel
 
 
 @constant

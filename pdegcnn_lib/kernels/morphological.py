@@ -83,6 +83,8 @@ def squared_distances(
     Shapes: a metric over C channels -> `[C, *kernels, *window]`, see `spaces.Space`.
     """
     rho2 = squared_estimate(next(iter(space.estimates)) if estimate is None else estimate, space.estimates)
+    if "full" not in space.metrics:
+        metric.diagonal(f"a kernel on {type(space).__name__}")
     reference = metric.over_channels(space.lengths)
     p = space.relative_elements(window, dtype=reference.dtype, device=reference.device)
     return rho2(p, metric.window_axes(p.ndim - 1))

@@ -33,10 +33,10 @@ def beside(x: Tensor, f: Tensor) -> Tensor:
     return x if autocast(f.device) else x.to(f.dtype)
 
 
-def features(f: Tensor, space: Space | None) -> Space:
+def features(f: Tensor, space: Space | None, channels: str = "C") -> Space:
     """The space that f lives on, M2 or M3 with as many points as f where None is named; raise unless f fits it."""
     known: Space = space or (M3() if getattr(f, "ndim", 0) == 6 else M2())
-    floating("f", f, 2 + len(known.axes), known.shape())
+    floating("f", f, 2 + len(known.axes), known.shape().replace("C", channels, 1))
     space = type(known)(sizes(f)[2]) if isinstance(known, M2 | M3) and space is None else known
     if space.kernels and f.shape[2] != space.fibre:
         raise ValueError(f"f must have {space.axes[0]} = {space.fibre} on {space}, got {list(f.shape)}")
@@ -52,7 +52,9 @@ def channelwise(f: Tensor, k: Tensor, space: Space | None) -> Space:
     if k.shape[:first] != f.shape[1 : 1 + first]:
         names = f"[C, {space.axes[0]}] = {list(f.shape[1:3])}" if space.kernels else f"C = {f.shape[1]}"
         raise ValueError(f"k must start with {names} as f does, got {list(k.shape)}")
-    odd_window(k.shape[first:], space.fibre if space.kernels and not space.lists else None, space.axes[0])
+    if space.lists:
+        space.check_window(tuple(k.shape[first:]))
+    odd_window(k.shape[first:], space.fibre if space.kernels else None, space.axes[0])
     return space
 
 

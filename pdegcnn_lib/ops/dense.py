@@ -63,31 +63,38 @@ def lift(f: Tensor, k: Tensor, *, padding: str = "reflect") -> Tensor:
     return out.unflatten(1, (k.shape[0], k.shape[2]))
 
 
-def group_convolution(f: Tensor, k: Tensor, *, padding: str = "reflect") -> Tensor:
+def group_convolution(
+    f: Tensor, k: Tensor, *, padding: str = "reflect", space: Space | None = None
+) -> Tensor:
     r"""The linear group convolution of a G-CNN, which mixes channels.
 
     $$out[b,a,o,y,x] = \sum_{c,i,j,l} f[b, c, (o+i-KOr/2) \bmod Or, y+j-KH/2, x+l-KW/2]\; k[a,c,o,i,j,l]$$
 
     With the kernel of `kernels.group_kernel` it commutes with roto-translations.
 
-    Shapes: `f [B, Cin, Or, H, W]`, `k [Cout, Cin, Or, KOr, KH, KW]` -> `[B, Cout, Or, H, W]`.
+    Shapes: `f [B, Cin, Or, H, W]`, `k [Cout, Cin, Or, KOr, KH, KW]` -> `[B, Cout, Or, H, W]` on M2; on M3
+    `f [B, Cin, N, D, H, W]`, `k [Cout, Cin, N, KN, KD, KH, KW]`, a slot for each neighbour of a direction.
     Padding and errors as in `lift`.
     """
-    _check.floating("f", f, 5, "[B, Cin, Or, H, W]")
-    _check.floating("k", k, 6, "[Cout, Cin, Or, KOr, KH, KW]")
+    space = _check.features(f, space, "Cin")
+    _check.floating("k", k, 3 + len(space.axes), f"[Cout, Cin, {space.shape('k')[4:]}")
     _check.alike("k", k, f)
     if k.shape[1:3] != f.shape[1:3]:
-        raise ValueError(f"k must have [Cin, Or] = {list(f.shape[1:3])} in axes 1 and 2, got {list(k.shape)}")
-    _check.odd_window(k.shape[3:], f.shape[2])
-    c_out, c_in, orientations, k_or, k_h, k_w = k.shape
-    # Channels and orientations together are the channels of an ordinary convolution whose kernel is circulant in
-    # the orientations. The zeros in it cost less than a grouped convolution without them: torch is tuned for dense.
-    output = torch.arange(orientations, device=f.device)[:, None]
-    seen = (output + torch.arange(k_or, device=f.device) - k_or // 2) % orientations
-    filters = k.new_zeros(c_out, orientations, c_in, orientations, k_h, k_w)
-    filters[:, output, :, seen] = k.permute(2, 3, 0, 1, 4, 5)
-    out = functional.conv2d(_pad(f.flatten(1, 2), (k_h, k_w), padding), filters.flatten(2, 3).flatten(0, 1))
-    return out.unflatten(1, (c_out, orientations))
+        names = f"[Cin, {space.axes[0]}]"
+        raise ValueError(f"k must have {names} = {list(f.shape[1:3])} in axes 1 and 2, got {list(k.shape)}")
+    _check.odd_window(k.shape[3:], None if space.lists else space.fibre)
+    c_out, c_in, points, slots, *window = k.shape
+    # Channels and points of the fibre together are the channels of an ordinary convolution, whose kernel is circulant
+    # in the orientations. The zeros in it cost less than a grouped convolution without them: torch is tuned for dense.
+    seen = space.neighbours((slots, *window)).to(f.device)
+    owner, slot = torch.meshgrid(*(torch.arange(n, device=f.device) for n in seen.shape), indexing="ij")
+    if space.lists:
+        owner, slot, seen = (x[seen >= 0] for x in (owner, slot, seen))
+    filters = k.new_zeros(c_out, points, c_in, points, *window)
+    filters[:, owner, :, seen] = k[:, :, owner, slot].movedim((0, 1), (owner.ndim, owner.ndim + 1))
+    padded = _pad(f.flatten(1, 2), tuple(window), padding)
+    out = CONVOLUTIONS[space.positions](padded, filters.flatten(2, 3).flatten(0, 1))
+    return out.unflatten(1, (c_out, points))
 
 
 def linear(f: Tensor, w: Tensor) -> Tensor:

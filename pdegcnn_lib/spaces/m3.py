@@ -11,8 +11,7 @@ from torch import Tensor
 
 from pdegcnn_lib.geometry import m3, octahedral
 from pdegcnn_lib.geometry.constant import constant
-from pdegcnn_lib.geometry.estimates import Estimate, diagonal
-from pdegcnn_lib.geometry.metrics import Metric
+from pdegcnn_lib.geometry.estimates import Estimate, diagonal, sub_riemannian
 from pdegcnn_lib.spaces.base import Space, Symmetry
 from pdegcnn_lib.spaces.window import offsets
 
@@ -28,24 +27,17 @@ def _log(c: Tensor) -> Tensor:
     return m3.three(m3.logarithmic(c))
 
 
-def _formula(squared: object, covariant: bool) -> object:
-    def of(b: Tensor, metric: Metric) -> Tensor:
-        return squared(b, metric.diagonal("the estimate", "rho_c or rho_b"), covariant=covariant)  # type: ignore[operator]
-
-    return of
-
-
 ESTIMATES = {
     estimate.name: estimate
     for estimate in (
         Estimate("rho_b", r"$\rho_b$", _half, diagonal),
         Estimate("rho_c", r"$\rho_c$", _log, diagonal),
         *(
-            Estimate(f"{name}{suffix}", label, _half, _formula(squared, bool(suffix)))  # type: ignore[arg-type]
+            Estimate(f"{name}{suffix}", label, _half, partial(formula, nu=m3.NU, covariant=bool(suffix)))
             for suffix in ("", "_covariant")
-            for name, label, squared in (
-                ("rho_b_sr", r"$\rho_{b,sr}$", m3.squared_sub_riemannian),
-                ("rho_b_com", r"$\rho_{b,com}$", m3.squared_combined),
+            for name, label, formula in (
+                ("rho_b_sr", r"$\rho_{b,sr}$", sub_riemannian),
+                ("rho_b_com", r"$\rho_{b,com}$", m3.combined),
             )
         ),
     )

@@ -139,7 +139,7 @@ def test_a_delta_is_the_identity_of_the_group_convolution() -> None:
         (lambda: ops.convection(features(13), torch.zeros(2, 1, dtype=D)), "no forward direction"),
         (
             lambda: ops.lift(torch.zeros(1, 1, 2, 9, 9), torch.zeros(1, 1, 6, 5, 5, 5)),
-            r"larger than 2 in every axis, got \[2, 9, 9\]",
+            "larger than 2 x 2 x 2, got 2 x 9 x 9",
         ),
         (lambda: ops.projection(torch.zeros(1, 1, 3, 3, 3)), r"f must have shape \[B, C, N, D, H, W\]"),
     ],

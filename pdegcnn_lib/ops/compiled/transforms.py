@@ -18,12 +18,12 @@ from torch.autograd import forward_ad
 Law = Callable[..., Any]
 
 
-class _Entry(NamedTuple):
+class _Entered(NamedTuple):
     law: Law
     function: type[torch.autograd.Function]
 
 
-_ENTRIES: dict[Any, _Entry] = {}
+_OPERATORS: dict[Any, _Entered] = {}
 
 
 # Neither changes within a trace of torch.compile, whose guards watch both.
@@ -42,8 +42,8 @@ def transformed() -> bool:
 def apply(operator: Any, *arguments: Any) -> Any:
     """The result of an entered operator, in the form that the transformations about can differentiate and batch."""
     if forward_mode() or (transformed() and torch.compiler.is_compiling()):
-        return _ENTRIES[operator].law(*arguments)
-    return _ENTRIES[operator].function.apply(*arguments) if transformed() else operator(*arguments)
+        return _OPERATORS[operator].law(*arguments)
+    return _OPERATORS[operator].function.apply(*arguments) if transformed() else operator(*arguments)
 
 
 def enter(
@@ -68,7 +68,7 @@ def enter(
     function = type(
         law.__name__, (torch.autograd.Function,), {n: staticmethod(m) for n, m in members.items()}
     )
-    _ENTRIES[operator] = _Entry(law, function)
+    _OPERATORS[operator] = _Entered(law, function)
 
 
 def autograd_of(law: Law, count: int) -> tuple[Callable[..., Any], Callable[..., None]]:

@@ -32,6 +32,8 @@ def convolution(semiring: str, window: int) -> dict[str, str]:
     return {"SOURCE": "group_convolution.cu", "SCALAR": "float", "SEMIRING": semiring, **size}
 
 
+# As the records of pdegcnn_lib.geometry name them to the sources.
+ESTIMATES = ("Diagonal", "SubRiemannian", "Combined", "SubRiemannianCovariant", "CombinedCovariant")
 # The units, each with the macros of its source, and which of a source's kernels are kept.
 UNITS = {
     "tropical": convolution("Tropical", 0),
@@ -48,7 +50,7 @@ UNITS = {
             "ESTIMATE": estimate,
             "LAW": law,
         }
-        for estimate in ("Diagonal", "SubRiemannian", "Combined")
+        for estimate in ESTIMATES
         for law in ("Power", "Gaussian", "Poisson")
     },
 }

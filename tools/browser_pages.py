@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -180,7 +181,35 @@ def evolution() -> str:
     return element("evolution-data", data) + "\n" + scope("machine.js", "network.js", "evolution.js")
 
 
-PAGES = {"try-it": try_it, "inside": inside, "evolution": evolution}
+def explorers() -> str:
+    """The page `explorers` below its pictures: the exact distance on one octant, colours and lines of the figures.
+
+    d is even in the half-angle coordinates b, so a table over |b1|, |b2| and |theta| covers the window [-3, 3]^2 at
+    every height. Nodes lie at reach * s^2; values are whole multiples of `unit`, little-endian 16-bit integers.
+    """
+    import matplotlib as mpl
+    import torch
+
+    from pdegcnn_lib.companion.viz.style import ESTIMATE_STYLES, VALUE_MAP
+    from pdegcnn_lib.geometry import SE2, distance
+
+    zetas, nodes, heights, reach, unit = [2, 4, 8], 41, 13, 3 * math.sqrt(2), 2e-4
+    b = reach * torch.linspace(0, 1, nodes, dtype=torch.float64) ** 2
+    theta = torch.linspace(0, math.pi, heights, dtype=torch.float64)
+    theta, b1, b2 = torch.meshgrid(theta, b, b, indexing="ij")
+    half_turn = torch.stack([torch.zeros_like(b1), torch.zeros_like(b1), theta / 2], dim=-1)
+    xy = SE2.act(half_turn, torch.stack([b1, b2], dim=-1))
+    p = torch.cat([xy, theta[..., None]], dim=-1)
+    w = torch.tensor([[1.0, zeta, 1.0] for zeta in zetas], dtype=torch.float64)
+    values = (distance(p, w[:, None, None, None]) / unit).round().numpy().astype("<u2")
+    shades = [mpl.colors.to_hex(colour) for colour in mpl.colormaps[VALUE_MAP](range(256))]
+    table = {"zetas": zetas, "nodes": nodes, "heights": heights, "reach": reach, "unit": unit}
+    table["values"] = base64.b64encode(values.tobytes()).decode()
+    data = {"module": module(), "distance": table, "styles": ESTIMATE_STYLES, "colours": shades}
+    return element("explorer-data", data) + "\n" + scope("machine.js", "network.js", "explorers.js")
+
+
+PAGES = {"try-it": try_it, "inside": inside, "evolution": evolution, "explorers": explorers}
 
 
 def write(out: Path) -> None:

@@ -1,13 +1,11 @@
-"""Write what nobody edits: versions and times of this build, the command line, the ledger, the explorers' data."""
+"""Write what nobody edits: versions and times of this build, the command line, the ledger, what pages carry."""
 
 from __future__ import annotations
 
 import argparse
-import base64
 import contextlib
 import io
 import json
-import math
 import os
 import platform
 from importlib.metadata import version
@@ -84,34 +82,6 @@ def ledger_page() -> str:
     return ledger.table()
 
 
-def explorer_data() -> str:
-    """What the explorers cannot compute: the exact distance on one octant, and the colours and lines of the figures.
-
-    d is even in the half-angle coordinates b, so a table over |b1|, |b2| and |theta| covers the window [-3, 3]^2 at
-    every height. Nodes lie at reach * s^2; values are whole multiples of `unit`, little-endian 16-bit integers.
-    """
-    import matplotlib as mpl
-    import torch
-
-    from pdegcnn_lib.companion.viz.style import ESTIMATE_STYLES, VALUE_MAP
-    from pdegcnn_lib.geometry import SE2, distance
-
-    zetas, nodes, heights, reach, unit = [2, 4, 8], 41, 13, 3 * math.sqrt(2), 2e-4
-    b = reach * torch.linspace(0, 1, nodes, dtype=torch.float64) ** 2
-    theta = torch.linspace(0, math.pi, heights, dtype=torch.float64)
-    theta, b1, b2 = torch.meshgrid(theta, b, b, indexing="ij")
-    half_turn = torch.stack([torch.zeros_like(b1), torch.zeros_like(b1), theta / 2], dim=-1)
-    xy = SE2.act(half_turn, torch.stack([b1, b2], dim=-1))
-    p = torch.cat([xy, theta[..., None]], dim=-1)
-    w = torch.tensor([[1.0, zeta, 1.0] for zeta in zetas], dtype=torch.float64)
-    values = (distance(p, w[:, None, None, None]) / unit).round().numpy().astype("<u2")
-    colours = [mpl.colors.to_hex(colour) for colour in mpl.colormaps[VALUE_MAP](range(256))]
-    table = {"zetas": zetas, "nodes": nodes, "heights": heights, "reach": reach, "unit": unit}
-    table["values"] = base64.b64encode(values.tobytes()).decode()
-    data = json.dumps({"distance": table, "styles": ESTIMATE_STYLES, "colours": colours})
-    return f'<script type="application/json" id="explorer-data">{data}</script>'
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--executed", type=Path, required=True, help="the notebooks that were run")
@@ -121,7 +91,6 @@ def main() -> None:
     (options.out / "status.md").write_text(status(options.executed) + "\n", encoding="utf-8")
     (options.out / "cli.md").write_text(command_line() + "\n", encoding="utf-8")
     (options.out / "ledger.md").write_text(ledger_page() + "\n", encoding="utf-8")
-    (options.out / "explorers.html").write_text(explorer_data() + "\n", encoding="utf-8")
     browser_pages.write(options.out)
 
 

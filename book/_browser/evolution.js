@@ -16,13 +16,10 @@
 
   // ---- the equation --------------------------------------------------------------------------------------------
 
-  const nu = (/** @type {number} */ a) => (2 * a - 1) * (2 * a) ** ((-2 * a) / (2 * a - 1));
-
   // The tables of one step on M2, with the metric of the sliders, and on the plane, with the Euclidean one.
   function makeTables() {
     if (tables) machine.give(...tables.owned);
     const { zeta, angular, alpha, time, speed } = state;
-    const power = alpha / (2 * alpha - 1), scale = nu(alpha) * time ** (1 - 2 * power);
     const make = (/** @type {number[]} */ window, /** @type {number} */ orientations, /** @type {number[]} */ w, /** @type {string} */ law, /** @type {number[]} */ constants) => {
       const b = operators.coordinates(window, orientations, "rho_b_com");
       const count = window[0] * window[1] * window[2];
@@ -36,7 +33,7 @@
       by.set([speed * time * Math.cos(angle), speed * time * Math.sin(angle), 0], 3 * o);
     }
     const w = [1, zeta, angular], flat = [1, 1, 1];
-    const morphological = [power, scale, LARGEST], heat = [1 / (4 * 0.3 * time)];
+    const morphological = powerLaw(alpha, time), heat = [1 / (4 * 0.3 * time)];
     const [k, smooth] = [make(WINDOW, OR, w, "Power", morphological), make(WINDOW, OR, w, "Gaussian", heat)];
     const [k2, smooth2] = [make(PLANE, 1, flat, "Power", morphological), make(PLANE, 1, flat, "Gaussian", heat)];
     const shift = machine.copy(by);

@@ -11,7 +11,11 @@
  */
 
 const NU = 1.6; // the constant of rho_b_sr
-const FORMULAS = { rho_c: "Diagonal", rho_b: "Diagonal", rho_b_sr: "SubRiemannian", rho_b_com: "Combined" };
+/** @type {Record<string, string>} */
+const FORMULAS = {
+  rho_c: "Diagonal", rho_b: "Diagonal", rho_b_sr: "SubRiemannian", rho_b_com: "Combined",
+  rho_b_sr_covariant: "SubRiemannianCovariant", rho_b_com_covariant: "CombinedCovariant",
+};
 const LARGEST = 3.1e35; // a table's values above it are infinite
 const ceil = (/** @type {number} */ a, /** @type {number} */ b) => Math.ceil(a / b) * b;
 
@@ -109,6 +113,16 @@ class Operators {
     const args = [f.address, displacement, out, channels, orientations, height, width];
     this.machine.launch("transport_shift", channels * orientations, args, 4 * ceil(width, 16) + 64 * orientations);
   }
+}
+
+/**
+ * The constants of the law Power for dilation and erosion of order alpha for a time t.
+ * @param {number} alpha above 1/2
+ * @param {number} t
+ */
+function powerLaw(alpha, t) {
+  const exponent = alpha / (2 * alpha - 1), nu = (2 * alpha - 1) * (2 * alpha) ** (-2 * exponent);
+  return [exponent, nu * t ** (1 - 2 * exponent), LARGEST];
 }
 
 class Network {

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import base64
+import importlib.util
+import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
+ROOT = Path(__file__).resolve().parents[2]
+BOOK = ROOT / "book/_build/html"
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 # The last four keep the browser from asking for things of its own.
 OPTIONS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
@@ -23,3 +29,44 @@ def browser() -> Iterator[Browser]:
         chromium = driver.chromium.launch(executable_path=program, args=OPTIONS)
         yield chromium
         chromium.close()
+
+
+@pytest.fixture
+def changed_page(tmp_path: Path) -> Callable[[str, Callable[[str], str]], Path]:
+    """Makes a copy of a page with its text changed, beside everything else of the book."""
+
+    def make(name: str, change: Callable[[str], str]) -> Path:
+        for entry in BOOK.iterdir():
+            if entry.name != name:
+                (tmp_path / entry.name).symlink_to(entry)
+        text = (BOOK / name).read_text()
+        changed = change(text)
+        assert changed != text
+        (tmp_path / name).write_text(changed)
+        return tmp_path / name
+
+    return make
+
+
+@pytest.fixture
+def page_with_a_fault_in(changed_page, tmp_path: Path) -> Callable[..., Path]:
+    """Makes a page whose module of kernels is compiled from sources with an error, of the units that are needed."""
+
+    def make(name: str, file: str, right: str, wrong: str, units: tuple[str, ...]) -> Path:
+        spec = importlib.util.spec_from_file_location("browser_module", ROOT / "tools/browser_module.py")
+        builder = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(builder)
+        sources = tmp_path / "spoiled"
+        shutil.copytree(builder.SOURCES, sources)
+        text = (sources / file).read_text()
+        assert right in text
+        (sources / file).write_text(text.replace(right, wrong))
+        needed = {unit: builder.UNITS[unit] for unit in units}
+        try:
+            module = builder.build(tmp_path / "spoiled.wasm", sources, needed)
+        except ModuleNotFoundError as missing:
+            pytest.skip(str(missing))
+        word = f'"module":"{base64.b64encode(module.read_bytes()).decode()}"'
+        return changed_page(name, lambda page: re.sub('"module":"[^"]+"', word, page))
+
+    return make

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import base64
-import importlib.util
 import io
-import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -149,28 +145,12 @@ def test_it_stops_and_what_is_no_picture_is_said(page: Page) -> None:
     page.wait_for_function(f"() => {STATUS}.includes('notes.txt is not a picture')", timeout=PATIENCE)
 
 
-def test_a_planted_error_in_a_kernel_is_noticed(browser: Browser, tmp_path: Path) -> None:
-    spec = importlib.util.spec_from_file_location("browser_module", ROOT / "tools/browser_module.py")
-    builder = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(builder)
-    shutil.copytree(builder.SOURCES, tmp_path / "sources")
-    source, right = tmp_path / "sources/tables.cu", "scale * pow(square, exponent)"
-    assert right in source.read_text()
-    source.write_text(source.read_text().replace(right, f"A(1.2) * {right}"))
-    needed = ("tropical5", "transport", "dense", "coordinates", "table_Diagonal_Power")
-    try:
-        module = builder.build(
-            tmp_path / "kernels.wasm", tmp_path / "sources", {name: builder.UNITS[name] for name in needed}
-        )
-    except ModuleNotFoundError as missing:
-        pytest.skip(str(missing))
-    for entry in BOOK.iterdir():
-        if entry.name != "inside.html":
-            (tmp_path / entry.name).symlink_to(entry)
-    text = base64.b64encode(module.read_bytes()).decode()
-    spoiled = re.sub(r'"module":"[^"]+"', f'"module":"{text}"', (BOOK / "inside.html").read_text())
-    (tmp_path / "inside.html").write_text(spoiled)
-    page = opened(browser, tmp_path / "inside.html")
+def test_a_planted_error_in_a_kernel_is_noticed(browser: Browser, page_with_a_fault_in) -> None:
+    right = "scale * pow(square, exponent)"
+    units = ("tropical5", "transport", "dense", "coordinates", "table_Diagonal_Power")
+    page = opened(
+        browser, page_with_a_fault_in("inside.html", "tables.cu", right, f"A(1.2) * {right}", units)
+    )
     choose(page, png(), "nothing.")
     steps = expected()
     assert error(page, LIFT, 0, steps) < 1e-3

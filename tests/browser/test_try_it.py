@@ -157,30 +157,19 @@ def test_what_is_no_picture_is_said_and_the_next_one_works(page: Page) -> None:
     choose(page, "eye.png", png(photograph()[::8, ::8]), "nothing.")
 
 
-def planted(tmp_path: Path, change) -> Path:
-    """The page with its text changed, beside everything else of the book."""
-    for entry in BOOK.iterdir():
-        if entry.name != "try-it.html":
-            (tmp_path / entry.name).symlink_to(entry)
-    path = tmp_path / "try-it.html"
-    path.write_text(change((BOOK / "try-it.html").read_text()))
-    return path
-
-
-def test_a_damaged_module_is_said(browser: Browser, tmp_path: Path) -> None:
-    page = opened(
-        browser, planted(tmp_path, lambda text: text.replace('"module":"AGFzbQ', '"module":"AGFzbX'))
-    )
+def test_a_damaged_module_is_said(browser: Browser, changed_page) -> None:
+    damage = ('"module":"AGFzbQ', '"module":"AGFzbX')
+    page = opened(browser, changed_page("try-it.html", lambda text: text.replace(*damage)))
     page.wait_for_function(
         "() => document.getElementById('status').textContent.includes('damaged')", timeout=PATIENCE
     )
     page.close()
 
 
-def test_without_vectors_the_page_says_so_and_shows_a_finished_run(browser: Browser, tmp_path: Path) -> None:
+def test_without_vectors_the_page_says_so_and_shows_a_finished_run(browser: Browser, changed_page) -> None:
     refuse = "<script>WebAssembly.validate = () => false</script></head>"
     page = browser.new_page()
-    page.goto(planted(tmp_path, lambda text: text.replace("</head>", refuse, 1)).as_uri())
+    page.goto(changed_page("try-it.html", lambda text: text.replace("</head>", refuse, 1)).as_uri())
     assert "Below is a finished run." in page.locator("#status").inner_text()
     assert page.locator("#finished img").is_visible() and page.locator("#photograph").is_disabled()
     page.close()
@@ -194,10 +183,8 @@ PLANTED = {
 
 
 @pytest.mark.parametrize("fault", PLANTED)
-def test_a_planted_error_is_noticed(browser: Browser, tmp_path: Path, fault: str) -> None:
-    right, wrong = PLANTED[fault]
-    assert right in (BOOK / "try-it.html").read_text()
-    page = opened(browser, planted(tmp_path, lambda text: text.replace(right, wrong)))
+def test_a_planted_error_is_noticed(browser: Browser, changed_page, fault: str) -> None:
+    page = opened(browser, changed_page("try-it.html", lambda text: text.replace(*PLANTED[fault])))
     rgb = photograph()
     found, expected = segmented(page, rgb), on_the_command_line("vessels-pdegcnn6", rgb)
     assert ((found >= 0.5) != (expected >= 0.5)).mean() > 0.005

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from pdegcnn_lib import ops
-from pdegcnn_lib.geometry import SE2
+from pdegcnn_lib.geometry import ESTIMATES, SE2
 from pdegcnn_lib.kernels.window import relative_elements
 from pdegcnn_lib.ops import compiled, reference
 from pdegcnn_lib.ops.compiled import machines
@@ -89,7 +89,7 @@ def test_the_shift_errs_by_few_units(node, through, seed, size, far) -> None:
     assert ((compiled.shift(f, by, "cpu") - expected).abs() <= allowed).all()
 
 
-@pytest.mark.parametrize("estimate", ["rho_c", "rho_b", "rho_b_sr", "rho_b_com"])
+@pytest.mark.parametrize("estimate", ESTIMATES)
 @pytest.mark.parametrize(
     ("table", "alpha"),
     [(ops.morphological_table, 0.65), (ops.morphological_table, 1.0), (ops.diffusion_table, 0.5)]

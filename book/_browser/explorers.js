@@ -1,73 +1,83 @@
 "use strict";
 // The two explorers of explorers.html. Length scales are w = (1, zeta, 1) with zeta >= 1; x is the column, y the row.
-// Formulas are those of pdegcnn_lib.geometry and pdegcnn_lib.kernels: tests/browser/test_explorers.py compares them.
+// Every formula is a kernel of kernels_cu/; a set of points is one array of rows (x, y, angle).
 // The page carries a block of data that the build writes: the exact distance, the colours and the line styles.
 (() => {
   const EXTENT = 3; // pixels on either side of p0
-  const NU = 1.6; // the constant of rho_b_sr
   const ORIENTATIONS = 8;
   const TURN = (2 * Math.PI) / ORIENTATIONS;
   const CLIP = 1; // kernel values above it have the last colour
+  const SAMPLES = 81; // along a side of a slice
+  /** @type {Record<string, string>} */
   const NAMES = { d: "d", rho_c: "ρc", rho_b: "ρb", rho_b_sr: "ρb,sr", rho_b_com: "ρb,com" };
+  /** @type {Record<string, number[]>} */
   const DASHES = { solid: [], dashed: [7, 4], dashdot: [8, 3, 2, 3], dotted: [2, 3] };
-  let data;
+  /** @type {any} */ let data;
+  /** @type {Machine} */ let machine;
+  /** @type {Operators} */ let operators;
+  /** @typedef {{zeta: number, alpha: number, t: number, o: number, theta: number, level: number, estimate: string, shown: string[]}} State */
 
-  // ---- formulas ------------------------------------------------------------------------------------------------
+  // ---- values at points ----------------------------------------------------------------------------------------
 
-  function halfAngle(x, y, theta) {
-    const c = Math.cos(theta / 2), s = Math.sin(theta / 2);
-    return [c * x + s * y, c * y - s * x];
+  /** A table of the law Power of an estimate, at the coordinates of so many points. */
+  function powers(/** @type {number} */ b, /** @type {number} */ count, /** @type {string} */ name, /** @type {number} */ zeta, /** @type {number[]} */ law) {
+    const k = operators.table(b, Float32Array.from([1, zeta, 1]), 1, count, name, "Power", law);
+    const values = machine.floats(k, count).slice();
+    machine.give(k);
+    return values;
   }
 
-  const SQUARED = {
-    rho_c(x, y, theta, zeta) {
-      const [b1, b2] = halfAngle(x, y, theta);
-      const ratio = theta === 0 ? 1 : theta / 2 / Math.sin(theta / 2);
-      return ratio ** 2 * (b1 ** 2 + (zeta * b2) ** 2) + theta ** 2;
-    },
-    rho_b(x, y, theta, zeta) {
-      const [b1, b2] = halfAngle(x, y, theta);
-      return b1 ** 2 + (zeta * b2) ** 2 + theta ** 2;
-    },
-    rho_b_sr(x, y, theta) {
-      const [b1, b2] = halfAngle(x, y, theta);
-      return Math.sqrt((2 * NU) ** 4 * b2 ** 2 + (b1 ** 2 + theta ** 2) ** 2);
-    },
-    rho_b_com(x, y, theta, zeta) {
-      const lower = x ** 2 + y ** 2 + theta ** 2;
-      return Math.max(lower, Math.min(SQUARED.rho_b_sr(x, y, theta), SQUARED.rho_b(x, y, theta, zeta)));
-    },
-  };
+  // An estimate takes the same value on p and on its inverse, which is what the coordinates are taken of.
+  function rho(/** @type {string} */ name, /** @type {Float32Array} */ points, /** @type {number} */ zeta) {
+    const b = operators.coordinatesAt(points, 1, name), values = powers(b, points.length / 3, name, zeta, [0.5, 1, LARGEST]);
+    machine.give(b);
+    return values;
+  }
 
-  const rho = (name, x, y, theta, zeta) => Math.sqrt(SQUARED[name](x, y, theta, zeta));
+  /** The points of all slices of the picture of a kernel, and their coordinates at every orientation, by estimate. */
+  const slices = new Float32Array(3 * 5 * SAMPLES * SAMPLES);
+  for (let n = 0; n < slices.length / 3; n++) {
+    const at = (/** @type {number} */ k) => EXTENT * ((2 * (k + 0.5)) / SAMPLES - 1);
+    const slice = Math.floor(n / SAMPLES ** 2), pixel = n % SAMPLES ** 2;
+    slices.set([at(pixel % SAMPLES), at(Math.floor(pixel / SAMPLES)), (slice - 2) * TURN], 3 * n);
+  }
+  /** @type {Record<string, number>} */
+  const known = {};
 
-  // The kernel at the neighbour q = (x, y, theta_o + step) of p = (0, 0, theta_o): a function of q^-1 p.
-  function kernel(name, { zeta, alpha, t, o }, step, x, y) {
-    const angle = (o + step) * TURN, c = Math.cos(angle), s = Math.sin(angle);
-    const squared = SQUARED[name](-c * x - s * y, s * x - c * y, -step * TURN, zeta);
-    const nu = (2 * alpha - 1) * (2 * alpha) ** ((-2 * alpha) / (2 * alpha - 1));
-    // nu t^(-1/(2 alpha - 1)) rho^(2 alpha/(2 alpha - 1)), in the form that stays in range as alpha -> 1/2.
-    return nu * t * (squared / t ** 2) ** (alpha / (2 * alpha - 1));
+  // The kernel at neighbours (x, y, theta_o + angle) of p = (0, 0, theta_o).
+  function kernel(/** @type {string} */ name, /** @type {State} */ { zeta, alpha, t, o }, /** @type {Float32Array} */ points) {
+    const count = points.length / 3, kept = points === slices;
+    const b = (kept && known[name]) || operators.coordinatesAt(points, ORIENTATIONS, name);
+    if (kept) known[name] = b;
+    const values = powers(b + 12 * o * count, count, name, zeta, powerLaw(alpha, t));
+    if (!kept) machine.give(b);
+    return values;
   }
 
   // The exact distance, between the nodes of its table. It is even in every half-angle coordinate, so the table covers
-  // one octant; its nodes lie at reach * s^2, dense where the distance bends most. theta is a multiple of the step.
-  function distance(x, y, theta, zeta) {
-    if (zeta === 1) return rho("rho_b", x, y, theta, 1);
-    const { nodes, heights, reach, unit } = data.distance;
-    const height = Math.round((Math.abs(theta) / Math.PI) * (heights - 1));
-    const slice = (data.distance.zetas.indexOf(zeta) * heights + height) * nodes * nodes;
-    const [i, u, j, v] = halfAngle(x, y, theta).flatMap((b) => {
-      const position = Math.min(Math.sqrt(Math.abs(b) / reach) * (nodes - 1), nodes - 1);
+  // one octant; its nodes lie at reach * s^2, dense where the distance bends most. Angles are multiples of its step.
+  function distance(/** @type {Float32Array} */ points, /** @type {number} */ zeta) {
+    if (zeta === 1) return rho("rho_b", points, 1);
+    const { nodes, heights, reach, unit, zetas } = data.distance, count = points.length / 3;
+    const address = operators.coordinatesAt(points, 1, "rho_b"), b = machine.floats(address, points.length).slice();
+    machine.give(address);
+    const node = (/** @type {number} */ k) => reach * (k / (nodes - 1)) ** 2;
+    const between = (/** @type {number} */ value) => {
+      const position = Math.min(Math.sqrt(value / reach) * (nodes - 1), nodes - 1);
       const low = Math.min(Math.floor(position), nodes - 2);
-      const at = (k) => reach * (k / (nodes - 1)) ** 2;
-      return [low, Math.min((Math.abs(b) - at(low)) / (at(low + 1) - at(low)), 1)];
+      return [low, Math.min((value - node(low)) / (node(low + 1) - node(low)), 1)];
+    };
+    return Float32Array.from({ length: count }, (_, n) => {
+      const height = Math.round((Math.abs(b[3 * n + 2]) / Math.PI) * (heights - 1));
+      const slice = (zetas.indexOf(zeta) * heights + height) * nodes * nodes;
+      const [[i, u], [j, v]] = [between(Math.abs(b[3 * n])), between(Math.abs(b[3 * n + 1]))];
+      const at = (/** @type {number} */ di, /** @type {number} */ dj) => data.table[slice + (i + di) * nodes + j + dj];
+      return unit * ((1 - u) * ((1 - v) * at(0, 0) + v * at(0, 1)) + u * ((1 - v) * at(1, 0) + v * at(1, 1)));
     });
-    const at = (di, dj) => data.table[slice + (i + di) * nodes + j + dj];
-    return unit * ((1 - u) * ((1 - v) * at(0, 0) + v * at(0, 1)) + u * ((1 - v) * at(1, 0) + v * at(1, 1)));
   }
 
-  const field = (name) => (name === "d" ? distance : (...point) => rho(name, ...point));
+  const field = (/** @type {string} */ name, /** @type {Float32Array} */ points, /** @type {number} */ zeta) =>
+    name === "d" ? distance(points, zeta) : rho(name, points, zeta);
 
   // ---- contour lines -------------------------------------------------------------------------------------------
 
@@ -158,17 +168,16 @@
   }
 
   function drawKernel(canvas, state) {
-    const samples = 81;
     const context = prepare(canvas, (width) => kernelLayout(width).height);
     const { columns, cell, side, row } = kernelLayout(canvas.clientWidth);
-    const coordinate = (k) => -EXTENT + (2 * EXTENT * (k + 0.5)) / samples;
+    const values = kernel(state.estimate, state, slices);
     for (let slice = 0; slice < 5; slice++) {
       const step = slice - 2, left = (slice % columns) * cell + 4, top = Math.floor(slice / columns) * row + 20;
-      const shown = (col, line) => cividis(kernel(state.estimate, state, step, coordinate(col), coordinate(line)));
+      const shown = (col, line) => cividis(values[(slice * SAMPLES + line) * SAMPLES + col]);
       const degrees = (((state.o + step + ORIENTATIONS) % ORIENTATIONS) * 360) / ORIENTATIONS;
       context.textAlign = "left";
       context.fillText(`${step > 0 ? "+" : ""}${step} (${degrees}°)`, left, top - 6);
-      context.drawImage(picture(samples, samples, shown), left, top, side, side);
+      context.drawImage(picture(SAMPLES, SAMPLES, shown), left, top, side, side);
       for (const [colour, size] of [["#222", 3], ["#fff", 1.5]]) {
         context.fillStyle = colour;
         for (let tap = 0; tap < 25; tap++) {
@@ -194,7 +203,7 @@
     const slice = Math.floor(px / cell) + columns * Math.floor(py / row);
     const x = (((px % cell) - 4) / side) * 2 * EXTENT - EXTENT, y = (((py % row) - 20) / side) * 2 * EXTENT - EXTENT;
     if (slice > 4 || Math.max(Math.abs(x), Math.abs(y)) > EXTENT) return "";
-    const value = kernel(state.estimate, state, slice - 2, x, y);
+    const [value] = kernel(state.estimate, state, Float32Array.of(x, y, (slice - 2) * TURN));
     return `x = ${x.toFixed(2)}, y = ${y.toFixed(2)}, step ${slice - 2}: k = ${value.toPrecision(4)}`;
   }
 
@@ -210,11 +219,12 @@
         line.forEach(([x, y], k) => context[k ? "lineTo" : "moveTo"](MARGIN + place(x), 8 + place(y)));
       }
     };
+    const points = new Float32Array(3 * n * n);
+    for (let i = 0; i < n * n; i++) {
+      points.set([coordinate(i % n), coordinate(Math.floor(i / n)), state.theta], 3 * i);
+    }
     for (const name of state.shown) {
-      const value = field(name), values = new Float64Array(n * n);
-      for (let i = 0; i < n * n; i++) {
-        values[i] = value(coordinate(i % n), coordinate(Math.floor(i / n)), state.theta, state.zeta);
-      }
+      const values = field(name, points, state.zeta);
       if (name === "d") {
         // A frame of large values closes every line, so that the set can be filled.
         const framed = new Float64Array((n + 2) ** 2).fill(1e9);
@@ -253,7 +263,7 @@
     const side = width - MARGIN - 8;
     const [x, y] = [px - MARGIN, py - 8].map((v) => (v / side) * 2 * EXTENT - EXTENT);
     if (Math.max(Math.abs(x), Math.abs(y)) > EXTENT) return "";
-    const value = (name) => field(name)(x, y, state.theta, state.zeta).toFixed(2);
+    const value = (name) => field(name, Float32Array.of(x, y, state.theta), state.zeta)[0].toFixed(2);
     const values = Object.keys(NAMES).map((name) => `${NAMES[name]} = ${value(name)}`);
     return `x = ${x.toFixed(2)}, y = ${y.toFixed(2)}: ${values.join(", ")}`;
   }
@@ -298,8 +308,29 @@
     }).observe(canvas);
   }
 
-  document.addEventListener("DOMContentLoaded", () => {
+  /** @type {any} */ (window).pdegcnn = {
+    // Values at single points, for whoever wants to compare them.
+    explorers: {
+      rho: (name, x, y, theta, zeta) => rho(name, Float32Array.of(x, y, theta), zeta)[0],
+      kernel: (name, state, step, x, y) => kernel(name, state, Float32Array.of(x, y, step * TURN))[0],
+      distance: (x, y, theta, zeta) => distance(Float32Array.of(x, y, theta), zeta)[0],
+    },
+  };
+
+  document.addEventListener("DOMContentLoaded", async () => {
     data = JSON.parse(document.getElementById("explorer-data").textContent);
+    try {
+      if (!data.module) throw new Error("This copy of the book was built without a compiler for WebAssembly.");
+      if (!Machine.supported()) throw new Error("This browser has no vectors of WebAssembly (SIMD).");
+      machine = await Machine.load(data.module);
+    } catch (error) {
+      for (const root of document.querySelectorAll(".explorer")) {
+        root.querySelector(".explorer-readout").textContent = `Nothing can be computed here. ${error.message}`;
+        for (const control of root.querySelectorAll("input, select")) control.disabled = true;
+      }
+      return;
+    }
+    operators = new Operators(machine);
     const bytes = Uint8Array.from(atob(data.distance.values), (letter) => letter.charCodeAt(0));
     data.table = Uint16Array.from({ length: bytes.length / 2 }, (_, i) => bytes[2 * i] + 256 * bytes[2 * i + 1]);
     data.palette = data.colours.map((hex) => [1, 3, 5].map((k) => parseInt(hex.slice(k, k + 2), 16)).concat(255));
@@ -310,6 +341,5 @@
     }
     connect(document.getElementById("kernel-explorer"), drawKernel, readKernel);
     connect(document.getElementById("wavefront-explorer"), drawFronts, readFronts);
-    window.pdegcnn = { explorers: { rho, kernel, distance } };
   });
 })();

@@ -72,11 +72,32 @@ def _grid(arguments: argparse.Namespace) -> None:
     from pdegcnn_lib.companion.experiments import EXPERIMENTS, experiment, grid
     from pdegcnn_lib.companion.experiments.config import check_profile
 
-    names = arguments.experiment or list(EXPERIMENTS)
-    chosen = [experiment(name) for name in names]
-    grid.work_off(
-        chosen, check_profile(arguments.profile), minutes=arguments.minutes, say=partial(print, flush=True)
-    )
+    profile, say = check_profile(arguments.profile), partial(print, flush=True)
+    chosen = [experiment(name) for name in arguments.experiment or EXPERIMENTS]
+    asked = {name: value for name in CLUSTER if (value := getattr(arguments, name)) is not None}
+    if asked and not arguments.cluster:
+        raise ValueError(f"{', '.join(f'--{CLUSTER[name]}' for name in asked)} is for --cluster slurm alone")
+    if arguments.json and not arguments.list:
+        raise ValueError("--json is for --list alone")
+    if arguments.list:
+        rows = grid.listed(chosen, profile)
+        if arguments.json:
+            print(json.dumps(rows, indent=2))
+            return
+        for row in rows:
+            print(f"{row['number']:>5}  {row['experiment']} {row['variant']} seed {row['seed']}")
+        print(f"{len(rows)} runs are missing" if rows else "nothing is missing")
+    elif arguments.unit is not None:
+        if arguments.experiment:
+            raise ValueError(f"--unit counts all experiments; leave out {' '.join(arguments.experiment)}")
+        grid.do(grid.numbered_unit(arguments.unit, profile), say)
+    elif arguments.cluster:
+        from pdegcnn_lib.companion.experiments import cluster
+
+        resources = cluster.Resources(**{**asked, "more": dict(asked.get("more", []))})
+        cluster.submit(chosen, profile, resources, say=say)
+    else:
+        grid.work_off(chosen, profile, minutes=arguments.minutes, say=say)
 
 
 def _bench(arguments: argparse.Namespace) -> None:
@@ -120,6 +141,50 @@ def _gallery(arguments: argparse.Namespace) -> None:
     print(gallery(("vessels-pdegcnn6", "vessels-cnn6-narrow")))
 
 
+# The resources of the tasks of an array, and the options that set them.
+CLUSTER = {
+    "partition": "partition",
+    "limit": "time",
+    "cpus": "cpus",
+    "gpus": "gpus",
+    "memory": "mem",
+    "tasks": "tasks",
+    "more": "sbatch",
+}
+
+
+def _assignment(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not (name and equals and value):
+        raise argparse.ArgumentTypeError(f"must be NAME=VALUE, got {text!r}")
+    return name, value
+
+
+def _grid_options(grid: argparse.ArgumentParser) -> None:
+    grid.add_argument("experiment", metavar="EXPERIMENT", nargs="*", help="default: all of them")
+    grid.add_argument("--profile", default="long", metavar="fast|full|long", help="default: long")
+    what = grid.add_mutually_exclusive_group()
+    what.add_argument("--minutes", type=float, metavar="M", help="begin no run after so many minutes")
+    what.add_argument("--list", action="store_true", help="number the missing runs, and do none")
+    what.add_argument("--unit", type=int, metavar="N", help="do the run of this number alone")
+    what.add_argument("--cluster", choices=["slurm"], help="submit the missing runs as one array of jobs")
+    task = grid.add_argument_group("each task of the array")
+    task.add_argument("--partition", metavar="NAME", help="default: that of the cluster")
+    task.add_argument("--time", dest="limit", type=int, metavar="M", help="time limit in minutes")
+    task.add_argument("--cpus", type=int, metavar="N", help="cores, and threads; default: 1")
+    task.add_argument("--gpus", type=int, metavar="N", help="default: 0")
+    task.add_argument("--mem", dest="memory", metavar="SIZE", help="memory, such as 8G")
+    task.add_argument("--tasks", type=int, metavar="N", help="so many at a time; default: 8")
+    task.add_argument(
+        "--sbatch",
+        dest="more",
+        type=_assignment,
+        action="append",
+        metavar="NAME=VALUE",
+        help="a further option of sbatch, such as account=vision; may be repeated",
+    )
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="pdegcnn", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
@@ -145,10 +210,7 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--seed", required=True, type=int, metavar="N")
     train.add_argument("--profile", default="fast", metavar="fast|full", help="default: fast")
     train.add_argument("--out", type=Path, metavar="FILE", help="the result; default: below runs/")
-    grid = add("grid", _grid, "do every missing run of the grid, into results/", has_json=False)
-    grid.add_argument("experiment", metavar="EXPERIMENT", nargs="*", help="default: all of them")
-    grid.add_argument("--profile", default="long", metavar="fast|full|long", help="default: long")
-    grid.add_argument("--minutes", type=float, metavar="M", help="begin no run after so many minutes")
+    _grid_options(add("grid", _grid, "do every missing run of the grid, into results/"))
     segment = add("segment", _segment, "find vessels or lines in your own pictures", has_json=False)
     segment.add_argument(
         "images",

@@ -147,6 +147,60 @@ def urgency(unit: Unit) -> tuple[int, int, int]:
     return (unit.seed + 1) // 2, next(places, len(FIRST)), unit.seed
 
 
+def numbered(profile: str) -> list[Unit]:
+    """Every run that a profile may ask for, of all experiments: the place of a run in this list is its number.
+
+    What is done already does not move a number; another list of experiments or variants does.
+    """
+    return [unit for experiment in EXPERIMENTS.values() for unit in experiment.units(profile)]
+
+
+def numbered_unit(number: int, profile: str) -> Unit:
+    """The run of this number; ValueError for a number beyond the grid."""
+    units = numbered(profile)
+    if not 0 <= number < len(units):
+        raise ValueError(f"unit must be 0 to {len(units) - 1} in the profile {profile}, got {number}")
+    return units[number]
+
+
+def listed(experiments: Sequence[Experiment], profile: str) -> list[dict[str, object]]:
+    """The missing runs of experiments with their numbers, as plain values."""
+    asked = {unit.stem for experiment in experiments for unit in missing(experiment, profile)}
+    return [
+        {
+            "number": number,
+            "experiment": unit.experiment,
+            "variant": unit.variant,
+            "model": unit.model,
+            "seed": unit.seed,
+            "profile": unit.profile,
+            "digest": unit.digest,
+        }
+        for number, unit in enumerate(numbered(profile))
+        if unit.stem in asked
+    ]
+
+
+def do(unit: Unit, say: Callable[[str], None] = lambda line: None) -> None:
+    """Do one run, unless it came to an end before, and keep its result among those to commit.
+
+    A run that diverges is recorded. Nothing is locked here: files are put in their places whole, and the same run done
+    twice at a time leaves the same numbers.
+    Raises: DataError without the data.
+    """
+    name = f"{unit.experiment} {unit.variant} seed {unit.seed}"
+    if known(unit):
+        say(f"{name}: done before")
+        return
+    try:
+        run(unit, out=committed_path(unit))
+        say(f"{name}: done")
+    except FloatingPointError as error:
+        end_of_run = {"digest": unit.digest, **unit.config, "metrics": {}, "diverged": str(error)}
+        paths.write_atomically(diverged_path(unit), json.dumps(end_of_run, indent=1) + "\n")
+        say(f"{name}: {error}")
+
+
 def work_off(
     experiments: Sequence[Experiment],
     profile: str,
@@ -178,15 +232,9 @@ def work_off(
         lock.parent.mkdir(parents=True, exist_ok=True)
         try:
             with FileLock(lock, timeout=0):
-                if find(unit) is None:
-                    run(unit, out=committed_path(unit))
-                    say(f"{unit.experiment} {unit.variant} seed {unit.seed}: done")
+                do(unit, say)
         except Timeout:
             passed_over.add(unit.stem)  # another process is at it
         except DataError as error:
             without_data.add(unit.experiment)
             say(f"{unit.experiment} is left out: {error}")
-        except FloatingPointError as error:
-            end_of_run = {"digest": unit.digest, **unit.config, "metrics": {}, "diverged": str(error)}
-            paths.write_atomically(diverged_path(unit), json.dumps(end_of_run, indent=1) + "\n")
-            say(f"{unit.experiment} {unit.variant} seed {unit.seed}: {error}")

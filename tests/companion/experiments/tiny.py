@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 
 import torch
@@ -21,9 +22,13 @@ STEPS = 8
 
 
 class Stripes(Task):
-    """Horizontal against vertical noise, 12 x 12."""
+    """Horizontal against vertical noise, 12 x 12; `pause` are the seconds that a batch takes longer."""
+
+    def __init__(self, pause: float = 0.0) -> None:
+        self.pause = pause
 
     def batch(self, size: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        time.sleep(self.pause)
         labels = torch.randint(2, (size,), generator=generator)
         rows = torch.rand(size, 1, 12, 1, generator=generator).expand(-1, -1, -1, 12)
         return torch.where(labels[:, None, None, None] == 0, rows, rows.mT), labels
@@ -40,7 +45,7 @@ class Stripes(Task):
 TINY = Experiment(
     name="tiny",
     summary="stripes, to test the machinery",
-    task=lambda profile: Stripes(),
+    task=lambda profile, pause=0.0: Stripes(pause),
     variants=(Variant("digits-pdegcnn"), Variant("digits-gcnn-invariant")),
     seeds={"fast": 2, "full": 1},
     training=dict.fromkeys(

@@ -31,6 +31,7 @@ STATEMENTS: dict[str, str] = {
     "E3": "Convection and a metric term commute up to a conjugation of the metric",
     "E4": "With equal metrics a layer is a closing and the equation stands still",
     "E5": "A kernel that is too large only where it cannot win harms the dilation little",
+    "E6": "Fractional diffusion of every order below 1 is a mixture of heat kernels",
     "H1": "Invariant fields and metrics are what the stabiliser leaves fixed at one point",
     "H2": "Convolution on a homogeneous space sees the mean of its kernel over the stabiliser",
     "H3": "The logarithmic estimate is a minimum over the fibre",
@@ -45,6 +46,8 @@ STATEMENTS: dict[str, str] = {
     "S3": "The semifield operations satisfy the axioms",
     "S4": "The semifield solutions form semigroups",
     "S5": "The logarithmic semifield tends to the tropical one",
+    "S6": "Diffusion and erosion have one symbol, under the transforms of Fourier and of Legendre",
+    "S7": "Linearity over a semifield, symmetry, semigroup and scale leave these equations",
 }
 
 BOXES: dict[str, str] = {  # where the book states each of them
@@ -76,6 +79,7 @@ BOXES: dict[str, str] = {  # where the book states each of them
     "E3": "thm-commutation",
     "E4": "thm-closing",
     "E5": "thm-operator-error",
+    "E6": "thm-subordination",
     "H1": "thm-classification",
     "H2": "thm-homogeneous-convolution",
     "H3": "thm-fibre",
@@ -90,4 +94,6 @@ BOXES: dict[str, str] = {  # where the book states each of them
     "S3": "thm-semifield",
     "S4": "thm-semifield-flow",
     "S5": "thm-tropical-limit",
+    "S6": "thm-cramer",
+    "S7": "thm-axioms",
 }

@@ -31,6 +31,7 @@ from pdegcnn_lib.nn.terms import (
     Erosion,
     ErosionR2,
     KernelTerm,
+    frozen,
 )
 
 __all__ = [
@@ -70,4 +71,5 @@ __all__ = [
     "TrainableDiagonalMetric",
     "TrainableFinslerMetric",
     "TrainableFullMetric",
+    "frozen",
 ]

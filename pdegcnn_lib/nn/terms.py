@@ -8,6 +8,7 @@ names, `space`, `t` and `backend` among them.
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import deepcopy
 from functools import partial
 from typing import ClassVar
 
@@ -74,6 +75,7 @@ class KernelTerm(Layer):
     """
 
     table: ClassVar[Callable[..., Tensor]]
+    kept: Tensor | None
     usual_alpha: ClassVar[float] = 0.65
     # An argument that is another option of the layer than the one of its name.
     layer_options: ClassVar[dict[str, str]] = {}
@@ -105,6 +107,7 @@ class KernelTerm(Layer):
         self.alpha = trainable_alpha(self.usual_alpha if alpha is None else alpha, channels)
         draw, sizes = self.first_scales() if scales is None else (scales, space.spans(self.window))
         self.metric = trainable_metric(metric or space.usual_metric, channels, space.lengths, sizes, draw)
+        self.register_buffer("kept", None)
 
     def first_scales(self) -> tuple[Draw, tuple[int, ...]]:
         """What draws the first length scales, and the sizes of the window that it is told."""
@@ -121,6 +124,8 @@ class KernelTerm(Layer):
 
     def kernel(self) -> Tensor:
         """The sampled kernel of the current coefficients, `[C, *kernels, *window]`: `[C, Or, KOr, KH, KW]` on M2."""
+        if self.kept is not None:
+            return self.kept
         return type(self).table(
             self.metric(),
             alpha=self.exponent(),
@@ -130,6 +135,12 @@ class KernelTerm(Layer):
             estimate=self.estimate,
             backend=self.backend,
         )
+
+    @torch.no_grad()
+    def freeze(self) -> None:
+        """Keep the kernel of the current coefficients in their place: they are gone, and nothing is trained any more."""
+        self.kept = self.kernel()
+        del self.metric
 
     def extra_repr(self) -> str:
         estimate = (
@@ -217,6 +228,15 @@ def _mass_inside(k: Tensor, f: Tensor, space: Space) -> Tensor:
     if space.positions == 3:
         mass = torch.einsum("zs,...syx->...zyx", inside(f.shape[-3], k.shape[-3]), mass)
     return mass
+
+
+def frozen(network: nn.Module) -> nn.Module:
+    """A copy of a network, in evaluation mode, whose terms keep their kernels: what inference and an export need."""
+    copied = deepcopy(network).eval()
+    for layer in copied.modules():
+        if isinstance(layer, KernelTerm):
+            layer.freeze()
+    return copied.requires_grad_(False)
 
 
 ConvectionR2 = partial(Convection, space=Plane())

@@ -30,7 +30,7 @@ def alike(name: str, x: Tensor, f: Tensor) -> None:
 
 def beside(x: Tensor, f: Tensor) -> Tensor:
     """`x` in the dtype of f; under autocast as it is, where an operator takes it beside 16-bit features unrounded."""
-    return x if autocast(f.device) else x.to(f.dtype)
+    return x if x.dtype == f.dtype or autocast(f.device) else x.to(f.dtype)
 
 
 def features(f: Tensor, space: Space | None, channels: str = "C") -> Space:

@@ -6,13 +6,13 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 
 import torch
 from torch import Tensor
 
-from pdegcnn_lib.ops import compiled, reference
+from pdegcnn_lib.ops import compiled, exported, reference
 from pdegcnn_lib.ops.tracing import exporting
 
 
@@ -36,6 +36,8 @@ def _widely(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
     """An operator of the reference where f and its partner differ in dtype: the wider one computes."""
 
     def run(f: Tensor, x: Tensor, *semiring: str) -> Tensor:
+        if f.dtype == x.dtype:
+            return function(f, x, *semiring)
         return function(*reference.widened(f, x), *semiring).to(f.dtype)
 
     return run
@@ -65,6 +67,11 @@ TABLE = {
     "cpu": _on("cpu"),
     "cuda": _on("cuda"),
 }
+EXPORTED = replace(
+    TABLE["reference"],
+    semiring_convolution=_widely(exported.semiring_convolution),
+    shift=_widely(exported.shift),
+)
 BACKENDS = tuple(TABLE)
 COMPILED = "compiled"  # the row of the tensor's device
 
@@ -133,12 +140,9 @@ def choose(name: str | None, f: Tensor) -> str:
     """The row of the table that will run for input `f`.
 
     None takes that of the scope (`ops.backend`), or the compiled backend of the tensor's device, or the reference with
-    one warning where that is not available. A name is taken at its word: it raises where it cannot run. An export takes
-    the reference, which is written in operators of torch alone.
+    one warning where that is not available. A name is taken at its word: it raises where it cannot run.
     Raises: ValueError for an unknown name or a device that does not fit, RuntimeError for an unavailable backend.
     """
-    if exporting():
-        return "reference"
     name = _scope.name if name is None else name
     native = f.device.type
     if name is None:
@@ -158,5 +162,5 @@ def choose(name: str | None, f: Tensor) -> str:
 
 
 def implementation(name: str | None, f: Tensor) -> Backend:
-    """The implementation that will run for input `f`, see `choose`."""
-    return TABLE[choose(name, f)]
+    """The implementation that will run for input `f`, see `choose`; an export takes one in operators of torch alone."""
+    return EXPORTED if exporting() else TABLE[choose(name, f)]

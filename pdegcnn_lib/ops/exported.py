@@ -1,0 +1,65 @@
+"""The operators as an export writes them down: equal to the reference, in few nodes.
+
+A loop is unrolled where a program is recorded, and a window of 125 taps would be some 700 nodes. Here an axis of taps
+stands in the place of the loop, at the price of memory: every plane of a window is one term and one reduction, which
+hold as many copies of the features as the plane has taps. Gradients are another's task: equal taps share theirs.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+# The zero of each semiring, its product and its sum over axes.
+SEMIRINGS: dict[str, tuple[float, Callable[[Tensor, Tensor], Tensor], Callable[..., Tensor]]] = {
+    "max_plus": (-math.inf, torch.sub, torch.amax),
+    "min_plus": (math.inf, torch.add, torch.amin),
+    "linear": (0.0, torch.mul, torch.sum),
+    "log": (-math.inf, torch.sub, torch.logsumexp),
+}
+
+
+def semiring_convolution(f: Tensor, k: Tensor, semiring: str) -> Tensor:
+    """As `reference.semiring_convolution`."""
+    zero, product, total = SEMIRINGS[semiring]
+    planes, k_h, k_w = k.shape[2:]
+    height, width = f.shape[-2:]
+    padded = torch.nn.functional.pad(f, (k_w // 2, k_w // 2, k_h // 2, k_h // 2), value=zero)
+    seen = _beside(_beside(padded, -2, k_h, height), -1, k_w, width)  # [B, C, Or, KH, H, KW, W]
+    # Plane o + i - KOr//2 is seen through tap i by o: terms are summed where they are seen, and go to o together.
+    count = k.shape[1]
+    plane, tap = torch.arange(count, device=f.device)[:, None], torch.arange(planes, device=f.device)
+    owner = (plane - tap + planes // 2) % count
+    weights = k[:, owner, tap][..., None, :, None]  # [C, Or, KOr, KH, 1, KW, 1]
+    sums = torch.stack([total(product(seen, weights[:, :, i]), (3, 5)) for i in range(planes)], dim=2)
+    source = (plane + tap - planes // 2) % count + count * tap
+    return total(sums.flatten(2, 3).index_select(2, source.flatten()).unflatten(2, (count, planes)), (3,))
+
+
+def _beside(f: Tensor, axis: int, taps: int, size: int) -> Tensor:
+    """What each tap sees along an axis: an axis of `taps` and one of `size` in the place of the padded one."""
+    at = torch.arange(taps, device=f.device)[:, None] + torch.arange(size, device=f.device)
+    return f.index_select(axis, at.flatten()).unflatten(axis, (taps, size))
+
+
+def shift(f: Tensor, displacement: Tensor) -> Tensor:
+    """As `reference.shift`, without its care for gradients at whole displacements."""
+    dx, dy, ds = displacement[..., None, None].unbind(2)  # [C, Or, 1, 1]
+    return _along(_along(_along(f, 2, ds, periodic=True), 3, dy), 4, dx)
+
+
+def _along(f: Tensor, axis: int, by: Tensor, periodic: bool = False) -> Tensor:
+    size = f.shape[axis]
+    index = torch.arange(size, dtype=by.dtype, device=by.device)
+    place = index.reshape([-1 if n == axis else 1 for n in range(1, 5)]) - by
+    place = place if periodic else place.clamp(0, size - 1)
+    low = place.floor()
+
+    def seen(n: Tensor) -> Tensor:
+        n = n.long() % size if periodic else n.long().clamp(max=size - 1)
+        return torch.gather(f, axis, n[None].expand(f.shape))
+
+    return torch.lerp(seen(low), seen(low + 1), place - low)

@@ -135,6 +135,14 @@ def _view(arguments: argparse.Namespace) -> None:
         print(path)
 
 
+def _export(arguments: argparse.Namespace) -> None:
+    from pdegcnn_lib.companion import export
+    from pdegcnn_lib.companion.experiments import trained
+
+    written = export.export(trained.resolve(arguments.model), arguments.out, force=arguments.force)
+    print(printable(written))
+
+
 def _gallery(arguments: argparse.Namespace) -> None:
     from pdegcnn_lib.companion.experiments.pictures.gallery import gallery
 
@@ -244,6 +252,12 @@ def _parser() -> argparse.ArgumentParser:
     view.add_argument("model", metavar="NAME|FILE", help="a trained network")
     view.add_argument("-o", "--out", type=Path, required=True, metavar="DIR", help="where the pictures go")
     view.add_argument("--image", type=Path, metavar="IMAGE", help="what to lift; default: a vessel crossing")
+    export = add("export", _export, "write a trained network for other programs", has_json=False)
+    export.add_argument("model", metavar="MODEL", help="a trained network: a name or a file")
+    export.add_argument(
+        "-o", "--out", type=Path, required=True, metavar="FILE", help="a name that ends in .onnx or .pt2"
+    )
+    export.add_argument("--force", action="store_true", help="replace a file that is there already")
     add(
         "gallery", _gallery, "draw the best and worst test photographs of the vessel networks", has_json=False
     )

@@ -138,7 +138,7 @@ class KernelTerm(Layer):
 
     @torch.no_grad()
     def freeze(self) -> None:
-        """Keep the kernel of the current coefficients in their place: they are gone, and nothing is trained any more."""
+        """Keep the kernel of the current coefficients, which are given up: nothing is trained any more."""
         self.kept = self.kernel()
         del self.metric
 

@@ -26,23 +26,16 @@ def semiring_convolution(f: Tensor, k: Tensor, semiring: str) -> Tensor:
     """As `reference.semiring_convolution`."""
     zero, product, total = SEMIRINGS[semiring]
     planes, k_h, k_w = k.shape[2:]
-    height, width = f.shape[-2:]
     padded = torch.nn.functional.pad(f, (k_w // 2, k_w // 2, k_h // 2, k_h // 2), value=zero)
-    seen = _beside(_beside(padded, -2, k_h, height), -1, k_w, width)  # [B, C, Or, KH, H, KW, W]
+    seen = padded.unfold(3, k_h, 1).unfold(4, k_w, 1)  # [B, C, Or, H, W, KH, KW]
     # Plane o + i - KOr//2 is seen through tap i by o: terms are summed where they are seen, and go to o together.
     count = k.shape[1]
     plane, tap = torch.arange(count, device=f.device)[:, None], torch.arange(planes, device=f.device)
     owner = (plane - tap + planes // 2) % count
-    weights = k[:, owner, tap][..., None, :, None]  # [C, Or, KOr, KH, 1, KW, 1]
-    sums = torch.stack([total(product(seen, weights[:, :, i]), (3, 5)) for i in range(planes)], dim=2)
+    weights = k[:, owner, tap][:, :, :, None, None]  # [C, Or, KOr, 1, 1, KH, KW]
+    sums = torch.stack([total(product(seen, weights[:, :, i]), (5, 6)) for i in range(planes)], dim=2)
     source = (plane + tap - planes // 2) % count + count * tap
     return total(sums.flatten(2, 3).index_select(2, source.flatten()).unflatten(2, (count, planes)), (3,))
-
-
-def _beside(f: Tensor, axis: int, taps: int, size: int) -> Tensor:
-    """What each tap sees along an axis: an axis of `taps` and one of `size` in the place of the padded one."""
-    at = torch.arange(taps, device=f.device)[:, None] + torch.arange(size, device=f.device)
-    return f.index_select(axis, at.flatten()).unflatten(axis, (taps, size))
 
 
 def shift(f: Tensor, displacement: Tensor) -> Tensor:

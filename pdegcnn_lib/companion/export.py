@@ -1,0 +1,124 @@
+"""A trained network written down for other programs: as ONNX, or as a program of `torch.export`."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from pdegcnn_lib import __version__, models
+from pdegcnn_lib.companion import paths, segment
+from pdegcnn_lib.companion.data import DataError, Preparation
+from pdegcnn_lib.companion.data.fundus import SIGMA
+from pdegcnn_lib.nn import frozen
+
+SMALLEST = 8  # pixels of a side: a lift mirrors 3 of them
+INPUT, OUTPUT = "image", "logit"
+
+
+def description(record: dict[str, Any]) -> dict[str, str]:
+    """What a reader of the file must know: how pictures are prepared for the network, and what it says.
+
+    `record` is the result of the network. Raises: DataError for one that says nothing about its preparation.
+    """
+    if "preparation" not in record:
+        raise DataError(f"{record['variant']} does not say how pictures were prepared for it")
+    how = Preparation(**record["preparation"])
+    if how.field_diameter is None:
+        prepared = {"scale": "1", "normalisation": "none: grey values in [0, 1]"}
+    else:
+        prepared = {
+            "scale": f"the field of view of the eye is {how.field_diameter:g} pixels wide",
+            "normalisation": "mean 0 and deviation 1 of the surroundings of every pixel: a Gaussian of "
+            f"{SIGMA:g} pixels inside the field of view; 0 outside of it",
+        }
+    return {
+        "network": record["model"],
+        "options": json.dumps(record["options"]),
+        "input": f"{INPUT}: [batch, {record['in_channels']}, height, width], float32, sides of {SMALLEST} at least",
+        "output": f"{OUTPUT}: [batch, 1, height, width]; its sigmoid is the probability of a vessel or line",
+        "mode": how.mode,
+        **prepared,
+        "threshold": str(segment.threshold(record)),
+        "parameters": str(record["parameters"]),
+        "data": how.data,
+        "source": f"{record['experiment']}/{record['variant']}, seed {record['seed']}, {record['digest']}",
+        "version": f"pdegcnn {__version__}",
+    }
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Without what the exporters of torch say about themselves."""
+    log = logging.getLogger("torch.onnx")
+    level = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", category=FutureWarning)
+            warnings.filterwarnings("ignore", category=DeprecationWarning)
+            yield
+    finally:
+        log.setLevel(level)
+
+
+def program(network: torch.nn.Module, channels: int) -> torch.export.ExportedProgram:
+    """A network on images as a program of operators of torch alone, for any batch and any size of a few pixels."""
+    free = {
+        0: torch.export.Dim("batch"),
+        2: torch.export.Dim("height", min=SMALLEST),
+        3: torch.export.Dim("width", min=SMALLEST),
+    }
+    some = torch.rand(2, channels, 2 * SMALLEST, 3 * SMALLEST)
+    return torch.export.export(frozen(network), (some,), dynamic_shapes=(free,), strict=False)
+
+
+def _pt2(exported: torch.export.ExportedProgram, said: dict[str, str]) -> bytes:
+    buffer = io.BytesIO()
+    torch.export.save(exported, buffer, extra_files={"description.json": json.dumps(said, indent=1)})
+    return buffer.getvalue()
+
+
+def _onnx(exported: torch.export.ExportedProgram, said: dict[str, str]) -> bytes:
+    options: dict[str, Any] = {"input_names": [INPUT], "output_names": [OUTPUT], "verbose": False}
+    written = torch.onnx.export(exported, dynamo=True, **options)
+    assert written is not None
+    written.model.metadata_props.update(said)
+    return written.model_proto.SerializeToString()
+
+
+FORMATS: dict[str, Callable[[torch.export.ExportedProgram, dict[str, str]], bytes]] = {
+    ".onnx": _onnx,
+    ".pt2": _pt2,
+}
+
+
+def export(result: Path, out: Path, *, force: bool = False) -> Path:
+    """Write the network of a result to `out`, whose suffix says as what, with `description` as its metadata.
+
+    The file is whole or not there. Raises: ValueError for another suffix, DataError where `out` is there already and
+    not `force`, or for a network on volumes or without a preparation; ModuleNotFoundError without the packages of ONNX.
+    """
+    if out.suffix not in FORMATS:
+        raise ValueError(f"the name of the file must end in {' or '.join(FORMATS)}, got {str(out)!r}")
+    if out.exists() and not force:
+        raise DataError(f"{out} is there already; --force replaces it")
+    if out.suffix == ".onnx":
+        try:
+            import onnxscript  # noqa: F401
+        except ModuleNotFoundError as error:
+            raise ModuleNotFoundError("an export to ONNX needs: pip install 'pdegcnn[export]'") from error
+    network, record = segment.load(result)
+    if models.entry(record["model"]).space in ("M3", "Volume"):
+        raise DataError(f"{record['model']} is a network on volumes; export writes networks on images")
+    said = description(record)
+    with _quietly():
+        content = FORMATS[out.suffix](program(network, record["in_channels"]), said)
+    return paths.write_atomically(out, content)

@@ -17,6 +17,7 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.version import Version
 
+from pdegcnn_lib import models
 from pdegcnn_lib.companion import segment
 
 tomllib = pytest.importorskip("tomllib", reason="part of Python since 3.11, the version of the lock")
@@ -114,8 +115,8 @@ def test_the_wheel_carries_the_kernel_sources_the_types_and_a_trained_network(tm
     sources = {p.name for p in (ROOT / "kernels_cu").iterdir() if p.suffix in {".cu", ".cuh"}}
     assert sources
     assert {f"pdegcnn_lib/kernels_cu/{name}" for name in sources} | {"pdegcnn_lib/py.typed"} <= names
-    network = f"pdegcnn_lib/trained/{segment.DEFAULT_MODEL.split('/')[1]}"
-    assert {f"{network}.json", f"{network}.safetensors"} <= names
+    for network in (segment.DEFAULT_MODEL.split("/")[1], *models.trained_names()):
+        assert {f"pdegcnn_lib/trained/{network}{kind}" for kind in (".json", ".safetensors")} <= names
 
 
 # ---- tracked files ---------------------------------------------------------------------------------------------

@@ -1,16 +1,20 @@
-"""The networks of the papers, by name: `build("digits-pdegcnn")`."""
+"""The networks of the papers, by name: `build("digits-pdegcnn")`, and `trained("vessels-pdegcnn6")` with its weights."""
 
 from pdegcnn_lib.models import digits, tubes, unet, vessels
 from pdegcnn_lib.models.registry import Entry, build, entry, names, parameter_count, register
+from pdegcnn_lib.models.weights import card, trained, trained_names
 
 __all__ = [
     "Entry",
     "build",
+    "card",
     "digits",
     "entry",
     "names",
     "parameter_count",
     "register",
+    "trained",
+    "trained_names",
     "tubes",
     "unet",
     "vessels",

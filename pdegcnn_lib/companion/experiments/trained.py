@@ -22,6 +22,8 @@ def available() -> dict[str, Path]:
     found: dict[str, Path] = {}
     for packaged in sorted(PACKAGED.glob("*.json")):
         record = read_result(packaged)
+        if "preparation" not in record:
+            continue
         found[f"{record['experiment']}/{record['variant']}"] = packaged
     for experiment, profile in product(EXPERIMENTS.values(), ("full", "long")):
         for unit in reversed(experiment.units(profile)) if experiment.keep_weights else ():

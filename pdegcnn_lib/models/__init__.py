@@ -1,4 +1,4 @@
-"""The networks of the papers, by name: `build("digits-pdegcnn")`, and `trained("vessels-pdegcnn6")` with its weights."""
+"""The networks of the papers, by name: `build("digits-pdegcnn")`, `trained("vessels-pdegcnn6")` with its weights."""
 
 from pdegcnn_lib.models import digits, tubes, unet, vessels
 from pdegcnn_lib.models.registry import Entry, build, entry, names, parameter_count, register

@@ -66,7 +66,8 @@ def read_weights(file: Path) -> dict[str, Tensor]:
     """
     content = file.read_bytes()
     start = 8 + int.from_bytes(content[:8], "little")
-    kinds, found = {"F32": np.dtype("<f4"), "I64": np.dtype("<i8")}, {}
+    kinds: dict[str, np.dtype[Any]] = {"F32": np.dtype("<f4"), "I64": np.dtype("<i8")}
+    found: dict[str, Tensor] = {}
     for name, about in json.loads(content[8:start]).items():
         if name != "__metadata__":
             begin, end = (start + n for n in about["data_offsets"])

@@ -21,6 +21,7 @@ from pdegcnn_lib.nn.metric import (
 )
 from pdegcnn_lib.nn.pde import DirectionalNorm, PDELayer, PDELayerR2
 from pdegcnn_lib.nn.resample import InvariantPool, Resample
+from pdegcnn_lib.nn.shock import DiffusionShock
 from pdegcnn_lib.nn.terms import (
     Convection,
     ConvectionR2,
@@ -42,6 +43,7 @@ __all__ = [
     "Diffusion",
     "DiffusionM3",
     "DiffusionR2",
+    "DiffusionShock",
     "Dilation",
     "DilationM3",
     "DilationR2",

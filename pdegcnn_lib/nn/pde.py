@@ -13,6 +13,7 @@ from pdegcnn_lib.geometry.estimates import Squared
 from pdegcnn_lib.nn.dense import Linear, normalised
 from pdegcnn_lib.nn.layer import Layer
 from pdegcnn_lib.nn.metric import Draw
+from pdegcnn_lib.nn.shock import DiffusionShock
 from pdegcnn_lib.nn.terms import Convection, Diffusion, Dilation, Erosion
 from pdegcnn_lib.spaces import Plane, Space, chosen
 
@@ -22,6 +23,8 @@ TERMS = {"convection": Convection, "diffusion": Diffusion, "dilation": Dilation,
 CDE = ("convection", "dilation", "erosion")
 CDDE = ("convection", "diffusion", "dilation", "erosion")
 DE = ("dilation", "erosion")
+DS = (DiffusionShock,)
+CDS = ("convection", DiffusionShock)
 PDE_OPTIONS_R2 = ("terms", "steps", "window", "alpha", "diffusion_alpha", "metric", "backend")
 PDE_OPTIONS = (*PDE_OPTIONS_R2, "estimate")
 

@@ -16,7 +16,7 @@ from pdegcnn_lib.kernels import lift_kernel
 from pdegcnn_lib.kernels.morphological import nu_alpha
 from pdegcnn_lib.models.tiling import reach
 from pdegcnn_lib.models.vessels import Head
-from pdegcnn_lib.ops.transport import displacement
+from pdegcnn_lib.spaces import M2
 
 
 def encoded(x: Tensor) -> str:
@@ -80,7 +80,7 @@ def steps(model: nn.Module, orientations: int = 8) -> list[dict[str, Any]]:
             for _ in range(layer.steps):
                 for name, term in terms.items():
                     if name == "convection":
-                        by = displacement(term.element(), orientations)
+                        by = M2(orientations).displacement(term.element())
                         found.append({"step": "shift", "channels": len(by), "displacement": encoded(by)})
                     elif name in ("dilation", "erosion"):
                         found.append(morphology(name, term))

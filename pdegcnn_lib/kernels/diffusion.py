@@ -3,6 +3,7 @@ r"""The approximate kernels of fractional diffusion: the flat radial kernel at a
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -119,9 +120,4 @@ def diffusion_kernel(
     return torch.softmax(log_k.flatten(first), dim=-1).unflatten(-1, log_k.shape[first:])
 
 
-@outside_autocast
-def diffusion_kernel_r2(
-    w: Tensor | Metric, *, alpha: float | Tensor, window: tuple[int, int], t: float = 1.0
-) -> Tensor:
-    """`diffusion_kernel` with `space=Plane()`: `w [C, 2]` or a metric over C channels -> `[C, KH, KW]`, of sum 1."""
-    return diffusion_kernel(w, alpha=alpha, window=window, t=t, space=Plane())
+diffusion_kernel_r2 = partial(diffusion_kernel, space=Plane())  # `w [C, 2]` -> `[C, KH, KW]`

@@ -6,6 +6,7 @@ $$k_t^\alpha = \nu_\alpha\, t^{-1/(2\alpha-1)}\, \rho^{2\alpha/(2\alpha-1)}$$
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -128,9 +129,4 @@ def morphological_kernel(
     return k if absent is None else k.masked_fill(absent.to(k.device), torch.inf)
 
 
-@outside_autocast
-def morphological_kernel_r2(
-    w: Tensor | Metric, *, alpha: float | Tensor, window: tuple[int, int], t: float = 1.0
-) -> Tensor:
-    """`morphological_kernel` with `space=Plane()`: `w [C, 2]` or a metric over C channels -> `[C, KH, KW]`."""
-    return morphological_kernel(w, alpha=alpha, window=window, t=t, space=Plane())
+morphological_kernel_r2 = partial(morphological_kernel, space=Plane())  # `w [C, 2]` -> `[C, KH, KW]`

@@ -136,7 +136,7 @@ class GroupConvolution(Layer):
 
     def forward(self, f: Tensor) -> Tensor:
         kernel = group_kernel(self.coefficients, self.orientations).to(f.dtype)
-        return ops.group_convolution(f, kernel, padding=self.padding)
+        return ops.group_convolution(f, kernel, padding=self.padding, space=self.space)
 
     def extra_repr(self) -> str:
         return f"{list(self.coefficients.shape)}, space={self.space}, padding={self.padding}"

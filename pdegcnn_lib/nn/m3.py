@@ -12,13 +12,13 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from pdegcnn_lib import ops
 from pdegcnn_lib.geometry.constant import constant
 from pdegcnn_lib.kernels.m3 import line_wavelets, orbits
 from pdegcnn_lib.nn.dense import Lift, Projection
 from pdegcnn_lib.nn.layer import Layer
 from pdegcnn_lib.nn.pde import PDELayer
 from pdegcnn_lib.nn.terms import Convection, Diffusion, Dilation, Erosion
-from pdegcnn_lib.ops import m3 as ops
 from pdegcnn_lib.spaces import M3
 
 LiftM3 = partial(Lift, space=M3())  # 15 numbers for each pair of channels at size 5
@@ -95,7 +95,7 @@ class GroupConvolutionM3(Layer):
         return self.numbers[:, :, orbits(self.space, self.window)[0].to(self.numbers.device).clamp(min=0)]
 
     def forward(self, f: Tensor) -> Tensor:
-        return ops.group_convolution(f, self.kernel().to(f.dtype))
+        return ops.group_convolution(f, self.kernel().to(f.dtype), space=self.space)
 
     def extra_repr(self) -> str:
         return f"{list(self.numbers.shape)}, window={self.window}, space={self.space}"

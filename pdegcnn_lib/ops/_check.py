@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from pdegcnn_lib.geometry._check import sizes
 from pdegcnn_lib.geometry.autocast import autocast
-from pdegcnn_lib.spaces import M2, M3, Space
+from pdegcnn_lib.spaces import M2, Space, of_features
 
 
 def floating(name: str, x: Tensor, ndim: int, shape: str) -> Tensor:
@@ -34,10 +33,10 @@ def beside(x: Tensor, f: Tensor) -> Tensor:
 
 
 def features(f: Tensor, space: Space | None, channels: str = "C") -> Space:
-    """The space that f lives on, M2 or M3 with as many points as f where None is named; raise unless f fits it."""
-    known: Space = space or (M3() if getattr(f, "ndim", 0) == 6 else M2())
-    floating("f", f, 2 + len(known.axes), known.shape().replace("C", channels, 1))
-    space = type(known)(sizes(f)[2]) if isinstance(known, M2 | M3) and space is None else known
+    """The space that f lives on, by its rank M2 or M3 where None is named; raise unless f fits it."""
+    if space is None:
+        space = of_features(f) if getattr(f, "ndim", 0) in (5, 6) else M2()
+    floating("f", f, 2 + len(space.axes), space.shape().replace("C", channels, 1))
     if space.kernels and f.shape[2] != space.fibre:
         raise ValueError(f"f must have {space.axes[0]} = {space.fibre} on {space}, got {list(f.shape)}")
     return space

@@ -8,12 +8,10 @@ from torch import Tensor
 
 from pdegcnn_lib.geometry import Estimate, Metric, as_metric, squared_estimate
 from pdegcnn_lib.geometry.estimates import Squared
-from pdegcnn_lib.kernels import diffusion_kernel, morphological_kernel
 from pdegcnn_lib.kernels.morphological import check_alpha, check_time
 from pdegcnn_lib.ops.backends import implementation
+from pdegcnn_lib.ops.compiled.laws import LAWS
 from pdegcnn_lib.spaces import M2, Space, chosen
-
-LAWS = {"morphological": morphological_kernel, "diffusion": diffusion_kernel}
 
 
 def morphological_table(

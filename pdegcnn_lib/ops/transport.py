@@ -7,12 +7,7 @@ from torch import Tensor
 
 from pdegcnn_lib.ops import _check
 from pdegcnn_lib.ops.backends import implementation
-from pdegcnn_lib.spaces import M2, Plane, Space
-
-
-def displacement(g0: Tensor, orientations: int) -> Tensor:
-    r"""The vector from which convection by g0 fetches on M2, `g0 [C, 3]` -> `[C, Or, 3]`; see `spaces.Slices`."""
-    return M2(orientations).displacement(g0)
+from pdegcnn_lib.spaces import Plane, Space
 
 
 def convection(f: Tensor, g0: Tensor, *, space: Space | None = None, backend: str | None = None) -> Tensor:

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from pdegcnn_lib.geometry._check import sizes
 from pdegcnn_lib.geometry.estimates import Estimate
 from pdegcnn_lib.spaces.window import check_odd, widest
 
@@ -168,8 +169,8 @@ def of_features(f: Any) -> Space:
     if not isinstance(f, Tensor):
         raise TypeError(f"f must be a torch.Tensor, got {type(f).__name__}")
     if f.ndim == 6:
-        return M3(f.shape[2])
-    return M2(f.shape[2]) if f.ndim == 5 else Plane()
+        return M3(sizes(f)[2])
+    return M2(sizes(f)[2]) if f.ndim == 5 else Plane()
 
 
 def chosen(space: Space | None, orientations: int | None) -> Space:

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pdegcnn_lib import geometry
+from pdegcnn_lib.companion.solvers.m3_distance import dual_norm, shoot
 from pdegcnn_lib.geometry import m3
-from pdegcnn_lib.geometry.m3_distance import dual_norm, shoot
 from pdegcnn_lib.geometry.rigid import SE3, section
 
 D = torch.float64

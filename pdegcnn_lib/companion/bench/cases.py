@@ -9,12 +9,14 @@ from torch import Tensor
 from torch.nn import functional
 
 from pdegcnn_lib import models, nn, ops
+from pdegcnn_lib.companion.experiments.metrics import dice_loss
 from pdegcnn_lib.ops import reference
-from pdegcnn_lib.ops.transport import displacement
+from pdegcnn_lib.spaces import M2
 
 Call = Callable[[], object]
 Size = tuple[int, int, int, int, int]
 Window = tuple[int, int, int]
+PATCHES = (4, 3, 64, 64)  # of the training step that a peer is timed on too
 
 SMALL: Size = (4, 16, 8, 64, 64)
 LARGE: Size = (1, 32, 8, 256, 256)
@@ -49,7 +51,7 @@ def depthwise(f: Tensor, k: Tensor) -> Tensor:
 def convection_by_grid_sample(f: Tensor, g0: Tensor) -> Tensor:
     """Convection as a composition of torch's operators around `grid_sample`."""
     b, c, orientations, height, width = f.shape
-    by = displacement(g0, orientations)
+    by = M2(orientations).displacement(g0)
     wrapped = torch.cat([f[:, :, -1:], f, f[:, :, :1]], dim=2).flatten(0, 1)[:, None]
     o = torch.arange(orientations, device=f.device, dtype=f.dtype)
     y = torch.arange(height, device=f.device, dtype=f.dtype)
@@ -111,18 +113,16 @@ def cde_layer(device: str, backend: str | None) -> Call:
     return call
 
 
-def training_step(name: str, device: str) -> Call:
-    """A step of Adam on the dice loss for images [4, 3, 64, 64]."""
-    model = models.build(name, 3).to(device)
-    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
-    images = torch.rand(4, 3, 64, 64, device=device)
-    labels = (torch.rand(4, 1, 64, 64, device=device) > 0.9).float()
+def training_step(name: str, batch: tuple[int, int, int, int], device: str = "cpu") -> Call:
+    """A step of the training loop of the experiments, on random patches `[B, C, H, W]`."""
+    model = models.build(name, batch[1]).to(device).train()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
+    images = torch.rand(batch, device=device)
+    truth = (torch.rand(batch[0], 1, *batch[2:], device=device) > 0.9).float()
 
     def call() -> object:
-        optimizer.zero_grad()
-        predicted = model(images).sigmoid()
-        loss = 1 - (2 * (predicted * labels).sum() + 1) / (predicted.sum() + labels.sum() + 1)
-        loss.backward()
+        optimizer.zero_grad(set_to_none=True)
+        dice_loss(model(images), truth).backward()
         return optimizer.step()
 
     return call

@@ -7,10 +7,9 @@ from collections.abc import Callable
 import torch
 
 from pdegcnn_lib import models
-from pdegcnn_lib.companion.bench.cases import Call
+from pdegcnn_lib.companion.bench.cases import Call, training_step
 from pdegcnn_lib.companion.bench.measure import peak_in_fresh_process, side_by_side
 from pdegcnn_lib.companion.experiments.memory import keep_freed_memory
-from pdegcnn_lib.companion.experiments.metrics import dice_loss
 from pdegcnn_lib.companion.experiments.provenance import provenance
 
 NETWORKS = tuple(
@@ -20,20 +19,6 @@ NETWORKS = tuple(
 )
 BATCH = (8, 1, 64, 64)  # a training batch
 PHOTOGRAPH = (1, 1, 480, 499)  # a photograph of CHASE_DB1 at half resolution
-
-
-def training_step(name: str, batch: tuple[int, int, int, int] = BATCH) -> Call:
-    """A step of the training loop of the experiments, on random patches."""
-    model = models.build(name, batch[1]).train()
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
-    images, truth = torch.rand(batch), (torch.rand(batch[0], 1, *batch[2:]) > 0.9).float()
-
-    def call() -> object:
-        optimizer.zero_grad(set_to_none=True)
-        dice_loss(model(images), truth).backward()
-        return optimizer.step()
-
-    return call
 
 
 def segmentation(name: str) -> Call:
@@ -49,7 +34,7 @@ def segmentation(name: str) -> Call:
 
 def memory_of_step(name: str) -> tuple[Call, Call]:
     """A small step that loads everything, and the step whose memory counts."""
-    return training_step(name, (1, 1, 16, 16)), training_step(name)
+    return training_step(name, (1, 1, 16, 16)), training_step(name, BATCH)
 
 
 def run(
@@ -61,7 +46,7 @@ def run(
     """Measure the networks on the CPU: milliseconds of a step and of a photograph, MiB at the peak of a step."""
     keep_freed_memory()  # as training does
     progress("training steps")
-    steps = side_by_side({name: training_step(name) for name in names}, seconds=seconds)
+    steps = side_by_side({name: training_step(name, BATCH) for name in names}, seconds=seconds)
     progress("photographs")
     photographs = side_by_side({name: segmentation(name) for name in names}, seconds=seconds)
     rows = []

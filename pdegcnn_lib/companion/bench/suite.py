@@ -136,8 +136,8 @@ def _table(device: str, result: dict[str, object], progress: Progress) -> list[d
         for name, timing in side_by_side(
             {
                 "layer": cases.cde_layer(device, device),
-                "pdegcnn": cases.training_step("vessels-pdegcnn6", device),
-                "cnn": cases.training_step("vessels-cnn6", device),
+                "pdegcnn": cases.training_step("vessels-pdegcnn6", cases.PATCHES, device),
+                "cnn": cases.training_step("vessels-cnn6", cases.PATCHES, device),
             },
             seconds=6,
         ).items()

@@ -15,7 +15,7 @@ from pdegcnn_lib.geometry import DiagonalMetric
 from pdegcnn_lib.kernels import diffusion_kernel, morphological_kernel
 from pdegcnn_lib.ops import reference
 
-TABLES = {"morphological": morphological_kernel, "diffusion": diffusion_kernel}
+LAWS = {"morphological": morphological_kernel, "diffusion": diffusion_kernel}  # of tables, by name
 
 
 def pullback(law: Callable[..., Any], g: Any, *tensors: Tensor) -> tuple[Tensor, ...]:
@@ -91,7 +91,7 @@ def kernel_table(
     w: Tensor, law: str, window: list[int], orientations: int, alpha: float, t: float, estimate: str
 ) -> Tensor:
     planes, rows, columns = window
-    return TABLES[law](
+    return LAWS[law](
         DiagonalMetric(w, checked=False),
         alpha=alpha,
         window=(planes, rows, columns),

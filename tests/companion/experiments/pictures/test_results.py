@@ -11,7 +11,7 @@ plt = pytest.importorskip("matplotlib.pyplot")
 
 from pdegcnn_lib import models  # noqa: E402
 from pdegcnn_lib.companion import viz  # noqa: E402
-from pdegcnn_lib.companion.experiments import pictures, weights_path  # noqa: E402
+from pdegcnn_lib.companion.experiments import load_model, pictures, trained, weights_path  # noqa: E402
 from pdegcnn_lib.companion.experiments.claims import Claim, Verdict  # noqa: E402
 from pdegcnn_lib.companion.experiments.pictures import networks  # noqa: E402
 from pdegcnn_lib.companion.experiments.published import CHASE_DB1, Published  # noqa: E402
@@ -270,6 +270,26 @@ def test_view_writes_a_picture_of_everything(result, tmp_path, monkeypatch, caps
         "layer1-erosion.png",
     ]
     assert all(plt.imread(p).std() > 0.01 for p in written)
+
+
+def test_the_committed_network_with_full_metrics_is_drawn(tmp_path, monkeypatch, capsys):
+    """Its metrics have no length scales of their own: the lengths of the frame stand for them."""
+    pytest.importorskip("skimage")
+    from pdegcnn_lib.companion.cli import main
+
+    every = networks.operators
+
+    def first(model):
+        return dict(list(every(model).items())[:2])
+
+    monkeypatch.setattr(networks, "operators", first)
+    assert main(["view", "vessels-parts/vessels-pdegcnn6-full", "-o", str(tmp_path)]) == 0
+    written = [Path(line) for line in capsys.readouterr().out.split()]
+    names = ["score.png", "metrics.png", "layer1-dilation.png", "layer1-erosion.png"]
+    assert [p.name for p in written] == names and all(plt.imread(p).std() > 0.01 for p in written)
+    model = load_model(trained.resolve("vessels-parts/vessels-pdegcnn6-full"))
+    metric = first(model)["layer 1, dilation"].metric()
+    assert not metric.is_diagonal and (metric.lengths > 0).all()
 
 
 def test_the_anisotropy_of_every_channel_is_drawn():

@@ -6,11 +6,10 @@ import pytest
 import torch
 
 from pdegcnn_lib import geometry
+from pdegcnn_lib.companion.solvers.m3_distance import both_ways, distance, dual_norm, shoot
 from pdegcnn_lib.geometry import m3
-from pdegcnn_lib.geometry.m3_distance import both_ways, distance, dual_norm, shoot
 from pdegcnn_lib.geometry.octahedral import directions, neighbours
-
-from .test_m3 import EXAMPLE, P0, D, points
+from tests.geometry.test_m3 import EXAMPLE, P0, D, points
 
 
 @pytest.mark.parametrize(("zeta", "expected"), [(1, 1.4549396), (2, 1.8196273)])

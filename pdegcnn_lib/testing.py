@@ -28,7 +28,9 @@ def _symmetries(layer: Callable[[Tensor], Tensor], f: Tensor) -> Mapping[Hashabl
 def equivariance_error(
     layer: Callable[[Tensor], Tensor], f: Tensor, turns: Iterable[Hashable] | None = None
 ) -> dict[Hashable, float]:
-    r"""The relative error $\|\Phi(\rho_g f) - \rho_g \Phi(f)\| / \|\Phi(f) - \mathrm{mean}\|$ for every g of the grid.
+    r"""The relative error of equivariance for every g of the grid.
+
+    $$\|\Phi(\mathcal{U}_g f) - \mathcal{U}_g \Phi(f)\| / \|\Phi(f) - \mathrm{mean}\|$$
 
     Those are the quarter turns 1, 2, 3 of images and orientation scores, and the turns 1 ... 23 of a cube where the
     module names a space M3 or f lives on one. `turns` chooses among them. A map to features without positions is held

@@ -9,7 +9,8 @@ from torch import Tensor
 def quarter_turn(f: Tensor, turns: int = 1) -> Tensor:
     r"""The action of a rotation by `turns` quarter turns about the image centre, exact on the grid.
 
-    $(\rho_g f)(x) = f(R^{-1}x)$ on images, $(\rho_g f)(x, \theta) = f(R^{-1}x, \theta - \pi/2)$ on orientation scores;
+    $(\mathcal{U}_g f)(x) = f(R^{-1}x)$ on images, and on orientation scores
+    $(\mathcal{U}_g f)(x, \theta) = f(R^{-1}x, \theta - \pi/2)$;
     +x turns toward +y, which is clockwise on the screen.
 
     Shapes: `[B, C, H, W]` or `[B, C, Or, H, W]` with Or divisible by 4; anything of lower rank (features after pooling)

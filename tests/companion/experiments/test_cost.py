@@ -1,0 +1,46 @@
+"""The cost of the grid from recorded seconds."""
+
+from dataclasses import replace
+
+import pytest
+
+from pdegcnn_lib.companion.experiments import EXPERIMENTS, cost
+
+
+def record(experiment, model, steps, training, wall):
+    return {
+        "experiment": experiment,
+        "model": model,
+        "training": {"steps": steps},
+        "training_seconds": training,
+        "wall_seconds": wall,
+    }
+
+
+def test_a_run_costs_its_steps_and_its_evaluation(tiny):
+    model = tiny.UNIT.model
+    here = [record("tiny", model, 4, 8.0, 9.0), record("tiny", model, 4, 10.0, 11.0)]
+    elsewhere = record("other", model, 1, 100.0, 100.0)
+    longer = replace(tiny.UNIT, training=replace(tiny.UNIT.training, steps=16))
+    assert cost.seconds([tiny.UNIT, longer], [*here, elsewhere]) == [8 * 2.25 + 1, 16 * 2.25 + 1]
+    assert cost.seconds([tiny.UNIT], [elsewhere]) == [800.0]
+    assert cost.seconds([replace(tiny.UNIT, model="digits-gcnn")], here) == [None]
+
+
+def test_runs_are_begun_where_a_task_is_free():
+    runs = [3.0, 1.0, 1.0, 2.0, 5.0]
+    assert cost.elapsed(runs, 1) == sum(runs)
+    assert cost.elapsed(runs, 2) == 8.0  # 3 and then 5; beside them 1, 1 and 2
+    assert cost.elapsed(runs, 9) == max(runs)
+    with pytest.raises(ValueError, match="tasks must be at least 1, got 0"):
+        cost.elapsed(runs, 0)
+
+
+def test_the_table_counts_the_runs_of_a_profile():
+    head, _, row = cost.table(["full"], [1, 8]).splitlines()
+    assert head == "| profile | runs | core hours | longest run | 1 at a time | 8 at a time |"
+    cells = row.strip("| ").split(" | ")
+    of = sum(len(e.units("full")) for e in EXPERIMENTS.values() if e.search is None)
+    assert cells[0] == "full" and cells[1].endswith(f" of {of}")
+    total, longest, alone, eight = (float(cell.removesuffix(" h")) for cell in cells[2:])
+    assert total == alone > eight >= longest > 0

@@ -209,9 +209,14 @@ def missing() -> list[str]:
 
 
 def faults() -> list[str]:
-    """What makes the ledger red, one sentence each: rows that are not as they should be, statements without a row."""
+    """What makes the ledger red, one sentence each: wrong rows, unexplained tolerances, statements without a row."""
     wrong = [
         f"{row.statement} {row.claim} ({row.where}): {row.verdict}" for row in entries() if not row.green
+    ]
+    wrong += [
+        f"{row.statement} {row.claim} ({row.where}): does not say where its tolerance comes from"
+        for row in entries()
+        if row.tolerance and not row.because
     ]
     return wrong + [f"{name} has no row that measures it: {STATEMENTS[name]}" for name in missing()]
 
@@ -257,7 +262,7 @@ def table() -> str:
         "distance, E about the equation and its splitting, H about homogeneous spaces.",
         "Their boxes say which words and constants are ours.",
         "A value after ± is the tolerance; without one, equality is exact.",
-        "Where a row does not say where its tolerance comes from, its chapter does.",
+        "The page is red too where a row with a tolerance does not say where that comes from.",
         "The last column is the chapter.",
         "",
     ]

@@ -42,7 +42,8 @@ def put(**changes: object) -> None:
         "measured": 0.3334,
         "where": "10_theory",
     }
-    ledger.record(**{**row, "tolerance": 0.02, "relative": True, **changes})
+    given = {"tolerance": 0.02, "relative": True, "because": "the next term"}
+    ledger.record(**{**row, **given, **changes})
 
 
 def test_a_row_is_checked_written_and_printed(empty, capsys) -> None:
@@ -179,6 +180,15 @@ def test_only_a_positive_measurement_covers_a_statement() -> None:
     put(statement="T2", measured=7.0, dropped="an assumption")
     put()
     assert {"T1", "T2"} <= set(ledger.missing()) and "T5" not in ledger.missing()
+
+
+def test_a_tolerance_from_nowhere_is_a_fault() -> None:
+    measure_the_others()
+    put(because="")
+    [fault] = ledger.faults()
+    assert fault == "T5 constant (10_theory): does not say where its tolerance comes from"
+    put(measured=0.3333, tolerance=0, because="")
+    assert ledger.faults() == []  # exact: there is nothing to explain
 
 
 def sup_near_p0(zeta: float = 2.0) -> float:

@@ -71,3 +71,8 @@ def write_atomically(path: Path, content: str | bytes) -> Path:
             os.unlink(name)
         raise
     return path
+
+
+def set_aside(path: Path) -> Path:
+    """Give a damaged file another name, under which nobody takes it for what it was to be; return that name."""
+    return path.replace(path.with_name(f"{path.name}.damaged"))

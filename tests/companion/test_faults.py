@@ -80,6 +80,8 @@ def test_a_damaged_checkpoint_is_said_and_the_run_starts_anew(tmp_path, content)
         path.write_bytes(content)
     with pytest.warns(RuntimeWarning, match=r"run.checkpoint.pt is damaged .*starts from its beginning"):
         assert training._read(path, torch.device("cpu")) is None
+    assert [p.name for p in tmp_path.iterdir()] == ["run.checkpoint.pt.damaged"]
+    assert training._read(path, torch.device("cpu")) is None, "nor is one that has gone meanwhile a fault"
 
 
 def test_a_run_does_not_take_the_place_of_a_file_that_is_no_result(tmp_path):

@@ -12,7 +12,7 @@ from pdegcnn_lib.companion import paths
 from pdegcnn_lib.companion.data.errors import DataError
 from pdegcnn_lib.companion.experiments.config import Unit
 from pdegcnn_lib.companion.experiments.registry import EXPERIMENTS, Experiment, kind
-from pdegcnn_lib.companion.experiments.run import read_result, result_path, run
+from pdegcnn_lib.companion.experiments.run import read_result, result_path, run, weights_path
 from pdegcnn_lib.companion.experiments.search import scores_of
 
 
@@ -181,6 +181,33 @@ def listed(experiments: Sequence[Experiment], profile: str) -> list[dict[str, ob
     ]
 
 
+def _damage(result: Path) -> str | None:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        read_result(result)
+        if weights_path(result).is_file():
+            with safe_open(weights_path(result), "pt"):
+                return None
+    except DataError as error:
+        return str(error)
+    except SafetensorError as error:
+        return f"{weights_path(result)} is damaged: {error}"
+    return None
+
+
+def set_aside_damaged(units: Sequence[Unit], say: Callable[[str], None] = lambda line: None) -> None:
+    """Give results that cannot be read, or whose weights cannot, other names, so that their runs are done again."""
+    for unit in units:
+        for result in (committed_path(unit), result_path(unit), diverged_path(unit)):
+            if not result.is_file() or (damage := _damage(result)) is None:
+                continue
+            for part in (result, weights_path(result)):
+                if part.is_file():
+                    paths.set_aside(part)
+            say(f"{damage}; it is set aside as {result.name}.damaged")
+
+
 def do(unit: Unit, say: Callable[[str], None] = lambda line: None) -> None:
     """Do one run, unless it came to an end before, and keep its result among those to commit.
 
@@ -189,6 +216,7 @@ def do(unit: Unit, say: Callable[[str], None] = lambda line: None) -> None:
     Raises: DataError without the data.
     """
     name = f"{unit.experiment} {unit.variant} seed {unit.seed}"
+    set_aside_damaged([unit], say)
     if known(unit):
         say(f"{name}: done before")
         return
@@ -219,6 +247,7 @@ def work_off(
     end = None if minutes is None else time.monotonic() + 60 * minutes
     without_data: set[str] = set()
     passed_over: set[str] = set()
+    set_aside_damaged([unit for e in experiments for unit in e.units(profile)], say)
     while True:
         # A search asks for its next run when it has the result of the last: what is missing is found out every time.
         units = [u for e in experiments if e.name not in without_data for u in missing(e, profile)]

@@ -53,17 +53,21 @@ def _save(path: Path, state: dict) -> None:
 
 
 def _read(path: Path, device: torch.device) -> dict[str, Any] | None:
-    """What a checkpoint holds; None, said loudly, for one that is damaged: the run then starts anew."""
+    """What a checkpoint holds; None, said loudly, for one that is damaged: it is set aside and the run starts anew."""
     parts = {"model", "optimizer", "average", "rng", "state"}
     try:
         saved = torch.load(path, map_location=device, weights_only=True)
         if not isinstance(saved, dict) or not parts <= saved.keys():
             raise KeyError("a part of the state is missing")
+    except FileNotFoundError:  # the same run, done by another process too, has ended meanwhile
+        return None
     except OSError:
         raise
     except Exception as error:  # a file that was cut short fails in a way of its own at every length
+        aside = paths.set_aside(path)
         warnings.warn(
-            f"the checkpoint {path} is damaged ({type(error).__name__}); the run starts from its beginning",
+            f"the checkpoint {path} is damaged ({type(error).__name__}) and set aside as {aside.name}; "
+            "the run starts from its beginning",
             RuntimeWarning,
             stacklevel=2,
         )

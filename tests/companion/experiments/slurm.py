@@ -121,7 +121,8 @@ class Slurm:
             with suppress(OSError):  # it has ended, or is not ours
                 around = (place / "environ").read_bytes().split(b"\0")
                 ours = f"SLURM_CONF={self.folder}/slurm.conf".encode() in around
-                if ours and any(variable.startswith(b"SLURM_JOB_ID=") for variable in around):
+                step = (place / "cmdline").read_bytes().startswith(b"slurmstepd")
+                if ours and (step or any(name.startswith(b"SLURM_JOB_ID=") for name in around)):
                     os.kill(int(place.name), signal.SIGKILL)
 
     def restart_controller(self) -> None:

@@ -85,6 +85,32 @@ def test_without_slurm_nothing_is_written(tiny, capsys, monkeypatch, tmp_path):
     assert sorted(tmp_path.rglob("*")) == before
 
 
+@pytest.mark.parametrize(
+    "program, says, problem",
+    [
+        ("sinfo", "echo controller is away >&2; exit 1", "Slurm does not answer: controller is away"),
+        (
+            "srun",
+            'echo "missed /scratch/results"',
+            "results and runs must lie in folders that all machines share",
+        ),
+    ],
+)
+def test_a_slurm_that_is_away_or_does_not_share_the_folders(
+    tiny, capsys, monkeypatch, tmp_path, program, says, problem
+):
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    for name, does in {"sinfo": "echo debug", "srun": "", "sbatch": "exit 1", program: says}.items():
+        (programs / name).write_text(f"#!/bin/sh\n{does}\n")
+        (programs / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}:/usr/bin:/bin")
+    before = [p for p in tmp_path.rglob("*") if p.is_file()]
+    code, out, err = pdegcnn(capsys, "tiny", "--cluster", "slurm")
+    assert (code, out) == (2, "") and err.startswith(f"pdegcnn grid: {problem}")
+    assert [p for p in tmp_path.rglob("*") if p.is_file()] == before
+
+
 def test_a_search_is_one_task_for_each_network_and_goes_on_as_results_come_in(tiny, monkeypatch):
     search = Search(start=8, cap=16, enough=0.1, rates={"pdegcnn": 1e-2, "gcnn": 1e-3})
     variants = tuple(

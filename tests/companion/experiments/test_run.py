@@ -210,6 +210,27 @@ def test_a_run_that_diverges_is_recorded_and_the_next_is_begun(tiny, monkeypatch
     assert record["digest"] == units[0].digest and record["diverged"] == "the loss is inf at step 3"
 
 
+@pytest.mark.parametrize("ending", [".json", ".safetensors"])
+def test_a_damaged_result_is_named_set_aside_and_done_again(tiny, monkeypatch, ending):
+    unit, _ = tiny.TINY.units("full")
+    monkeypatch.setitem(EXPERIMENTS, "tiny", replace(tiny.TINY, variants=tiny.TINY.variants[:1]))
+    grid.do(unit)
+    result = grid.committed_path(unit)
+    sound = {name: value.clone() for name, value in load_file(experiments.weights_path(result)).items()}
+    damaged = result.with_suffix(ending)
+    damaged.write_bytes(damaged.read_bytes()[:100])
+    said = []
+    grid.work_off([EXPERIMENTS["tiny"]], "full", say=said.append)
+    assert len(said) == 2 and f"{damaged} is damaged" in said[0] and said[1].endswith("seed 0: done")
+    assert said[0].endswith(f"it is set aside as {result.name}.damaged")
+    names = {p.name for p in result.parent.iterdir()}
+    assert names == {
+        f"{result.stem}{end}{aside}" for end in (".json", ".safetensors") for aside in ("", ".damaged")
+    }
+    again = load_file(experiments.weights_path(result))
+    assert all(torch.equal(again[name], value) for name, value in sound.items())
+
+
 def test_a_loss_that_is_not_finite_stops_the_run(tiny, monkeypatch):
     monkeypatch.setattr(tiny.Stripes, "loss", lambda self, output, target: output.sum() * torch.nan)
     with pytest.raises(FloatingPointError, match="the loss of tiny small seed 3 is nan at step 0"):

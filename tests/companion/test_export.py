@@ -4,20 +4,85 @@ from __future__ import annotations
 
 import json
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
 import torch
 
 from pdegcnn_lib import models
-from pdegcnn_lib.companion import data, export
+from pdegcnn_lib.companion import data, export, segment
 from pdegcnn_lib.companion.cli import main
-from pdegcnn_lib.companion.experiments import load_model, read_result, weights_path
+from pdegcnn_lib.companion.experiments import load_model, read_result, trained, weights_path
+from pdegcnn_lib.models.tiling import apply_tiled
 
 pytest.importorskip("onnxscript")
+onnxruntime = pytest.importorskip("onnxruntime")
 pytest.importorskip("safetensors")
 
+DEFAULT = trained.resolve(segment.DEFAULT_MODEL)
 SHAPES = [(1, 9, 14), (3, 33, 20)]  # batch, height, width
+
+
+@pytest.fixture(scope="module")
+def default_onnx(tmp_path_factory) -> Path:
+    """The default network of `pdegcnn segment`, exported once for all tests here."""
+    out = tmp_path_factory.mktemp("export") / "default.onnx"
+    assert main(["export", segment.DEFAULT_MODEL, "-o", str(out)]) == 0
+    return out
+
+
+class Running(torch.nn.Module):
+    """An ONNX file as a network."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.session = onnxruntime.InferenceSession(str(path))
+        self.device_of = torch.nn.Parameter(torch.empty(0))
+        self.eval()
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        return torch.from_numpy(self.session.run(["logit"], {"image": image.numpy()})[0])
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_onnxruntime_runs_the_default_network_at_any_size_and_batch(default_onnx, shape):
+    batch, *size = shape
+    x = torch.randn(batch, 1, *size)
+    with torch.no_grad():
+        known = load_model(DEFAULT)(x)
+    torch.testing.assert_close(Running(default_onnx)(x), known, rtol=1e-4, atol=1e-4)
+
+
+def test_onnxruntime_gives_the_mask_of_segment_on_a_photograph(default_onnx):
+    """A piece of the photograph that scikit-image carries, tile by tile: what a reader's machine does at any size."""
+    photograph = pytest.importorskip("skimage.data").retina()[600:720, 500:640]
+    rgb = torch.from_numpy(photograph.copy()).permute(2, 0, 1).float() / 255
+    record, at = read_result(DEFAULT), segment.threshold(read_result(DEFAULT))
+    image, _ = segment.prepare(record, rgb, scale=0.5)
+    known = apply_tiled(load_model(DEFAULT), image, core=512)
+    found = apply_tiled(Running(default_onnx), image, core=512)
+    torch.testing.assert_close(found, known, rtol=1e-4, atol=1e-4)
+    masks = [torch.sigmoid(x) >= at for x in (found, known)]
+    sure = (torch.sigmoid(known) - at).abs() > 1e-4
+    assert torch.equal(masks[0][sure], masks[1][sure])
+    assert 0.01 < masks[1].float().mean() < 0.6, "vessels are seen"
+
+
+def test_the_file_is_valid_small_and_says_what_a_reader_must_know(default_onnx):
+    import onnx
+
+    model = onnx.load(default_onnx)
+    onnx.checker.check_model(model, full_check=True)
+    assert len(model.graph.node) < 2000, "no loop over the 2500 taps is unrolled"
+    assert str(Path(export.__file__).parents[2]).encode() not in default_onnx.read_bytes()
+    assert {domain.domain for domain in model.opset_import} == {""}, "operators of ONNX alone"
+    said = {prop.key: prop.value for prop in model.metadata_props}
+    record = read_result(DEFAULT)
+    assert said == export.description(record)
+    assert said["mode"] == "green" and float(said["threshold"]) == segment.threshold(record)
+    assert said["parameters"] == "2698" and said["source"].startswith("vessels/vessels-pdegcnn12, seed 0")
+    assert "455" in said["scale"] and "deviation 1" in said["normalisation"]
 
 
 def small(folder: Path, model: str = "vessels-cnn3-narrow", **changed: object) -> Path:
@@ -46,6 +111,9 @@ def test_a_program_of_torch_is_read_back_with_its_description(tmp_path, capsys):
     result, out = small(tmp_path, "vessels-pdegcnn3"), tmp_path / "new" / "net.pt2"
     assert main(["export", str(result), "-o", str(out)]) == 0
     assert capsys.readouterr().out == f"{out}\n"
+    with zipfile.ZipFile(out) as archive:
+        parts = b"".join(archive.read(name) for name in archive.namelist())
+    assert str(Path(export.__file__).parents[2]).encode() not in parts
     files = {"description.json": ""}
     program = torch.export.load(out, extra_files=files)
     assert json.loads(files["description.json"]) == export.description(read_result(result))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -157,12 +158,18 @@ def write(rgb: Tensor, found: Tensor, stem: Path, *, at: float = 0.5) -> list[Pa
     )
 
 
+def folded(path: Path) -> str:
+    """A path as a file system that ignores case and the composition of letters tells it from others."""
+    return unicodedata.normalize("NFC", str(path)).casefold()
+
+
 def stems(images: list[Path], out: Path) -> dict[Path, Path]:
     """Where the results of each picture go. Raises: ValueError when two would be written to the same files."""
     places: dict[Path, Path] = {}
     for image in images:
         place = out / image.name.removesuffix(stacks.suffix(image) or image.suffix)
-        if place in places.values():
+        # On many systems eye.png and EYE.png, or an accent written in two ways, are one file.
+        if folded(place) in map(folded, places.values()):
             raise ValueError(
                 f"the results of two pictures named {image.stem!r} would overwrite each other in {out}"
             )

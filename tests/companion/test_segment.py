@@ -127,6 +127,13 @@ def test_results_do_not_overwrite_each_other(result, tmp_path, capsys):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("twins", [("eye.png", "EYE.png"), ("caf\u00e9.png", "cafe\u0301.png")])
+def test_names_that_are_one_on_some_file_systems_are_refused(tmp_path, twins):
+    """On every system, or what runs here would lose a picture there."""
+    with pytest.raises(ValueError, match="would overwrite each other"):
+        segment.stems([tmp_path / name for name in twins], tmp_path / "out")
+
+
 @pytest.mark.parametrize("scale", ["0", "-1", "nan", "9"])
 def test_a_bad_scale_is_quoted(result, tmp_path, scale, capsys):
     picture = save(FORMATS["rgb.png"], tmp_path / "eye.png")

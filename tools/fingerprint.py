@@ -2,10 +2,10 @@
 """Hashes of everything an output depends on, one small file each, rewritten only when the hash changes.
 
 `setup` covers the lock and pyproject.toml, `browser` what the module for a browser is compiled from. `book` covers the
-pages, the whole library (its docstrings are pages), the tools and the ledger. `notebooks` writes one hash for each
-notebook: its text, the modules of the library that it imports directly or through others, the kernel sources where one
-of those modules loads them, and the results of the experiments that it names. A change elsewhere in the library does
-not make a notebook stale, nor does a result that the notebook does not read.
+pages, the whole library (its docstrings are pages), the tools, the ledger and the results that the first page quotes.
+`notebooks` writes one hash for each notebook: its text, the modules of the library that it imports directly or through
+others, the kernel sources where one of those modules loads them, and the results of the experiments that it names. A
+change elsewhere in the library does not make a notebook stale, nor does a result that the notebook does not read.
 Needs nothing but Python's own library.
 """
 
@@ -29,6 +29,7 @@ KERNELS = f"{PACKAGE}.ops.compiled"
 
 # Notebooks write the ledger and only the book reads it.
 LEDGER = "book/_executed/ledger"
+FIRST_PAGE = "results/vessels"  # which it quotes
 
 
 def files(folder: str) -> list[Path]:
@@ -156,7 +157,7 @@ def main() -> None:
     if "browser" in options.what:
         write(options.out / "browser", options.salt, [*files("kernels_cu"), ROOT / "tools/browser_module.py"])
     if "book" in options.what:
-        pages = [p for folder in ("book", PACKAGE, "tools", LEDGER) for p in files(folder)]
+        pages = [p for folder in ("book", PACKAGE, "tools", LEDGER, FIRST_PAGE) for p in files(folder)]
         write(options.out / "book", options.salt, pages)
 
 

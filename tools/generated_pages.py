@@ -1,4 +1,4 @@
-"""Write what nobody edits: versions and times of this build, the command line, the ledger, what pages carry."""
+"""Write what nobody edits: versions and times of this build, commands, the ledger, results, what pages carry."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ import io
 import json
 import os
 import platform
+import re
 from importlib.metadata import version
 from pathlib import Path
+from statistics import mean
 
 import browser_pages
 
@@ -82,6 +84,44 @@ def ledger_page() -> str:
     return ledger.table()
 
 
+WORDS = {"holds": "ahead of", "level": "level with", "fails": "behind"}
+
+
+def evidence() -> tuple[str, dict[str, str]]:
+    """What the first page says of results: a table of the networks that were trained for long on vessels, and numbers.
+
+    The numbers are how many each network has, and, in words too, what the results say of it against a rival.
+    """
+    from pdegcnn_lib.companion.experiments import claims, pictures
+    from pdegcnn_lib.companion.experiments.run import committed_results
+
+    runs: dict[str, list[dict]] = {}
+    for record in committed_results("vessels", "long"):
+        runs.setdefault(record["variant"], []).append(record)
+    numbers = {name: f"{found[0]['parameters']:,}".replace(",", "\u00a0") for name, found in runs.items()}
+    rows = [
+        [
+            pictures.label(name),
+            numbers[name],
+            f"{mean(r['metrics']['dice'] for r in runs[name]):.3f}",
+            str(len(runs[name])),
+        ]
+        for name in sorted(runs, key=lambda name: runs[name][0]["parameters"])
+    ]
+    said = {name.replace("-", "_"): number for name, number in numbers.items()}
+    for verdict in claims.judged("long"):
+        if verdict.claim.experiment == "vessels":
+            name = f"{verdict.claim.ours}_against_{verdict.claim.rival}".replace("-", "_")
+            share = 100 * verdict.parameters[0] / verdict.parameters[1]
+            values = ", ".join(f"{100 * value:+.1f}" for value in (verdict.low, verdict.high))
+            text = (
+                f"{WORDS[verdict.word]} the {pictures.names.FAMILY_LABELS[verdict.claim.rival_family]} with "
+                f"{share:.0f} % of its numbers ({100 * verdict.difference:+.1f} [{values}] %)"
+            )
+            said[name] = re.sub(r"-(?=\d)", "\u2212", text)
+    return table(["trained for long", "numbers", "Dice", "runs"], rows), said
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--executed", type=Path, required=True, help="the notebooks that were run")
@@ -91,6 +131,9 @@ def main() -> None:
     (options.out / "status.md").write_text(status(options.executed) + "\n", encoding="utf-8")
     (options.out / "cli.md").write_text(command_line() + "\n", encoding="utf-8")
     (options.out / "ledger.md").write_text(ledger_page() + "\n", encoding="utf-8")
+    results, numbers = evidence()
+    (options.out / "evidence.md").write_text(results + "\n", encoding="utf-8")
+    (options.out / "numbers.json").write_text(json.dumps(numbers), encoding="utf-8")
     browser_pages.write(options.out)
 
 

@@ -25,6 +25,15 @@ BOOK = ROOT / "book/_build/html"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 # index.html only leads to the first page.
 PAGES = [p for p in sorted(BOOK.rglob("*.html")) if "_static" not in p.parts and p != BOOK / "index.html"]
+# The longest line of every cell of code that has to be scrolled; what is folded away is unfolded for a moment.
+WIDE_CODE = """() => {
+  const folded = [...document.querySelectorAll('details:not([open])')];
+  folded.forEach(d => { d.open = true });
+  const wide = [...document.querySelectorAll('.cell_input pre')].filter(p => p.scrollWidth > p.clientWidth)
+    .map(p => p.textContent.split('\\n').reduce((a, b) => (a.length < b.length ? b : a)));
+  folded.forEach(d => { d.open = false });
+  return wide;
+}"""
 PICTURES = {".png", ".svg", ".jpg", ".gif"}
 PHONE, DESKTOP = {"width": 390, "height": 844}, {"width": 1300, "height": 900}
 LARGEST_PAGE, LARGEST_FIRST_PAGE = 3_000_000, 500_000  # bytes, compressed as a server sends them
@@ -123,6 +132,7 @@ def look(page: Page, path: Path) -> list[str]:
     faults += [f"formula with an error: {text}" for text in formulas[2]]
     paragraphs = page.evaluate("() => [...document.querySelectorAll('article p')].map(p => p.textContent)")
     faults += [f"table left as text: {text[:80]}" for text in paragraphs if text.startswith("| ")]
+    faults += [f"code wider than its column: {line}" for line in page.evaluate(WIDE_CODE)]
     return faults + broken_links(path, page.evaluate("() => [...document.links].map(a => a.href)"))
 
 
@@ -213,6 +223,7 @@ PLANTED = {
     "failed request": '<script src="nowhere.js"></script>',
     "asks the network": '<img src="https://planted.invalid/x.png" alt="x">',
     "formulas are not typeset": r'<span class="math notranslate nohighlight">\(\frac{1\)</span>',
+    "code wider than its column": f'<div class="cell_input"><pre style="white-space: pre">{"x" * 200}</pre></div>',
     "table left as text": "<p>| network | parameters |</p>",
     "formula with an error": r'<span class="math notranslate nohighlight">\(\planted{1}\)</span>',
 }

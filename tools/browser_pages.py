@@ -16,7 +16,7 @@ SCRIPTS = Path(__file__).resolve().parent.parent / "book/_browser"
 MODULE = Path(".make/browser/kernels.wasm")
 NETWORKS = {
     "vessels-pdegcnn6": "PDE-G-CNN of 6 layers",
-    "vessels-pdegcnn12": "PDE-G-CNN of 12 layers",
+    "vessels-pdegcnn12-6000": "PDE-G-CNN of 12 layers",
 }
 SIDE = 900  # pixels of a photograph on the page, at most
 CENTRE = [0.5, 0.5]  # where the page `inside` looks first, as parts of the height and the width
@@ -58,7 +58,7 @@ def networks() -> dict[str, Any]:
 
     found = {}
     for name, label in NETWORKS.items():
-        network = browser.network(trained.resolve(f"vessels/{name}"), label)
+        network = browser.network(trained.resolve(name), label)
         found[name] = {**network, "bytes": len(json.dumps(network))}
     return found
 

@@ -16,7 +16,7 @@ PACKAGE = Path(__file__).resolve().parents[1]
 
 # Name -> the result of the network below `results/`, with its weights beside it; pyproject.toml puts them into a wheel.
 TRAINED = {
-    "vessels-pdegcnn12": "vessels/long/vessels-pdegcnn12-seed0-36899b8096c8",
+    "vessels-pdegcnn12-6000": "vessels-steps/long/vessels-pdegcnn12-6000-seed0-e07e41198025",
     "vessels-pdegcnn6": "vessels/long/vessels-pdegcnn6-seed0-4fb39c418264",
     "vessels-cnn6-narrow": "vessels/long/vessels-cnn6-narrow-seed0-f99c43478d35",
     "vessels-unet": "vessels/long/vessels-unet-seed0-05230c88914f",

@@ -70,11 +70,11 @@ def segmented(page: Page, rgb: np.ndarray) -> np.ndarray:
 
 
 def on_the_command_line(name: str, rgb: np.ndarray) -> np.ndarray:
-    model, record = segment.load(trained.resolve(f"vessels/{name}"))
+    model, record = segment.load(trained.resolve(name))
     return segment.probability(model, record, torch.from_numpy(rgb).permute(2, 0, 1).float() / 255).numpy()
 
 
-@pytest.mark.parametrize("name", ["vessels-pdegcnn6", "vessels-pdegcnn12"])
+@pytest.mark.parametrize("name", ["vessels-pdegcnn6", "vessels-pdegcnn12-6000"])
 def test_the_page_finds_what_the_command_line_finds(page: Page, name: str) -> None:
     rgb = photograph()
     page.select_option("#network", name)

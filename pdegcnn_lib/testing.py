@@ -7,7 +7,8 @@ from collections.abc import Callable, Hashable, Iterable, Mapping
 import torch
 from torch import Tensor, nn
 
-from pdegcnn_lib.spaces.base import Space, Symmetry, of_features
+from pdegcnn_lib.spaces import Space, of_features
+from pdegcnn_lib.spaces.base import Symmetry
 from pdegcnn_lib.spaces.turns import quarter_turn as quarter_turn
 
 

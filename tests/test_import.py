@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -70,6 +71,23 @@ def test_no_import_runs_upward(path):
     below = TOWER[: TOWER.index(layer) + 1]
     parts = [name.split(".") for name in imports(path.read_text()) if name.startswith("pdegcnn_lib.")]
     assert {p[1] for p in parts} <= {*below, "__version__"}
+
+
+def test_no_circle_of_files():
+    """Imports inside functions count: each file of the library can be read after those that it names."""
+    files = {module_name(path): path for path in LIBRARY}
+
+    def file_of(name: str) -> str:
+        return name if name in files else name.rpartition(".")[0]
+
+    graph = {
+        module: {file_of(name) for name in imports(path.read_text()) if file_of(name) in files}
+        for module, path in files.items()
+    }
+    order = list(TopologicalSorter(graph).static_order())  # raises where there is a circle
+    assert set(order) == set(files) and order.index("pdegcnn_lib.spaces.base") < order.index(
+        "pdegcnn_lib.nn.pde"
+    )
 
 
 def test_the_package_itself_is_light():

@@ -9,6 +9,7 @@ import base64
 import io
 import json
 import math
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,7 @@ def module() -> str:
     return base64.b64encode(MODULE.read_bytes()).decode() if MODULE.is_file() else ""
 
 
+@cache
 def networks() -> dict[str, Any]:
     """The networks of the page, with the bytes that each takes in it."""
     from pdegcnn_lib.companion import browser
@@ -70,6 +72,7 @@ def as_data(image: Any, quality: int = 88) -> str:
     return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
+@cache
 def photographs() -> tuple[list[tuple[str, Any]], str]:
     """Two photographs to start with, and where they come from: two of the test set, or else one that is always here."""
     from PIL import Image

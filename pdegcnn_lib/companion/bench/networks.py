@@ -9,6 +9,7 @@ import torch
 from pdegcnn_lib import models
 from pdegcnn_lib.companion.bench.cases import Call, training_step
 from pdegcnn_lib.companion.bench.measure import peak_in_fresh_process, side_by_side
+from pdegcnn_lib.companion.bench.steps import BATCH
 from pdegcnn_lib.companion.experiments.memory import keep_freed_memory
 from pdegcnn_lib.companion.experiments.provenance import provenance
 
@@ -17,7 +18,6 @@ NETWORKS = tuple(
     for layers in (3, 6, 12)
     for name in (f"vessels-cnn{layers}-narrow", f"vessels-gcnn{layers}-narrow", f"vessels-pdegcnn{layers}")
 )
-BATCH = (8, 1, 64, 64)  # a training batch
 PHOTOGRAPH = (1, 1, 480, 499)  # a photograph of CHASE_DB1 at half resolution
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from pdegcnn_lib.companion.bench import cases, peer
+from pdegcnn_lib.companion.bench import cases, neighbours, peer, steps
 from pdegcnn_lib.companion.bench.cases import LARGE, SMALL, WINDOWS, Size, Window
 from pdegcnn_lib.companion.bench.limits import Arithmetic, copy_bandwidth
 from pdegcnn_lib.companion.bench.measure import Timing, peak_in_fresh_process, side_by_side
@@ -38,7 +38,7 @@ def run(
     """
     start, load = time.time(), os.getloadavg() if hasattr(os, "getloadavg") else None
     progress("the limits of the machine")
-    result: dict[str, object] = {
+    result: dict[str, Any] = {
         "provenance": provenance(torch.device(device)),
         "load": load,
         "limits": _limits(device),
@@ -51,6 +51,10 @@ def run(
         for window in windows
     ]
     result["table"] = _table(device, result, progress)
+    if device == "cpu" and not quick:
+        result["table"] += _steps(progress)
+        progress("the neighbours")
+        result["neighbours"] = neighbours.measured()
     result["seconds"] = round(time.time() - start, 1)
     return result
 
@@ -176,6 +180,21 @@ def _table(device: str, result: dict[str, object], progress: Progress) -> list[d
         )
     result["milliseconds"] = {name: round(value, 4) for name, value in ms.items()}
     return rows
+
+
+def _steps(progress: Progress) -> list[dict[str, object]]:
+    progress("training steps on one core and on two")
+    times = {name: timing.median for name, timing in steps.on_one_thread().items()}
+    pde, cnn, gcnn, unet = (times[name] for name in steps.NETWORKS)
+    name = steps.NETWORKS[0]
+    apart = steps.steps_per_second(name, runs=2, threads=1)
+    together = steps.steps_per_second(name, runs=1, threads=2)
+    return [
+        row("training step 8x64x64, one thread: 6-layer PDE-G-CNN / CNN, time", pde / cnn, "<=", 1.5),
+        row("the same: PDE-G-CNN / G-CNN, time", pde / gcnn, "<=", 1),
+        row("the same: U-Net / CNN, time", unet / cnn, "<=", 1),
+        row("two runs of one thread / one run of two, steps a second", apart / together, ">=", 1),
+    ]
 
 
 def _threads(call: Callable[[], object]) -> tuple[Timing, Timing]:

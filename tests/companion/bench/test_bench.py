@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 import torch
 
 from pdegcnn_lib import ops
-from pdegcnn_lib.companion.bench import cases, gpu, measure, report, suite
+from pdegcnn_lib.companion.bench import cases, gpu, measure, neighbours, report, steps, suite
 from pdegcnn_lib.companion.bench.limits import Arithmetic
 from pdegcnn_lib.ops.compiled.machines import HOST
 from pdegcnn_lib.ops.compiled.sources import Unit
@@ -103,15 +104,36 @@ RESULT = {
         }
     ],
     "table": [suite.row("speed", 1.0, ">=", 8)],
+    "neighbours": [{"figure": "here", "value": 12.0}, {"figure": "away", "reason": "ImportError: no"}],
 }
 
 
 def test_the_report_names_misses_and_a_busy_machine(tmp_path: Path) -> None:
     text = report.as_text(RESULT)
     assert "missed" in text and "busy (load 3.0)" in text and "[1, 1, 8, 8, 8] 3x3x3" in text
+    assert re.search(r"^here +12\.00$", text, re.MULTILINE)
+    assert re.search(r"^away +not measured, ImportError: no$", text, re.MULTILINE)
     path = report.save(RESULT, tmp_path, "cpu")
     assert json.loads(path.read_text())["table"][0]["met"] is False
     assert [p.suffix for p in report.plot(RESULT, tmp_path, "cpu")] == [".png", ".svg"]
+
+
+def test_a_neighbour_that_is_not_here_is_named_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing() -> float:
+        raise ModuleNotFoundError("No module named 'numba'")
+
+    monkeypatch.setattr(neighbours, "NEIGHBOURS", {"a": lambda: 2.0, "b": missing})
+    assert neighbours.measured() == [
+        {"figure": "a", "value": 2.0},
+        {"figure": "b", "reason": "ModuleNotFoundError: No module named 'numba'"},
+    ]
+
+
+def test_runs_side_by_side_are_counted_together_and_a_failing_one_is_named() -> None:
+    small = {"batch": (1, 1, 8, 8), "seconds": 0.0}
+    assert steps.steps_per_second("vessels-cnn3-narrow", runs=1, threads=1, **small) > 0
+    with pytest.raises(RuntimeError, match="a run of nothing failed"):
+        steps.steps_per_second("nothing", runs=2, threads=1, **small)
 
 
 def test_the_gpu_command_fails_where_there_is_no_gpu(

@@ -29,7 +29,7 @@ KERNELS = f"{PACKAGE}.ops.compiled"
 
 # Notebooks write the ledger and only the book reads it.
 LEDGER = "book/_executed/ledger"
-FIRST_PAGE = "results/vessels"  # which it quotes
+FIRST_PAGE = ("results/vessels", "results/vessels-steps")  # which it quotes
 
 
 def files(folder: str) -> list[Path]:
@@ -157,7 +157,7 @@ def main() -> None:
     if "browser" in options.what:
         write(options.out / "browser", options.salt, [*files("kernels_cu"), ROOT / "tools/browser_module.py"])
     if "book" in options.what:
-        pages = [p for folder in ("book", PACKAGE, "tools", LEDGER, FIRST_PAGE) for p in files(folder)]
+        pages = [p for folder in ("book", PACKAGE, "tools", LEDGER, *FIRST_PAGE) for p in files(folder)]
         write(options.out / "book", options.salt, pages)
 
 

@@ -84,6 +84,7 @@ def ledger_page() -> str:
     return ledger.table()
 
 
+LONG = ("vessels", "vessels-steps")  # experiments with networks that were trained for long
 WORDS = {"holds": "ahead of", "level": "level with", "fails": "behind"}
 
 
@@ -96,30 +97,37 @@ def evidence() -> tuple[str, dict[str, str]]:
     from pdegcnn_lib.companion.experiments.run import committed_results
 
     runs: dict[str, list[dict]] = {}
-    for record in committed_results("vessels", "long"):
+    for record in [r for name in LONG for r in committed_results(name, "long")]:
         runs.setdefault(record["variant"], []).append(record)
-    numbers = {name: f"{found[0]['parameters']:,}".replace(",", "\u00a0") for name, found in runs.items()}
+
+    def grouped(number: int) -> str:
+        return f"{number:,}".replace(",", "\u00a0")
+
+    steps = {name: found[0]["training"]["steps"] for name, found in runs.items()}
+    numbers = {name: grouped(found[0]["parameters"]) for name, found in runs.items()}
     rows = [
         [
-            pictures.label(name),
+            pictures.label(found[0]["model"]),
             numbers[name],
-            f"{mean(r['metrics']['dice'] for r in runs[name]):.3f}",
-            str(len(runs[name])),
+            grouped(steps[name]),
+            f"{mean(r['metrics']['dice'] for r in found):.3f}",
+            str(len(found)),
         ]
-        for name in sorted(runs, key=lambda name: runs[name][0]["parameters"])
+        for name, found in sorted(runs.items(), key=lambda item: (item[1][0]["parameters"], steps[item[0]]))
     ]
     said = {name.replace("-", "_"): number for name, number in numbers.items()}
     for verdict in claims.judged("long"):
-        if verdict.claim.experiment == "vessels":
+        if verdict.claim.experiment in LONG:
             name = f"{verdict.claim.ours}_against_{verdict.claim.rival}".replace("-", "_")
             share = 100 * verdict.parameters[0] / verdict.parameters[1]
             values = ", ".join(f"{100 * value:+.1f}" for value in (verdict.low, verdict.high))
+            rival = pictures.names.FAMILY_LABELS[verdict.claim.rival_family]
             text = (
-                f"{WORDS[verdict.word]} the {pictures.names.FAMILY_LABELS[verdict.claim.rival_family]} with "
-                f"{share:.0f} % of its numbers ({100 * verdict.difference:+.1f} [{values}] %)"
+                f"{WORDS[verdict.word]} the {rival} with {share:.0f} % of its numbers after "
+                f"{grouped(steps[verdict.claim.ours])} steps ({100 * verdict.difference:+.1f} [{values}] %)"
             )
             said[name] = re.sub(r"-(?=\d)", "\u2212", text)
-    return table(["trained for long", "numbers", "Dice", "runs"], rows), said
+    return table(["trained for long", "numbers", "steps", "Dice", "runs"], rows), said
 
 
 def main() -> None:

@@ -38,7 +38,7 @@ unexport MPLBACKEND MATPLOTLIBRC PLOTLY_RENDERER PYTHONSTARTUP PYTHONWARNINGS PY
 export OMP_NUM_THREADS ?= $(cores)
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: help setup test reproduce notebooks nbval book pdf serve check-book lint bench gpu grid refresh clean FORCE
+.PHONY: help setup test reproduce notebooks nbval book pdf serve check-book lint bench gpu grid recheck refresh clean FORCE
 
 help: ## list these verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -139,6 +139,9 @@ gpu: setup ## everything that needs a GPU; fails where there is none
 
 grid: setup ## train every model of every experiment with every seed into results/, resuming
 	@$(venv)/pdegcnn grid
+
+recheck: setup ## evaluate every committed network again and compare its score with the recorded one
+	@$(venv)/python -m pdegcnn_lib.companion.experiments.recheck
 
 clean: ## remove what make wrote, except .venv
 	@rm -rf .make book/_build book/_executed book/_generated

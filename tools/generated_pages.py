@@ -15,6 +15,7 @@ from statistics import mean
 
 import browser_pages
 
+ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ["torch", "numpy", "scipy", "scikit-learn", "cupy-cuda12x", "papermill", "jupyter-book", "Sphinx"]
 
 
@@ -130,6 +131,24 @@ def evidence() -> tuple[str, dict[str, str]]:
     return table(["trained for long", "numbers", "steps", "Dice", "runs"], rows), said
 
 
+def support_page() -> str:
+    """The table that the tests of `tests/support` measured, and under it the sentence of every `no`."""
+    lines = json.loads((ROOT / "book" / "support.json").read_text(encoding="utf-8"))
+    questions = list(dict.fromkeys(question for answers in lines.values() for question in answers))
+    sentences: list[str] = []
+    rows = []
+    for name, answers in lines.items():
+        row = [f"`{name}`"]
+        for question in questions:
+            said = answers.get(question, "")
+            if said.startswith("no: "):
+                sentences.append(f"{len(sentences) + 1}. `{name}`, {question}: {said.removeprefix('no: ')}")
+                said = f"no ({len(sentences)})"
+            row.append(said)
+        rows.append(row)
+    return "\n\n".join([table(["", *questions], rows), "\n".join(sentences)])
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--executed", type=Path, required=True, help="the notebooks that were run")
@@ -142,6 +161,7 @@ def main() -> None:
     results, numbers = evidence()
     (options.out / "evidence.md").write_text(results + "\n", encoding="utf-8")
     (options.out / "numbers.json").write_text(json.dumps(numbers), encoding="utf-8")
+    (options.out / "support.md").write_text(support_page() + "\n", encoding="utf-8")
     browser_pages.write(options.out)
 
 

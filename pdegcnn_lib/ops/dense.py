@@ -5,6 +5,8 @@ They are compositions of torch's own matrix products and convolutions, which no 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -19,21 +21,24 @@ PADDINGS = ("valid", "zeros", "reflect")
 CONVOLUTIONS = {2: functional.conv2d, 3: functional.conv3d}  # by the number of axes of positions
 
 
+def _product(sizes: Sequence[int]) -> str:
+    return " x ".join(map(str, sizes))
+
+
 def _pad(f: Tensor, window: tuple[int, ...], padding: str) -> Tensor:
     if padding not in PADDINGS:
         raise ValueError(f"padding must be one of {', '.join(PADDINGS)}, got {padding!r}")
     size = f.shape[-len(window) :]
-    got = " x ".join(map(str, size))
     if padding == "valid":
         if any(n < k for n, k in zip(size, window, strict=True)):
             raise ValueError(
-                f"padding 'valid' needs an image of at least {' x '.join(map(str, window))}, got {got}"
+                f"padding 'valid' needs an image of at least {_product(window)}, got {_product(size)}"
             )
         return f
     halves = [k // 2 for k in window]
     if padding == "reflect" and any(n <= h for n, h in zip(size, halves, strict=True)):
         raise ValueError(
-            f"padding 'reflect' needs an image larger than {' x '.join(map(str, halves))}, got {got}"
+            f"padding 'reflect' needs an image larger than {_product(halves)}, got {_product(size)}"
         )
     around = [h for half in reversed(halves) for h in (half, half)]
     return functional.pad(f, around, mode="reflect" if padding == "reflect" else "constant")

@@ -1,0 +1,82 @@
+"""What the table of support has a line for: every operator, the layers and some networks, each as a module."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+from pdegcnn_lib import models, ops
+from pdegcnn_lib import nn as layers
+
+
+class Operator(nn.Module):
+    """An operator with its other argument as a parameter, so that what holds of layers can be asked of it."""
+
+    def __init__(self, run: Callable[..., Tensor], *sizes: int) -> None:
+        super().__init__()
+        self.run = run
+        self.k = nn.Parameter(torch.empty(sizes).uniform_(0.2, 1.2)) if sizes else None
+
+    def forward(self, f: Tensor) -> Tensor:
+        return self.run(f) if self.k is None else self.run(f, self.k)
+
+
+class Table(nn.Module):
+    """The kernel of a metric times the sum of the input, which gives it a shape to be asked about."""
+
+    def __init__(self, law: Callable[..., Tensor]) -> None:
+        super().__init__()
+        self.law = law
+        self.w = nn.Parameter(torch.empty(2, 3).uniform_(0.7, 1.5))
+
+    def forward(self, f: Tensor) -> Tensor:
+        k = self.law(self.w, alpha=1.0, window=(3, 3, 3), orientations=4)
+        return f.mean((2, 3, 4))[..., None, None, None, None] * k
+
+
+M2, IMAGE, VOLUME = (2, 2, 4, 7, 9), (2, 2, 9, 11), (1, 1, 6, 7, 8)
+K = (2, 4, 3, 3, 3)
+small = {"window": (3, 3, 3), "orientations": 4}
+
+# name -> (what makes it, the shape of its input)
+OPERATORS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
+    "ops.lift": (partial(Operator, ops.lift, 3, 2, 4, 3, 3), IMAGE),
+    "ops.convection": (partial(Operator, ops.convection, 2, 3), M2),
+    "ops.dilation": (partial(Operator, ops.dilation, *K), M2),
+    "ops.erosion": (partial(Operator, ops.erosion, *K), M2),
+    "ops.linear_convolution": (partial(Operator, ops.linear_convolution, *K), M2),
+    "ops.log_convolution": (partial(Operator, ops.log_convolution, *K), M2),
+    "ops.group_convolution": (partial(Operator, ops.group_convolution, 3, 2, 4, 3, 3, 3), M2),
+    "ops.linear": (partial(Operator, ops.linear, 3, 2), M2),
+    "ops.projection": (partial(Operator, ops.projection), M2),
+    "ops.morphological_table": (partial(Table, ops.morphological_table), M2),
+    "ops.diffusion_table": (partial(Table, ops.diffusion_table), M2),
+}
+LAYERS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
+    "nn.Lift": (partial(layers.Lift, 2, 3, size=3, orientations=4), IMAGE),
+    "nn.CakeLift": (partial(layers.CakeLift, 4, size=5), IMAGE),
+    "nn.Convection": (partial(layers.Convection, 2, spread=1.0), M2),
+    "nn.Dilation": (partial(layers.Dilation, 2, **small), M2),
+    "nn.Erosion": (partial(layers.Erosion, 2, **small), M2),
+    "nn.Diffusion": (partial(layers.Diffusion, 2, **small), M2),
+    "nn.GroupConvolution": (partial(layers.GroupConvolution, 2, 3, **small), M2),
+    "nn.Linear": (partial(layers.Linear, 2, 3), M2),
+    "nn.Projection": (layers.Projection, M2),
+    "nn.PDELayer": (partial(layers.PDELayer, 2, 3, **small), M2),
+    "nn.InvariantPool": (layers.InvariantPool, M2),
+    "nn.Resample": (partial(layers.Resample, 5), IMAGE),
+}
+NETWORKS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
+    "vessels-pdegcnn3": (
+        partial(models.build, "vessels-pdegcnn3", window=(3, 3, 3), orientations=4),
+        (1, 1, 9, 10),
+    ),
+    "vessels-cnn3-narrow": (partial(models.build, "vessels-cnn3-narrow"), (1, 1, 9, 10)),
+    "tubes-pdegcnn": (partial(models.build, "tubes-pdegcnn", channels=2, layers=1), VOLUME),
+}
+SUBJECTS = {**OPERATORS, **LAYERS, **NETWORKS}
+# Those of which the slow questions are asked.
+SLOWLY = ("nn.Lift", "nn.Convection", "nn.Dilation")

@@ -16,8 +16,8 @@ from typing import Any
 SCRIPTS = Path(__file__).resolve().parent.parent / "book/_browser"
 MODULE = Path(".make/browser/kernels.wasm")
 NETWORKS = {
-    "vessels-pdegcnn6": "PDE-G-CNN of 6 layers",
-    "vessels-pdegcnn12-6000": "PDE-G-CNN of 12 layers",
+    "vessels/vessels-pdegcnn6": "PDE-G-CNN of 6 layers",
+    "vessels-steps/vessels-pdegcnn12-6000": "PDE-G-CNN of 12 layers",
 }
 SIDE = 900  # pixels of a photograph on the page, at most
 CENTRE = [0.5, 0.5]  # where the page `inside` looks first, as parts of the height and the width

@@ -74,7 +74,7 @@ def on_the_command_line(name: str, rgb: np.ndarray) -> np.ndarray:
     return segment.probability(model, record, torch.from_numpy(rgb).permute(2, 0, 1).float() / 255).numpy()
 
 
-@pytest.mark.parametrize("name", ["vessels-pdegcnn6", "vessels-pdegcnn12-6000"])
+@pytest.mark.parametrize("name", ["vessels/vessels-pdegcnn6", "vessels-steps/vessels-pdegcnn12-6000"])
 def test_the_page_finds_what_the_command_line_finds(page: Page, name: str) -> None:
     rgb = photograph()
     page.select_option("#network", name)
@@ -186,6 +186,6 @@ PLANTED = {
 def test_a_planted_error_is_noticed(browser: Browser, changed_page, fault: str) -> None:
     page = opened(browser, changed_page("try-it.html", lambda text: text.replace(*PLANTED[fault])))
     rgb = photograph()
-    found, expected = segmented(page, rgb), on_the_command_line("vessels-pdegcnn6", rgb)
+    found, expected = segmented(page, rgb), on_the_command_line("vessels/vessels-pdegcnn6", rgb)
     assert ((found >= 0.5) != (expected >= 0.5)).mean() > 0.005
     page.close()

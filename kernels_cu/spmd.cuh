@@ -27,7 +27,7 @@
 //   APART                       a function with registers of its own
 //   unseen_one                  1, hidden from the compiler where a multiply-add runs beside a maximum and a
 //                               subtraction does not, so that f one - k becomes a multiply-add
-//   lists_taps                  whether group_convolution.cu lists the taps that can win, see block.cuh
+//   lists_taps                  whether semiring_convolution.cu lists the taps that can win, see block.cuh
 //   row_of_four_winners         how many taps a row may have for four outputs to keep their winners in registers
 #pragma once
 

@@ -1,31 +1,46 @@
-// What a block of a group convolution covers, and the tile of the input that it keeps in shared memory.
+// What a block of a convolution covers, and the tile of the input that it keeps in shared memory.
 //
-// A channel is a volume [Or, H, W]. A block owns the outputs of `group` neighbouring orientations times a rectangle
-// of tile_rows x tile_columns pixels. It needs the input on group + KOr - 1 orientations (all Or of them, once, when
-// that is fewer) and on the rectangle with a halo of KH - 1 rows and KW - 1 columns. The tile holds exactly that, with
-// the semiring's zero where the image ends, so that no loop over taps has a test for the border.
+// A channel is a grid [O, Z, H, W] of O volumes. Each of its two kinds is compiled apart:
+//
+//   Circle      O = 1; the planes of the volume come round, and each has a kernel of its own. M2: the planes are its
+//               orientations. R^2 is the case Z = KZ = 1
+//   Neighbours  planes end; a volume has one kernel and reads `slots` volumes, which its list names, itself among them;
+//               -1 where there are fewer. M3: the volumes are its directions. R^3 is the case O = slots = 1
+//
+// A block owns the outputs of `planes` neighbouring planes of one volume times a rectangle of tile_rows x tile_columns
+// pixels. Of every volume that it reads it needs planes + KZ - 1 planes (all Z of a circle, once, when that is fewer)
+// and the rectangle with a halo of KH - 1 rows and KW - 1 columns. The tile holds exactly that, with the semiring's zero
+// where the grid ends, so that no loop over taps has a test for the border.
 #pragma once
 
 #include "semiring.cuh"
 
+struct Circle {
+    static constexpr bool lists = false;
+};
+struct Neighbours {
+    static constexpr bool lists = true;
+};
+
 struct Volume {
-    int orientations, height, width;
+    int depth, height, width;
 };
 struct Window {
-    int planes, rows, columns;  // KOr <= Or, KH, KW, all odd: the tap with offset zero is the middle one
+    int slots, planes, rows, columns;  // the last three odd: the tap with offset zero is the middle one
 
-    __device__ int taps() const { return planes * rows * columns; }
+    __device__ int taps() const { return slots * planes * rows * columns; }
 };
 struct Plan {
-    int group, tile_rows, tile_columns;
+    int planes, tile_rows, tile_columns;
 };
 
-// The block's place: block = ((volume * groups + group) * tiles_y + tile_y) * tiles_x + tile_x.
+// The block's place: block = ((volume * groups + group) * tiles_y + tile_y) * tiles_x + tile_x, a group being `planes`
+// planes, and its number among all blocks that share a kernel in one image.
 struct Place {
-    int volume, first_orientation, first_row, first_column, partial;
+    int volume, first_plane, first_row, first_column, partial;
 
-    __device__ Place(Volume v, Plan p) {
-        const int groups = (v.orientations + p.group - 1) / p.group;
+    __device__ Place(Volume v, Plan p, bool one_kernel) {
+        const int groups = (v.depth + p.planes - 1) / p.planes;
         const int tiles_y = (v.height + p.tile_rows - 1) / p.tile_rows;
         const int tiles_x = (v.width + p.tile_columns - 1) / p.tile_columns;
         int rest = block();
@@ -34,45 +49,68 @@ struct Place {
         const int tile_y = rest % tiles_y;
         rest /= tiles_y;
         volume = rest / groups;
-        first_orientation = rest % groups * p.group;
+        first_plane = rest % groups * p.planes;
         first_row = tile_y * p.tile_rows;
         first_column = tile_x * p.tile_columns;
-        partial = tile_y * tiles_x + tile_x;
+        partial = ((one_kernel ? rest % groups : 0) * tiles_y + tile_y) * tiles_x + tile_x;
     }
 };
 
-template <class A>
+template <class A, class G>
 struct Tile {
-    int planes, rows, pitch;
+    Volume volume;
+    Window window;
+    Place place;
+    const int* list;                // the volumes that this one reads; null on a circle
+    int held, planes, rows, pitch;  // planes of one of them, of all, rows of a plane, elements from row to row
     A* values;
 
-    __device__ Tile(Volume v, Window w, Plan p, A* memory) : values(memory) {
-        planes = p.group + w.planes - 1 < v.orientations ? p.group + w.planes - 1 : v.orientations;
+    __device__ Tile(Volume v, Window w, Plan p, Place at, const int* sources, A* memory)
+        : volume(v), window(w), place(at), list(sources), values(memory) {
+        held = p.planes + w.planes - 1;
+        if (!G::lists && held > v.depth) held = v.depth;
+        planes = w.slots * held;
         rows = p.tile_rows + w.rows - 1;
         pitch = (p.tile_columns + w.columns - 1 + width<A> - 1) / width<A> * width<A>;
     }
     __device__ int size() const { return planes * rows * pitch; }
     __device__ A* end() const { return values + size(); }
 
-    // Copies sign * f into the tile; returns whether this lane met a value that is not regular.
+    // Whether a slot names no volume.
+    __device__ bool absent([[maybe_unused]] int slot) const {
+        if constexpr (G::lists) return list[slot] < 0;
+        return false;
+    }
+    // The plane of the channel that is kept in a plane of the tile; -1 where there is none.
+    __device__ int source(int plane) const {
+        if constexpr (G::lists) {
+            const int from = list[plane / held], z = place.first_plane - window.planes / 2 + plane % held;
+            return from < 0 || z < 0 || z >= volume.depth ? -1 : from * volume.depth + z;
+        }
+        return (place.first_plane + plane + volume.depth - window.planes / 2) % volume.depth;
+    }
+    // Where in the tile the window of the block's plane z begins in the volume of a slot, and the plane after one.
+    __device__ int begin(int slot, int z) const { return G::lists ? slot * held + z : z % planes; }
+    __device__ int after(int plane) const { return G::lists || plane + 1 < planes ? plane + 1 : 0; }
+
+    // Copies sign * f into the tile, from the first volume of its channel; returns whether this lane met a value that is
+    // not regular.
     template <class Semiring, class T>
-    __device__ bool fill(const T* f, A sign, Volume v, Window w, Place place) const {
+    __device__ bool fill(const T* f, A sign) const {
         const A zero = Semiring::template zero<A>();
-        const long long area = (long long)v.height * v.width;
+        const long long area = (long long)volume.height * volume.width;
         auto regular = splat<A>(0) == splat<A>(0);
         for (int line = warp(); line < planes * rows; line += warps()) {
-            const int slot = line / rows, y = place.first_row - w.rows / 2 + line % rows;
-            const int orientation = (place.first_orientation + slot + v.orientations - w.planes / 2) % v.orientations;
+            const int from_plane = source(line / rows), y = place.first_row - window.rows / 2 + line % rows;
             A* to = values + line * pitch;
-            if (y < 0 || y >= v.height) {
+            if (y < 0 || y >= volume.height || (G::lists && from_plane < 0)) {
                 for (int x = 0; x < pitch; x += width<A>) store(to, x, splat<A>(zero));
                 continue;
             }
-            const T* from =
-                f + ((long long)place.volume * v.orientations + orientation) * area + (long long)y * v.width;
+            const T* from = f + from_plane * area + (long long)y * volume.width;
             for (int x = 0; x < pitch; x += width<A>) {
-                const int column = place.first_column - w.columns / 2 + x;
-                const Lanes<A> value = load_inside(from, column, v.width, sign * zero) * sign;
+                const int column = place.first_column - window.columns / 2 + x;
+                const Lanes<A> value = load_inside(from, column, volume.width, sign * zero) * sign;
                 regular &= Semiring::template regular_f<A>(value);
                 store(to, x, value);
             }
@@ -81,14 +119,14 @@ struct Tile {
     }
 
     // The extremes of the image in what each lane has filled; low > high where it has filled none of it.
-    __device__ void extremes(Volume v, Window w, Place place, Lanes<A>* low, Lanes<A>* high) const {
-        const int left = w.columns / 2 - place.first_column, right = left + v.width;
+    __device__ void extremes(Lanes<A>* low, Lanes<A>* high) const {
+        const int left = window.columns / 2 - place.first_column, right = left + volume.width;
         const int begin = left > 0 ? left : 0, end = right < pitch ? right : pitch;
         *low = splat<A>(infinity<A>());
         *high = splat<A>(-infinity<A>());
         for (int line = warp(); line < planes * rows; line += warps()) {
-            const int y = place.first_row - w.rows / 2 + line % rows;
-            if (y < 0 || y >= v.height) continue;
+            const int y = place.first_row - window.rows / 2 + line % rows;
+            if (y < 0 || y >= volume.height || (G::lists && source(line / rows) < 0)) continue;
             for (int x = begin; x < end; x += width<A>) {
                 const Lanes<A> lower = load_inside(values + line * pitch, x, end, infinity<A>());
                 *low = choose(lower < *low, lower, *low);

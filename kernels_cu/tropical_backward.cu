@@ -1,29 +1,35 @@
-// Group convolution over the tropical semirings, backward.
+// The convolution over the tropical semirings, backward.
 //
-// The forward kernel kept, for each output p = (o, y, x), the code of its winning tap t. There
+// The forward kernel kept, for each output p = (o, z, y, x), the code of its winning tap t. There
 //
-//     out[p] = f[p + t] - k[o, t]   (dilation, sign = 1)        out[p] = f[p + t] + k[o, t]   (erosion, sign = -1)
+//     out[p] = f[p + t] - k[t]   (dilation, sign = 1)        out[p] = f[p + t] + k[t]   (erosion, sign = -1)
 //
 // so that each upstream gradient g[p] goes to one element of f, and with the factor -sign to one of k:
 //
-//     grad_f[p + t] += g[p]         grad_k[o, t] -= sign g[p]
+//     grad_f[p + t] += g[p]      grad_k[t] -= sign g[p]
 //
-// Layout    g [B, C, Or, H, W] of Scalar, taps likewise of Code; grad_f likewise and grad_k [B, C, Or, KOr, KH, KW] of
-//           the arithmetic type; the sum of grad_k over B is left to the caller. Contiguous.
-// Border    a winning tap lies inside the image, so that no index needs a test.
+// Outputs that share a kernel are side by side: a plane of a circle, a volume among neighbours, see tile.cuh; `tables`
+// counts either.
+//
+// Layout    g [B, C, O, Z, H, W] of Scalar, taps likewise of Code; grad_f likewise and grad_k [B, C, tables, taps] of
+//           the arithmetic type; the sum of grad_k over B is left to the caller; lists [O, S]. Contiguous.
+// Border    a winning tap lies inside the grid, so that no index needs a test.
 // Cost      per output: one gradient, one code and one element of grad_f read, one written; no arithmetic to speak of.
 //
 // tropical_scatter  A thread takes outputs one after the other and adds where they point.
-//           Launch: blocks = B C ceil(Or / group). On the host group = Or: a block is one thread that owns a whole
-//           channel, so that sums need no atomics and have one order. On a graphics processor the order varies.
+//           Launch: blocks = B C ceil(tables / group). On the host group = tables: a block is one thread that owns a
+//           whole channel, so that sums need no atomics and have one order. On a graphics processor the order varies.
 // tropical_gather_input, tropical_gather_kernel  The same sums in a fixed order, each by the thread that owns it: for
 //           an element of f, over the taps by which an output may have chosen it; for a tap of k, over the outputs.
-//           Launch: blocks = B C Or.
+//           Launch: blocks = B C O Z, and B C tables.
+//
+// Compiled once for each Scalar, CODE and GRID.
 #include "tile.cuh"
 
 using Scalar = SCALAR;
 using A = Arithmetic<Scalar>;
 using Code = CODE;
+using Grid = GRID;
 
 // Neighbouring outputs often choose the same tap: sums in several copies keep them from waiting for each other.
 #ifdef __CUDACC__
@@ -32,22 +38,29 @@ constexpr int copies = 8, batch = 1;
 constexpr int copies = 4, batch = 4;
 #endif
 
-extern "C" __global__ void tropical_scatter(const Scalar* g, const Code* taps, A* grad_f, A* grad_k, int sign,
-                                            int orientations, int height, int image_width, int planes, int rows,
-                                            int columns, int group, int clear) {
-    const Window window{planes, rows, columns};
-    const int groups = (orientations + group - 1) / group;
+extern "C" __global__ void tropical_scatter(const Scalar* g, const Code* taps, A* grad_f, A* grad_k, const int* lists,
+                                            int sign, int points, int depth, int height, int image_width, int slots,
+                                            int planes, int rows, int columns, int group, int clear) {
+    const Window window{Grid::lists ? slots : 1, planes, rows, columns};
+    const int tables = Grid::lists ? points : depth, groups = (tables + group - 1) / group;
     const int volume = block() / groups, first = block() % groups * group;
-    const int present = orientations - first < group ? orientations - first : group;
-    const long long area = (long long)height * image_width, base = (long long)volume * orientations * area;
+    const int present = tables - first < group ? tables - first : group;
+    const long long plane_area = (long long)height * image_width, area = Grid::lists ? depth * plane_area : plane_area;
+    const long long base = (long long)volume * tables * area;
 
     long long* const target = reinterpret_cast<long long*>(shared_memory());  // where a tap points, from its output
     A* const sums = reinterpret_cast<A*>(target + present * window.taps());
     for (int n = thread(); n < present * window.taps(); n += threads()) {
         const int o = first + n / window.taps(), i = n / (rows * columns) % planes;
         const int j = n / columns % rows, l = n % columns;
-        const int seen = (o + i + orientations - planes / 2) % orientations;
-        target[n] = (seen - o) * area + (long long)(j - rows / 2) * image_width + (l - columns / 2);
+        int steps;  // in planes
+        if constexpr (Grid::lists) {
+            const int seen = lists[o * slots + n / (planes * rows * columns) % slots];
+            steps = (seen - o) * depth + i - planes / 2;
+        } else {
+            steps = (o + i + depth - planes / 2) % depth - o;
+        }
+        target[n] = steps * plane_area + (long long)(j - rows / 2) * image_width + (l - columns / 2);
     }
     for (int n = thread(); n < present * window.taps() * copies; n += threads()) sums[n] = A(0);
     if (clear)
@@ -78,7 +91,7 @@ extern "C" __global__ void tropical_scatter(const Scalar* g, const Code* taps, A
     }
     __syncthreads();
 
-    const long long first_sum = ((long long)volume * orientations + first) * window.taps();
+    const long long first_sum = ((long long)volume * tables + first) * window.taps();
     for (int n = thread(); n < present * window.taps(); n += threads()) {
         A sum = A(0);
         for (int copy = 0; copy < copies; copy++) sum += sums[n * copies + copy];
@@ -87,31 +100,52 @@ extern "C" __global__ void tropical_scatter(const Scalar* g, const Code* taps, A
 }
 EXPORT_KERNEL(tropical_scatter)
 
-extern "C" __global__ void tropical_gather_input(const Scalar* g, const Code* taps, A* grad_f, int orientations,
-                                                 int height, int image_width, int planes, int rows, int columns) {
-    const int volume = block() / orientations, o = block() % orientations;
-    const long long area = (long long)height * image_width, base = (long long)volume * orientations * area;
+// The sum over the outputs of a plane that chose the element (y, x) by the taps from `code` on.
+__device__ inline A chosen_on(const Scalar* g, const Code* taps, int code, int y, int x, int height, int image_width,
+                              int rows, int columns) {
+    A sum = A(0);
+    for (int j = 0; j < rows; j++)
+        for (int l = 0; l < columns; l++) {
+            const int from_y = y - j + rows / 2, from_x = x - l + columns / 2;
+            if (from_y < 0 || from_y >= height || from_x < 0 || from_x >= image_width) continue;
+            const long long p = (long long)from_y * image_width + from_x;
+            if (taps[p] == code + j * columns + l) sum += to_arithmetic(g[p]);
+        }
+    return sum;
+}
+
+extern "C" __global__ void tropical_gather_input(const Scalar* g, const Code* taps, A* grad_f, const int* lists,
+                                                 int points, int depth, int height, int image_width, int slots,
+                                                 int planes, int rows, int columns) {
+    const int z = block() % depth, own = Grid::lists ? block() / depth % points : 0;
+    const long long area = (long long)height * image_width, to = block() * area;
+    const long long base = (block() - own * depth - z) * area;
     for (long long n = thread(); n < area; n += threads()) {
         const int y = int(n / image_width), x = int(n % image_width);
         A sum = A(0);
-        for (int i = 0; i < planes; i++) {
-            const int from = (o + orientations - i + planes / 2) % orientations;
-            for (int j = 0; j < rows; j++)
-                for (int l = 0; l < columns; l++) {
-                    const int from_y = y - j + rows / 2, from_x = x - l + columns / 2;
-                    if (from_y < 0 || from_y >= height || from_x < 0 || from_x >= image_width) continue;
-                    const long long p = base + from * area + (long long)from_y * image_width + from_x;
-                    if (taps[p] == (i * rows + j) * columns + l) sum += to_arithmetic(g[p]);
+        const auto add = [&](int plane, int code) {
+            const long long from = base + plane * area;
+            sum += chosen_on(g + from, taps + from, code * rows * columns, y, x, height, image_width, rows, columns);
+        };
+        if constexpr (Grid::lists) {
+            for (int m = 0; m < points * slots; m++) {
+                if (lists[m] != own) continue;
+                for (int i = 0; i < planes; i++) {
+                    const int from = z - i + planes / 2;
+                    if (from >= 0 && from < depth) add(m / slots * depth + from, m % slots * planes + i);
                 }
+            }
+        } else {
+            for (int i = 0; i < planes; i++) add((z + depth - i + planes / 2) % depth, i);
         }
-        grad_f[base + o * area + n] = sum;
+        grad_f[to + n] = sum;
     }
 }
 EXPORT_KERNEL(tropical_gather_input)
 
-extern "C" __global__ void tropical_gather_kernel(const Scalar* g, const Code* taps, A* grad_k, int sign, int height,
-                                                  int image_width, int window_taps) {
-    const long long area = (long long)height * image_width, base = block() * area;
+extern "C" __global__ void tropical_gather_kernel(const Scalar* g, const Code* taps, A* grad_k, int sign,
+                                                  int rows, int image_width, int window_taps) {
+    const long long area = (long long)rows * image_width, base = block() * area;
     for (int tap = thread(); tap < window_taps; tap += threads()) {
         A sum = A(0);
         for (long long n = 0; n < area; n++)

@@ -29,7 +29,13 @@ FLAGS += ["-fno-trapping-math", "-g0"]
 
 def convolution(semiring: str, window: int) -> dict[str, str]:
     size = {"WINDOW_ROWS": str(window), "WINDOW_COLUMNS": str(window)}
-    return {"SOURCE": "group_convolution.cu", "SCALAR": "float", "SEMIRING": semiring, **size}
+    return {
+        "SOURCE": "semiring_convolution.cu",
+        "SCALAR": "float",
+        "SEMIRING": semiring,
+        "GRID": "Circle",
+        **size,
+    }
 
 
 # As the records of pdegcnn_lib.geometry name them to the sources.
@@ -55,7 +61,7 @@ UNITS = {
     },
 }
 KERNELS = {
-    "group_convolution.cu": ["group_convolution"],
+    "semiring_convolution.cu": ["semiring_convolution"],
     "shift.cu": ["shift"],
     "tables.cu": ["kernel_table"],
     "dense.cu": ["combination", "projection"],

@@ -96,8 +96,8 @@ class Operators {
     const tile = planes * (rows + window[1] - 1) * ceil(columns + window[2] - 1, 16);
     const unit = semiring + (window[1] === 5 && window[2] === 5 ? "5" : "");
     this.machine.launch(
-      `${unit}_group_convolution`, blocks,
-      [f.address, k, out, 0, sign, f.channels, f.orientations, f.height, f.width, ...window, planes, rows, columns],
+      `${unit}_semiring_convolution`, blocks,
+      [f.address, k, out, 0, 0, sign, f.channels, 1, planes, f.height, f.width, 1, ...window, planes, rows, columns],
       4 * (tile + planes * (3 * taps + 2)),
     );
   }

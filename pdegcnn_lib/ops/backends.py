@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cache, partial
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -20,12 +21,12 @@ from pdegcnn_lib.ops.tracing import exporting
 class Backend:
     """An implementation of the operators, on the one device that it runs on, or on any.
 
-    `semiring_convolution(f, k, semiring)` and `shift(f, displacement)` are as in `ops.reference`;
+    `semiring_convolution(f, k, semiring, lists=None)` and `shift(f, displacement)` are as in `ops.reference`;
     `kernel_table(w, law, alpha, window, orientations, t, estimate)` may return None where it has no code for a kernel.
     """
 
     device: str | None
-    semiring_convolution: Callable[[Tensor, Tensor, str], Tensor]
+    semiring_convolution: Callable[..., Tensor]
     shift: Callable[[Tensor, Tensor], Tensor]
     kernel_table: Callable[..., Tensor | None]
     normalised_linear: Callable[..., tuple[Tensor, Tensor, Tensor] | None]
@@ -35,10 +36,10 @@ class Backend:
 def _widely(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
     """An operator of the reference where f and its partner differ in dtype: the wider one computes."""
 
-    def run(f: Tensor, x: Tensor, *semiring: str) -> Tensor:
+    def run(f: Tensor, x: Tensor, *semiring: str, **lists: Any) -> Tensor:
         if f.dtype == x.dtype:
-            return function(f, x, *semiring)
-        return function(*reference.widened(f, x), *semiring).to(f.dtype)
+            return function(f, x, *semiring, **lists)
+        return function(*reference.widened(f, x), *semiring, **lists).to(f.dtype)
 
     return run
 

@@ -22,8 +22,10 @@ SEMIRINGS: dict[str, tuple[float, Callable[[Tensor, Tensor], Tensor], Callable[.
 }
 
 
-def semiring_convolution(f: Tensor, k: Tensor, semiring: str) -> Tensor:
+def semiring_convolution(f: Tensor, k: Tensor, semiring: str, lists: list[int] | None = None) -> Tensor:
     """As `reference.semiring_convolution`."""
+    if lists is not None:
+        return _over_lists(f, k, semiring, lists)
     zero, product, total = SEMIRINGS[semiring]
     planes, k_h, k_w = k.shape[2:]
     padded = torch.nn.functional.pad(f, (k_w // 2, k_w // 2, k_h // 2, k_h // 2), value=zero)
@@ -36,6 +38,22 @@ def semiring_convolution(f: Tensor, k: Tensor, semiring: str) -> Tensor:
     sums = torch.stack([total(product(seen, weights[:, :, i]), (5, 6)) for i in range(planes)], dim=2)
     source = (plane + tap - planes // 2) % count + count * tap
     return total(sums.flatten(2, 3).index_select(2, source.flatten()).unflatten(2, (count, planes)), (3,))
+
+
+def _over_lists(f: Tensor, k: Tensor, semiring: str, lists: list[int]) -> Tensor:
+    zero, product, total = SEMIRINGS[semiring]
+    slots, *sizes = k.shape[2:]
+    padded = torch.nn.functional.pad(f, [n // 2 for n in reversed(sizes) for _ in range(2)], value=zero)
+    sums = []
+    for slot in range(slots):
+        sources = torch.tensor(lists[slot::slots], device=f.device)
+        seen = padded.index_select(2, sources.clamp(min=0))
+        if min(lists[slot::slots]) < 0:
+            seen = seen.masked_fill((sources < 0)[:, None, None, None], zero)
+        for axis, size in enumerate(sizes, start=3):
+            seen = seen.unfold(axis, size, 1)  # in the end [B, C, O, Z, H, W, KZ, KH, KW]
+        sums.append(total(product(seen, k[:, :, slot, None, None, None]), (6, 7, 8)))
+    return total(torch.stack(sums), (0,))
 
 
 def shift(f: Tensor, displacement: Tensor) -> Tensor:

@@ -37,20 +37,16 @@ SEMIRINGS: dict[str, tuple[float, Callable[[Tensor, Tensor], Tensor]]] = {
 
 
 def _convolve(f: Tensor, k: Tensor, semiring: str, space: Space, backend: str | None) -> Tensor:
-    """The convolution on the volumes of a space: an axis of planes, then rows and columns."""
-    if space.lists:
-        return _over_lists(f, k, semiring, space, backend)
-    if space.positions == 2 and not space.kernels:  # one plane, its own neighbour
-        return _on_volumes(f[:, :, None], k[:, None, None], semiring, True, backend)[:, :, 0]
-    k = k if space.kernels else k[:, None].expand(-1, f.shape[2], -1, -1, -1)
-    return _on_volumes(f, k, semiring, space.periodic[-3], backend)
-
-
-def _on_volumes(f: Tensor, k: Tensor, semiring: str, periodic: bool, backend: str | None) -> Tensor:
-    """`f [B, C, Z, H, W]`, `k [C, Z, KZ, KH, KW]`; the planes of a volume that ends are followed by zeros."""
+    """The convolution on the grid of a space: planes that come round, or volumes that end and the lists they read."""
     run = implementation(backend, f).semiring_convolution
-    if periodic:
+    if space.lists:
+        return run(f, k, semiring, lists=_lists(space, tuple(k.shape[2:])))
+    if not space.kernels:  # one plane that is its own neighbour, or one volume
+        lists = None if space.positions == 2 else [0]
+        return run(f[:, :, None], k[:, None, None], semiring, lists=lists)[:, :, 0]
+    if space.periodic[-3]:
         return run(f, k, semiring)
+    # Planes that end and have kernels of their own: zeros follow them around the circle.
     planes, window = f.shape[2], k.shape[2]
     more = max(window // 2, window - planes)
     f = torch.nn.functional.pad(f, (0, 0, 0, 0, 0, more), value=SEMIRINGS[semiring][0])
@@ -58,28 +54,10 @@ def _on_volumes(f: Tensor, k: Tensor, semiring: str, periodic: bool, backend: st
     return run(f, k, semiring)[:, :, :planes]
 
 
-# The lists are values, which a compiler cannot see: what calls this is compiled around it.
-@torch.compiler.disable
-def _over_lists(f: Tensor, k: Tensor, semiring: str, space: Space, backend: str | None) -> Tensor:
-    """One convolution for each slot of the lists of neighbours: `f [B, C, N, D, H, W]`, `k [C, N, S, KD, KH, KW]`.
-
-    The gathered points of the fibre are channels. The first slot holds the point itself, which has no empty list.
-    """
-    depth, out = f.shape[3], None
-    for slot, sources in enumerate(space.neighbours(tuple(k.shape[2:])).T.tolist()):
-        owners = [o for o, n in enumerate(sources) if n >= 0]
-        known = torch.tensor(owners, device=f.device)
-        seen = f[:, :, torch.tensor([sources[o] for o in owners], device=f.device)]
-        table = k[:, known, slot].flatten(0, 1)[:, None].expand(-1, depth, -1, -1, -1)
-        value = _on_volumes(seen.flatten(1, 2), table, semiring, False, backend).unflatten(1, seen.shape[1:3])
-        if out is None:
-            out = value
-        elif len(owners) == space.fibre:
-            out = SEMIRINGS[semiring][1](out, value)
-        else:
-            out = out.index_copy(2, known, SEMIRINGS[semiring][1](out[:, :, known], value))
-    assert out is not None
-    return out
+# Values, which do not change while a trace of torch.compile is made.
+@torch.compiler.assume_constant_result
+def _lists(space: Space, window: tuple[int, ...]) -> list[int]:
+    return [int(n) for n in space.neighbours(window).flatten()]
 
 
 def dilation(f: Tensor, k: Tensor, *, space: Space | None = None, backend: str | None = None) -> Tensor:

@@ -11,8 +11,18 @@
 
 #include KERNELS
 
-constexpr int B = 1, C = 2, O = 4, H = 19, W = 21, KO = 3, KH = 5, KW = 5, taps_in_window = KO * KH * KW;
-constexpr size_t size = size_t(B) * C * O * H * W, table = size_t(C) * O * taps_in_window;
+constexpr int B = 1, C = 2, O = 4, H = 19, W = 21, KO = 3, KH = 5, KW = 5;
+#ifdef LISTS
+// Four planes as two volumes that see themselves and, the second, the first.
+constexpr int N = 2, Z = 2, S = 2;
+static const int lists_of[N * S] = {0, -1, 0, 1};
+static const int* const lists = lists_of;
+#else
+constexpr int N = 1, Z = O, S = 1;
+[[maybe_unused]] static const int* const lists = nullptr;
+#endif
+constexpr int taps_in_window = S * KO * KH * KW, tables = S > 1 ? N : O;
+constexpr size_t size = size_t(B) * C * O * H * W, table = size_t(C) * tables * taps_in_window;
 
 template <class... P>
 void call(void (*launcher)(const Launch*, void**), int threads, long long blocks, long long shared_bytes,
@@ -44,7 +54,7 @@ int compare(const std::function<std::vector<float>(int)>& run) {
 
 // Shared memory of a tile, for groups of 2 orientations on 8 x 32 pixels, of their kernels and lists of taps.
 [[maybe_unused]] long long tile_bytes() {
-    const int tile = (2 + KO - 1) * (8 + KH - 1) * round_up(32 + KW - 1, width<float>);
+    const int tile = S * (2 + KO - 1) * (8 + KH - 1) * round_up(32 + KW - 1, width<float>);
     return (tile + 2 * taps_in_window) * sizeof(float) + 2 * (2 * taps_in_window + 1) * sizeof(int);
 }
 [[maybe_unused]] constexpr int tile_blocks = B * C * 2 * 3;
@@ -54,19 +64,21 @@ int main() {
     return compare([](int threads) {
         static const auto f = numbers<float>(size, -1, 1), k = numbers<float>(table, 0, 1);
         static auto steep = numbers<float>(table, 0, 9);  // most taps cannot win
-        for (int plane = 0; plane < C * O; plane++) steep[plane * taps_in_window + taps_in_window / 2] = 0;
+        for (int t = 0; t < C * tables; t++)
+            for (int slot = 0; slot < S; slot++)
+                steep[t * taps_in_window + (2 * slot + 1) * (taps_in_window / S) / 2] = 0;
         std::vector<float> out(size);
         std::vector<Code8> taps(size);
         auto careful = f;
         careful[5] = std::nanf("");  // one block takes the careful path
-        call(launch_group_convolution, threads, tile_blocks, tile_bytes(), f.data(), k.data(), out.data(), taps.data(),
-             1, C, O, H, W, KO, KH, KW, 2, 8, 32);
+        call(launch_semiring_convolution, threads, tile_blocks, tile_bytes(), f.data(), k.data(), out.data(),
+             taps.data(), lists, 1, C, N, Z, H, W, S, KO, KH, KW, 2, 8, 32);
         std::vector<float> result = out;
-        call(launch_group_convolution, threads, tile_blocks, tile_bytes(), f.data(), steep.data(), out.data(),
-             taps.data(), 1, C, O, H, W, KO, KH, KW, 2, 8, 32);
+        call(launch_semiring_convolution, threads, tile_blocks, tile_bytes(), f.data(), steep.data(), out.data(),
+             taps.data(), lists, 1, C, N, Z, H, W, S, KO, KH, KW, 2, 8, 32);
         result.insert(result.end(), out.begin(), out.end());
-        call(launch_group_convolution, threads, tile_blocks, tile_bytes(), careful.data(), k.data(), out.data(),
-             taps.data(), -1, C, O, H, W, KO, KH, KW, 2, 8, 32);
+        call(launch_semiring_convolution, threads, tile_blocks, tile_bytes(), careful.data(), k.data(), out.data(),
+             taps.data(), lists, -1, C, N, Z, H, W, S, KO, KH, KW, 2, 8, 32);
         for (float value : out) result.push_back(value == value ? value : 77.f);
         return result;
     });
@@ -75,23 +87,24 @@ int main() {
         static const auto g = numbers<float>(size, -1, 1);
         std::vector<Code8> taps(size);
         for (int n = 0; n < int(size); n++) {
-            // Any tap that stays inside the image.
-            const int x = n % W, y = n / W % H, i = n % KO;
+            // Any tap that stays inside the grid, of the volume itself.
+            const int x = n % W, y = n / W % H, z = n / (H * W) % Z, home = S > 1 ? n / (Z * H * W) % N : 0;
+            const int i = S > 1 ? std::min(std::max(n % KO, KO / 2 - z), KO / 2 + Z - 1 - z) : n % KO;
             const int j = std::min(std::max(n % KH, KH / 2 - y), KH / 2 + H - 1 - y);
             const int l = std::min(std::max(n % KW, KW / 2 - x), KW / 2 + W - 1 - x);
-            taps[n] = Code8((i * KH + j) * KW + l);
+            taps[n] = Code8(((home * KO + i) * KH + j) * KW + l);
         }
         std::vector<float> grad_f(size), grad_k(B * table), result;
-        const int groups = threads > 1 ? O : 1;  // a team shares a channel with others, a thread alone owns it
-        const long long bytes = (long long)(O / groups) * taps_in_window * (8 + copies * sizeof(float));
+        const int groups = threads > 1 ? tables : 1;  // a team shares a channel with others, a thread alone owns it
+        const long long bytes = (long long)(tables / groups) * taps_in_window * (8 + copies * sizeof(float));
         call(launch_tropical_scatter, threads, B * C * groups, bytes, g.data(), taps.data(), grad_f.data(),
-             grad_k.data(), 1, O, H, W, KO, KH, KW, O / groups, int(threads == 1));
+             grad_k.data(), lists, 1, N, Z, H, W, S, KO, KH, KW, tables / groups, int(threads == 1));
         result = grad_f;
         result.insert(result.end(), grad_k.begin(), grad_k.end());
-        call(launch_tropical_gather_input, threads, B * C * O, 0, g.data(), taps.data(), grad_f.data(), O, H, W, KO, KH,
-             KW);
-        call(launch_tropical_gather_kernel, threads, B * C * O, 0, g.data(), taps.data(), grad_k.data(), 1, H, W,
-             taps_in_window);
+        call(launch_tropical_gather_input, threads, B * C * O, 0, g.data(), taps.data(), grad_f.data(), lists, N, Z, H,
+             W, S, KO, KH, KW);
+        call(launch_tropical_gather_kernel, threads, B * C * tables, 0, g.data(), taps.data(), grad_k.data(), 1,
+             O / tables * H, W, taps_in_window);
         result.insert(result.end(), grad_f.begin(), grad_f.end());
         result.insert(result.end(), grad_k.begin(), grad_k.end());
         return result;
@@ -103,9 +116,9 @@ int main() {
         static const auto out = numbers<float>(size, 4, 5);
         std::vector<float> grad_f(size), grad_k(3 * B * table);
         call(launch_smooth_gradient_kernel, threads, tile_blocks, tile_bytes(), g.data(), f.data(), k.data(),
-             out.data(), grad_k.data(), B * C, C, O, H, W, KO, KH, KW, 2, 8, 32);
+             out.data(), grad_k.data(), lists, B * C * N, C, N, Z, H, W, S, KO, KH, KW, 2, 8, 32);
         call(launch_logarithmic_gradient_input, threads, B * C * O, 0, g.data(), f.data(), k.data(), out.data(),
-             grad_f.data(), C, O, H, W, KO, KH, KW);
+             grad_f.data(), lists, C, N, Z, H, W, S, KO, KH, KW);
         std::vector<float> result = grad_f;
         result.insert(result.end(), grad_k.begin(), grad_k.end());
         return result;

@@ -44,8 +44,8 @@ std::vector<float> results(int volume) {
 #if defined(IS_CONVOLUTION)
     std::vector<Code8> taps(volume_size);
     run_block(volume, [&] {
-        group_convolution(from_start(f, volume), k.data(), from_start(out, volume), from_start(taps, volume), 1, 1, O,
-                          H, W, KO, KH, KW, O, H, W);
+        semiring_convolution(from_start(f, volume), k.data(), from_start(out, volume), from_start(taps, volume),
+                             nullptr, 1, 1, 1, O, H, W, 1, KO, KH, KW, O, H, W);
     });
     for (Code8 tap : taps) out.push_back(tap);
 #elif defined(IS_TROPICAL_BACKWARD)
@@ -53,13 +53,13 @@ std::vector<float> results(int volume) {
     taps[volume_size / 2] = 0;
     run_block(volume, [&] {
         tropical_scatter(from_start(g, volume), from_start(taps, volume), from_start(out, volume),
-                         from_start(table, volume), 1, O, H, W, KO, KH, KW, O, 1);
+                         from_start(table, volume), nullptr, 1, 1, O, H, W, 1, KO, KH, KW, O, 1);
     });
     std::vector<float> gathered(volume_size), gathered_table(O * taps_in_window);
     for (long long plane = 0; plane < O; plane++) {
         run_block((long long)volume * O + plane, [&] {
-            tropical_gather_input(from_start(g, volume), from_start(taps, volume), from_start(gathered, volume), O, H,
-                                  W, KO, KH, KW);
+            tropical_gather_input(from_start(g, volume), from_start(taps, volume), from_start(gathered, volume), nullptr, 1,
+                                  O, H, W, 1, KO, KH, KW);
             tropical_gather_kernel(from_start(g, volume), from_start(taps, volume), from_start(gathered_table, volume),
                                    1, H, W, taps_in_window);
         });
@@ -70,12 +70,14 @@ std::vector<float> results(int volume) {
     static auto result = numbers(volume_size, 4, 5);
     run_block(volume, [&] {
         smooth_gradient_kernel(from_start(g, volume), from_start(f, volume), k.data(), from_start(result, volume),
-                               from_start(table, volume), volume + 1, 1, O, H, W, KO, KH, KW, O, H, W);
+                               from_start(table, volume), nullptr, volume + 1, 1, 1, O, H, W, 1, KO, KH, KW, O, H,
+                               W);
     });
     for (long long plane = 0; plane < O; plane++) {
         run_block((long long)volume * O + plane, [&] {
             logarithmic_gradient_input(from_start(g, volume), from_start(f, volume), k.data(),
-                                       from_start(result, volume), from_start(out, volume), 1, O, H, W, KO, KH, KW);
+                                       from_start(result, volume), from_start(out, volume), nullptr, 1, 1, O, H, W, 1, KO, KH,
+                                       KW);
         });
     }
 #elif defined(IS_SHIFT)

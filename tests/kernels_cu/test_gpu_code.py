@@ -19,15 +19,16 @@ from pdegcnn_lib.ops.compiled.sources import Unit
 pytest.importorskip("cupy.cuda")
 
 ARCHITECTURES = (70, 80, 86, 89, 90, 100, 120)
+GRIDS = ("Circle", "Neighbours")
 
 
 def unit(file: str, **macros: str) -> Unit:
     return Unit(file, tuple(macros.items()))
 
 
-def convolution(semiring: str, window: int, scalar: str = "float", **code: str) -> Unit:
+def convolution(semiring: str, window: int, scalar: str = "float", grid: str = "Circle", **code: str) -> Unit:
     size = {"WINDOW_ROWS": str(window), "WINDOW_COLUMNS": str(window)}
-    return unit("group_convolution", SCALAR=scalar, SEMIRING=semiring, **size, **code)
+    return unit("semiring_convolution", SCALAR=scalar, SEMIRING=semiring, GRID=grid, **size, **code)
 
 
 # Every kernel of every file in float32, each semiring, unrolled and not, with and without taps.
@@ -37,9 +38,19 @@ IN_SINGLE = [
     convolution("Tropical", 0, CODE="Code16"),
     convolution("Linear", 5),
     convolution("Logarithmic", 3),
-    unit("tropical_backward", SCALAR="float", CODE="Code8"),
-    unit("smooth_backward", SCALAR="float", SEMIRING="Linear", WINDOW_COLUMNS="5"),
-    unit("smooth_backward", SCALAR="float", SEMIRING="Logarithmic", WINDOW_COLUMNS="0"),
+    convolution("Tropical", 3, grid="Neighbours", CODE="Code8"),
+    convolution("Tropical", 0, grid="Neighbours"),
+    convolution("Linear", 3, grid="Neighbours"),
+    convolution("Logarithmic", 3, grid="Neighbours"),
+    *(unit("tropical_backward", SCALAR="float", CODE="Code8", GRID=grid) for grid in GRIDS),
+    *(
+        unit("smooth_backward", SCALAR="float", SEMIRING="Linear", GRID=grid, WINDOW_COLUMNS="5")
+        for grid in GRIDS
+    ),
+    *(
+        unit("smooth_backward", SCALAR="float", SEMIRING="Logarithmic", GRID=grid, WINDOW_COLUMNS="0")
+        for grid in GRIDS
+    ),
     unit("shift", SCALAR="float"),
     unit("tables", SCALAR="float", ESTIMATE="Combined", LAW="Power"),
     unit("tables", SCALAR="float", ESTIMATE="CombinedCovariant", LAW="Power"),
@@ -58,11 +69,16 @@ OTHERS = [
     convolution("Linear", 7),
     convolution("Logarithmic", 7),
     *(convolution("Tropical", 5, scalar, CODE="Code8") for scalar in ("double", "Half", "BFloat16")),
-    *(unit("tropical_backward", SCALAR=scalar, CODE="Code16") for scalar in ("double", "Half", "BFloat16")),
+    convolution("Tropical", 5, grid="Neighbours", CODE="Code16"),
+    convolution("Tropical", 3, "Half", grid="Neighbours", CODE="Code8"),
+    *(
+        unit("tropical_backward", SCALAR=scalar, CODE="Code16", GRID="Circle")
+        for scalar in ("double", "Half", "BFloat16")
+    ),
     *(unit("shift", SCALAR=scalar) for scalar in ("double", "Half", "BFloat16")),
     unit("mixing", SCALAR="double"),
     *(unit("projection", SCALAR=scalar) for scalar in ("double", "Half", "BFloat16")),
-    unit("smooth_backward", SCALAR="Half", SEMIRING="Logarithmic", WINDOW_COLUMNS="7"),
+    unit("smooth_backward", SCALAR="Half", SEMIRING="Logarithmic", GRID="Circle", WINDOW_COLUMNS="7"),
     unit("coordinates"),
 ]
 
@@ -92,12 +108,15 @@ def test_other_windows_and_storage_types_compile(of: Unit) -> None:
         assert {int(n) for line in usage for n in line} == {0}, report
 
 
+@pytest.mark.parametrize(("kernel", "size"), [("strips", 25), ("strips on M3", 9)])
 @pytest.mark.parametrize("architecture", machine_code.ARCHITECTURES)
-def test_a_tap_of_the_dilation_costs_at_most_three_and_a_half_instructions(architecture: int) -> None:
-    loop = machine_code.loop_over_taps(machine_code.KERNELS["strips"], architecture)
+def test_a_tap_of_the_dilation_costs_at_most_three_and_a_half_instructions(
+    architecture: int, kernel: str, size: int
+) -> None:
+    loop = machine_code.loop_over_taps(machine_code.KERNELS[kernel], architecture)
     taps = machine_code.taps(loop)
-    assert taps == sum("FMNMX" in line for line in loop) == 8 * 25, (
-        "the loop over one plane of the window: 25 taps of each of the 8 outputs in a strip"
+    assert taps == sum("FMNMX" in line for line in loop) == 8 * size, (
+        "the loop over one plane of the window: its taps of each of the 8 outputs in a strip"
     )
     assert len(loop) / taps <= 3.5
     # Every value in the loop is in a register or in shared memory.

@@ -13,15 +13,18 @@ pytestmark = pytest.mark.skipif(host.unavailable() is not None, reason=str(host.
 
 CONVOLUTION = [
     "-DIS_CONVOLUTION",
-    '-DKERNELS="group_convolution.cu"',
+    '-DKERNELS="semiring_convolution.cu"',
+    "-DGRID=Circle",
     "-DWINDOW_ROWS=5",
     "-DWINDOW_COLUMNS=5",
 ]
-SMOOTH = ["-DIS_SMOOTH_BACKWARD", '-DKERNELS="smooth_backward.cu"', "-DWINDOW_COLUMNS=5"]
+SMOOTH = ["-DIS_SMOOTH_BACKWARD", '-DKERNELS="smooth_backward.cu"', "-DGRID=Circle", "-DWINDOW_COLUMNS=5"]
 KERNELS = {
     "dilation": [*CONVOLUTION, "-DSEMIRING=Tropical", "-DCODE=Code8"],
     "logarithmic": [*CONVOLUTION, "-DSEMIRING=Logarithmic"],
-    "tropical-backward": ["-DIS_TROPICAL_BACKWARD", '-DKERNELS="tropical_backward.cu"', "-DCODE=Code8"],
+    "tropical-backward": [
+        *["-DIS_TROPICAL_BACKWARD", '-DKERNELS="tropical_backward.cu"', "-DGRID=Circle", "-DCODE=Code8"],
+    ],
     "linear-backward": [*SMOOTH, "-DSEMIRING=Linear"],
     "logarithmic-backward": [*SMOOTH, "-DSEMIRING=Logarithmic"],
     "shift": ["-DIS_SHIFT", '-DKERNELS="shift.cu"'],

@@ -19,20 +19,24 @@ pytestmark = pytest.mark.skipif(host.unavailable() is not None, reason=str(host.
 HERE = Path(__file__).parent
 SANITIZERS = {"thread": "-fsanitize=thread", "address": "-fsanitize=address,undefined"}
 
-CONVOLUTION = ["-DIS_CONVOLUTION", '-DKERNELS="group_convolution.cu"']
+CIRCLE, NEIGHBOURS = ["-DGRID=Circle"], ["-DGRID=Neighbours", "-DLISTS"]
+CONVOLUTION = ["-DIS_CONVOLUTION", '-DKERNELS="semiring_convolution.cu"']
 SMOOTH = ["-DIS_SMOOTH_BACKWARD", '-DKERNELS="smooth_backward.cu"']
+FIVE = ["-DWINDOW_ROWS=5", "-DWINDOW_COLUMNS=5"]
+ANY = ["-DWINDOW_ROWS=0", "-DWINDOW_COLUMNS=0"]
+BACK = ["-DIS_TROPICAL_BACKWARD", '-DKERNELS="tropical_backward.cu"', "-DCODE=Code8"]
 KERNELS = {
-    "dilation": [*CONVOLUTION, "-DSEMIRING=Tropical", "-DWINDOW_ROWS=5", "-DWINDOW_COLUMNS=5"],
-    "dilation-taps": [
-        *[*CONVOLUTION, "-DSEMIRING=Tropical", "-DWINDOW_ROWS=5", "-DWINDOW_COLUMNS=5", "-DCODE=Code8"]
-    ],
-    "any-window": [
-        *[*CONVOLUTION, "-DSEMIRING=Tropical", "-DWINDOW_ROWS=0", "-DWINDOW_COLUMNS=0", "-DCODE=Code8"]
-    ],
-    "linear": [*CONVOLUTION, "-DSEMIRING=Linear", "-DWINDOW_ROWS=5", "-DWINDOW_COLUMNS=5"],
-    "logarithmic": [*CONVOLUTION, "-DSEMIRING=Logarithmic", "-DWINDOW_ROWS=5", "-DWINDOW_COLUMNS=5"],
-    "tropical-backward": ["-DIS_TROPICAL_BACKWARD", '-DKERNELS="tropical_backward.cu"', "-DCODE=Code8"],
-    "logarithmic-backward": [*SMOOTH, "-DSEMIRING=Logarithmic", "-DWINDOW_COLUMNS=5"],
+    "dilation": [*CONVOLUTION, *CIRCLE, "-DSEMIRING=Tropical", *FIVE],
+    "dilation-taps": [*CONVOLUTION, *CIRCLE, "-DSEMIRING=Tropical", *FIVE, "-DCODE=Code8"],
+    "any-window": [*CONVOLUTION, *CIRCLE, "-DSEMIRING=Tropical", *ANY, "-DCODE=Code8"],
+    "linear": [*CONVOLUTION, *CIRCLE, "-DSEMIRING=Linear", *FIVE],
+    "logarithmic": [*CONVOLUTION, *CIRCLE, "-DSEMIRING=Logarithmic", *FIVE],
+    "dilation-lists": [*CONVOLUTION, *NEIGHBOURS, "-DSEMIRING=Tropical", *FIVE, "-DCODE=Code8"],
+    "logarithmic-lists": [*CONVOLUTION, *NEIGHBOURS, "-DSEMIRING=Logarithmic", *FIVE],
+    "tropical-backward": [*BACK, *CIRCLE],
+    "tropical-backward-lists": [*BACK, *NEIGHBOURS],
+    "logarithmic-backward": [*SMOOTH, *CIRCLE, "-DSEMIRING=Logarithmic", "-DWINDOW_COLUMNS=5"],
+    "logarithmic-backward-lists": [*SMOOTH, *NEIGHBOURS, "-DSEMIRING=Logarithmic", "-DWINDOW_COLUMNS=5"],
     "shift": ["-DIS_SHIFT", '-DKERNELS="shift.cu"'],
     "mixing": ["-DIS_MIXING", '-DKERNELS="mixing.cu"'],
     "projection": ["-DIS_PROJECTION", '-DKERNELS="projection.cu"'],
@@ -69,7 +73,7 @@ def test_kernels_are_free_of_races_and_overruns(tmp_path: Path, sanitizer: str, 
 # A fault in a copy of the source: kernel, file, the sound text, the faulty text, who finds it and what it says.
 FAULTS = {
     "no barrier after the tile": (
-        *("linear", "group_convolution.cu", "if (any_in_block(careful))", "if (false)"),
+        *("linear", "semiring_convolution.cu", "if (any_in_block(careful))", "if (false)"),
         *("thread", "data race"),
     ),
     "no barrier before the sums are read": (
@@ -84,14 +88,14 @@ FAULTS = {
     "no barrier after the exponentials": (
         *(
             "logarithmic",
-            "group_convolution.cu",
+            "semiring_convolution.cu",
             "exponential(difference));\n            }\n        __syncthreads();",
         ),
         *("exponential(difference));\n            }", "thread", "data race"),
     ),
     "no barrier after the list of taps": (
-        *("dilation", "block.cuh", "counts[o] = end - o * w.taps();\n        }\n        __syncthreads();"),
-        *("counts[o] = end - o * w.taps();\n        }", "thread", "data race"),
+        *("dilation", "block.cuh", "counts[t] = end - t * w.taps();\n        }\n        __syncthreads();"),
+        *("counts[t] = end - t * w.taps();\n        }", "thread", "data race"),
     ),
     "no barrier before a sum over warps is read": (
         *("tables", "spmd.cuh", "memory[warp()] = value;\n    __syncthreads();", "memory[warp()] = value;"),
@@ -100,9 +104,9 @@ FAULTS = {
     "one table of kernel values too many": (
         *(
             "dilation",
-            "group_convolution.cu",
-            "n < block.present * window.taps();",
-            "n < (group + 2) * window.taps();",
+            "semiring_convolution.cu",
+            "n < block.tables * window.taps();",
+            "n < (tile_planes + 2) * window.taps();",
         ),
         *("address", "heap-buffer-overflow"),
     ),

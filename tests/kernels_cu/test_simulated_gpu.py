@@ -67,7 +67,38 @@ def test_convolution_and_its_gradients_agree_with_the_reference(gpu, semiring, w
     assert_close(found, law, dtype)
     without_gradients = compiled.semiring_convolution(f, k, semiring, "cpu")
     torch.testing.assert_close(without_gradients, found[0], rtol=EPS[dtype], atol=EPS[dtype])
-    assert "group_convolution" in gpu.launched
+    assert "semiring_convolution" in gpu.launched
+
+
+# Three volumes of four planes and the two or three that each of them reads, itself never in the same slot.
+LISTS = [0, 2, -1, 0, 1, 2, 1, -1, 2]
+
+
+def listed(window: tuple[int, int, int], dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
+    f, g = torch.randn(2, 1, 2, 3, 4, 9, 35, dtype=torch.float64).to(dtype)
+    return f, torch.rand(2, 3, 3, *window, dtype=torch.float64).to(dtype), g
+
+
+@pytest.mark.parametrize("semiring", reference.SEMIRINGS)
+@pytest.mark.parametrize("deterministic", [False, True])
+def test_lists_of_volumes_agree_with_the_reference(gpu, semiring, deterministic) -> None:
+    f, k, g = listed((3, 3, 3), torch.float64)
+    torch.use_deterministic_algorithms(deterministic)
+    try:
+        found = both_ways(lambda f, k: compiled.semiring_convolution(f, k, semiring, "cpu", LISTS), (f, k), g)
+    finally:
+        torch.use_deterministic_algorithms(False)
+    law = both_ways(lambda f, k: reference.semiring_convolution(f, k, semiring, LISTS), (f, k), g)
+    assert_close(found, law, torch.float64)
+
+
+@pytest.mark.parametrize("semiring", reference.SEMIRINGS)
+def test_lists_with_a_value_that_is_not_finite_take_the_careful_path(gpu, semiring) -> None:
+    f, k, _ = listed((3, 3, 3), torch.float32)
+    f[0, 1, 2, 3, 8, 20], f[0, 0, 1, 0, 0, 0] = float("nan"), float("inf")
+    found = compiled.semiring_convolution(f, k, semiring, "cpu", LISTS)
+    law = reference.semiring_convolution(f, k, semiring, LISTS)
+    torch.testing.assert_close(found, law, rtol=1e-5, atol=1e-5, equal_nan=True)
 
 
 @pytest.mark.parametrize("semiring", reference.SEMIRINGS)
@@ -93,7 +124,7 @@ def test_the_deterministic_mode_gathers_the_same_sums(gpu, semiring) -> None:
     finally:
         torch.use_deterministic_algorithms(False)
     assert_close(found, law, torch.float64)
-    assert gpu.launched == ["group_convolution", "tropical_gather_input", "tropical_gather_kernel"]
+    assert gpu.launched == ["semiring_convolution", "tropical_gather_input", "tropical_gather_kernel"]
 
 
 @pytest.mark.parametrize("dtype", EPS)
@@ -151,7 +182,7 @@ def test_a_training_step_of_a_layer_is_that_of_the_reference(gpu) -> None:
     f, g = torch.randn(2, 3, 4, 9, 33), torch.randn(2, 2, 4, 9, 33)
     for one in (layer, other):
         one(f).backward(g)
-    assert {"shift", "group_convolution", "tropical_scatter", "kernel_table"} <= set(gpu.launched)
+    assert {"shift", "semiring_convolution", "tropical_scatter", "kernel_table"} <= set(gpu.launched)
     for result, law in zip(other.parameters(), layer.parameters(), strict=True):
         scale = max(1.0, law.grad.abs().max().item())
         torch.testing.assert_close(result.grad, law.grad, rtol=0, atol=1e-4 * scale)

@@ -323,7 +323,7 @@ def test_a_plan_fits_the_fast_memory_or_is_as_small_as_can_be(fast_bytes: int) -
     ):
         problem = convolution.Problem(6, 3, orientations, height, width, window)
         how = convolution.plan(problem, replace(HOST, fast_bytes=fast_bytes), 4)
-        assert how.rows % 8 == 0 and how.columns % HOST.lanes == 0 and 1 <= how.group <= orientations
-        assert how.blocks * how.group * how.rows * how.columns >= 6 * orientations * height * width
-        smallest = (how.group, how.rows, how.columns) == (1, 8, HOST.lanes)
+        assert how.rows % 8 == 0 and how.columns % HOST.lanes == 0 and 1 <= how.planes <= orientations
+        assert how.blocks * how.planes * how.rows * how.columns >= 6 * orientations * height * width
+        smallest = (how.planes, how.rows, how.columns) == (1, 8, HOST.lanes)
         assert how.shared_bytes <= fast_bytes or smallest

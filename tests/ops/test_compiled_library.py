@@ -14,11 +14,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from pdegcnn_lib import nn
+from pdegcnn_lib import nn, ops
 from pdegcnn_lib.ops import compiled, reference
 from pdegcnn_lib.ops.compiled import convolution, host, library
 from pdegcnn_lib.ops.compiled.machines import HOST
 from pdegcnn_lib.ops.compiled.sources import Unit
+from pdegcnn_lib.spaces import M3, Space, Volume
 
 # `make gpu` runs this file with the operators on the GPU.
 DEVICE = os.environ.get("PDEGCNN_TEST_DEVICE", "cpu")
@@ -59,6 +60,68 @@ def test_opcheck(layout: str) -> None:
         (library.shift_gradient_displacement, (g, f.detach(), by.detach())),
     ]:
         torch.library.opcheck(operator, arguments)
+
+
+# Two volumes: the first sees itself, the second the first and itself.
+LISTS = [0, -1, 0, 1]
+
+
+def volumes() -> tuple[Tensor, Tensor, Tensor]:
+    """f, k and an upstream gradient for LISTS, in float64."""
+    f, g = torch.randn(2, 1, 3, 2, 3, 4, 5, device=DEVICE, dtype=torch.float64)
+    k = torch.rand(3, 2, 2, 3, 3, 3, device=DEVICE, dtype=torch.float64)
+    return f.requires_grad_(), k.requires_grad_(), g
+
+
+def test_opcheck_with_lists_of_volumes() -> None:
+    f, k, g = volumes()
+    out = library.semiring_convolution(f, k, "log", LISTS).detach()
+    taps = library.tropical_convolution(f, k, "max_plus", LISTS)[1]
+    for operator, arguments in [
+        (library.semiring_convolution, (f, k, "log", LISTS)),
+        (library.tropical_convolution, (f, k, "max_plus", LISTS)),
+        (library.tropical_convolution_backward, (g, taps, k.detach(), "max_plus", LISTS)),
+        (library.smooth_gradient_input, (g, f.detach(), k.detach(), out, "log", LISTS)),
+        (library.smooth_gradient_kernel, (g, f.detach(), k.detach(), out, "linear", LISTS)),
+    ]:
+        torch.library.opcheck(operator, arguments)
+
+
+@pytest.mark.parametrize("semiring", reference.SEMIRINGS)
+def test_lists_of_volumes_agree_with_the_reference_to_the_second_derivative(semiring: str) -> None:
+    f, k, g = volumes()
+
+    def all_of(convolve: Callable[..., Tensor]) -> list[Tensor]:
+        out = convolve(f, k, semiring, lists=LISTS)
+        grads = torch.autograd.grad(out, (f, k), g, create_graph=True)
+        twice = torch.autograd.grad(
+            sum(x.square().sum() for x in grads), (f, k), allow_unused=True, materialize_grads=True
+        )
+        return [out, *grads, *twice]
+
+    found = all_of(lambda *given, **lists: compiled.semiring_convolution(*given, DEVICE, **lists))
+    for result, law in zip(found, all_of(reference.semiring_convolution), strict=True):
+        # Sums of at most 54 products, and of as many of those, of order ten.
+        torch.testing.assert_close(result, law, rtol=1e-10, atol=1e-10)
+
+
+def test_lists_that_do_not_fit_are_refused() -> None:
+    f, k, _ = volumes()
+    for wrong in ([0, -1, 0], [0, -1, 0, 2], [1, -1, 0, 1]):
+        with pytest.raises(ValueError, match="lists must name 2 of 2 volumes.*itself included"):
+            compiled.semiring_convolution(f, k, "max_plus", DEVICE, wrong)
+
+
+@pytest.mark.parametrize("space", [M3(6), Volume()])
+def test_torch_compile_takes_spaces_with_volumes_whole(space: Space) -> None:
+    shape = (1, 2, *space.kernels, 4, 5, 3)
+    f = torch.randn(shape, device=DEVICE, dtype=torch.float64)
+    k = torch.rand(2, *space.kernels, *space.default_window(3), device=DEVICE, dtype=torch.float64)
+    torch._dynamo.reset()
+    whole = torch.compile(ops.dilation, fullgraph=True, backend="aot_eager")
+    assert torch.equal(
+        whole(f, k, space=space, backend=DEVICE), ops.dilation(f, k, space=space, backend=DEVICE)
+    )
 
 
 @pytest.mark.parametrize("semiring", reference.SEMIRINGS)
@@ -248,7 +311,7 @@ def test_without_a_compiler_the_reason_says_what_to_install(monkeypatch: pytest.
 def test_a_compiler_that_fails_is_quoted(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="no_such_semiring"):
         host.build(
-            Unit("group_convolution"),
+            Unit("semiring_convolution"),
             tmp_path / "never.so",
             [
                 *host.FLAGS,

@@ -19,11 +19,19 @@ from pdegcnn_lib.ops.compiled.device import OPTIONS
 from pdegcnn_lib.ops.compiled.sources import Unit, directory
 
 ARCHITECTURES = (80, 90)
-_WINDOW = (("SCALAR", "float"), ("SEMIRING", "Tropical"), ("WINDOW_ROWS", "5"), ("WINDOW_COLUMNS", "5"))
+
+
+def dilation(grid: str, size: int) -> tuple[tuple[str, str], ...]:
+    """The macros of a dilation on a kind of grid, with a window of `size` rows and columns."""
+    window = (("WINDOW_ROWS", str(size)), ("WINDOW_COLUMNS", str(size)))
+    return (("SCALAR", "float"), ("SEMIRING", "Tropical"), ("GRID", grid), *window)
+
+
 KERNELS = {
     "naive": Unit("naive"),
-    "strips": Unit("group_convolution", _WINDOW),
-    "strips, taps kept": Unit("group_convolution", (*_WINDOW, ("CODE", "Code8"))),
+    "strips": Unit("semiring_convolution", dilation("Circle", 5)),
+    "strips on M3": Unit("semiring_convolution", dilation("Neighbours", 3)),
+    "strips, taps kept": Unit("semiring_convolution", (*dilation("Circle", 5), ("CODE", "Code8"))),
 }
 
 

@@ -38,13 +38,16 @@ def refused_options(backend: str) -> str | None:
     return host.refused_options() if backend == "cpu" else None
 
 
-def semiring_convolution(f: Tensor, k: Tensor, semiring: str, backend: str) -> Tensor:
-    r"""The group convolution over a semiring, see `ops.reference.semiring_convolution` for the law.
+def semiring_convolution(
+    f: Tensor, k: Tensor, semiring: str, backend: str, lists: list[int] | None = None
+) -> Tensor:
+    r"""The convolution over a semiring, see `ops.reference.semiring_convolution` for the law.
 
     Orientations are periodic, taps outside the image are left out, the first of equal taps in the order (i, j, l)
     takes the gradient, a NaN spreads and infinities stay. 16-bit storage is computed in float32.
 
-    Shapes: `f [B, C, Or, H, W]`, `k [C, Or, KOr, KH, KW]` with odd sizes and KOr <= Or -> as f.
+    Shapes: `f [B, C, Or, H, W]`, `k [C, Or, KOr, KH, KW]` with odd sizes and KOr <= Or -> as f; with lists, in which
+    every volume stands among those that it reads, `f [B, C, O, Z, H, W]`, `k [C, O, S, KZ, KH, KW]` -> as f.
     Raises: ValueError for an unknown semiring or a tensor that is not on the backend's device, TypeError for a dtype
     without a kernel.
     """
@@ -54,8 +57,8 @@ def semiring_convolution(f: Tensor, k: Tensor, semiring: str, backend: str) -> T
     # Inside `torch.func` a tensor does not tell whether an outer transformation differentiates it.
     differentiated = torch.is_grad_enabled() and (f.requires_grad or k.requires_grad or transformed())
     if differentiated and semiring in ("max_plus", "min_plus") and not forward_mode():
-        return apply(library.tropical_convolution, f, k, semiring)[0]
-    return apply(library.semiring_convolution, f, k, semiring)
+        return apply(library.tropical_convolution, f, k, semiring, lists)[0]
+    return apply(library.semiring_convolution, f, k, semiring, lists)
 
 
 def normalised_linear(

@@ -1,8 +1,10 @@
-"""Launches of the semiring group convolution: forward for all semirings, backward for the tropical ones."""
+"""Launches of the semiring convolution: forward for all semirings, backward for the tropical ones."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -24,40 +26,82 @@ UNROLLED = (3, 5, 7)
 
 @dataclass(frozen=True)
 class Problem:
-    """The sizes of one convolution: `f [B, C, Or, H, W]` and a window `(KOr, KH, KW)`."""
+    """The sizes of one convolution: `volumes` of B C O, `points` of O, the grid and the window (S, KZ, KH, KW).
+
+    Without lists, on a circle, O = S = 1 and every plane has a kernel of its own.
+    """
 
     volumes: int
     channels: int
-    orientations: int
+    points: int
+    depth: int
     height: int
     width: int
-    window: tuple[int, int, int]
+    window: tuple[int, int, int, int]
+    lists: tuple[int, ...] | None
 
     @classmethod
-    def of(cls, f: Tensor, window: tuple[int, ...]) -> Problem:
-        b, c, orientations, height, width = f.shape
-        planes, rows, columns = window
-        return cls(b * c, c, orientations, height, width, (planes, rows, columns))
+    def of(cls, f: Tensor, window: tuple[int, ...], lists: list[int] | None) -> Problem:
+        b, c, *grid = f.shape
+        points, depth, height, width = grid if lists is not None else [1, *grid]
+        slots, planes, rows, columns = window if lists is not None else (1, *window)
+        known = None if lists is None else _checked(tuple(lists), points, slots)
+        return cls(b * c * points, c, points, depth, height, width, (slots, planes, rows, columns), known)
 
     @property
     def taps(self) -> int:
-        return self.window[0] * self.window[1] * self.window[2]
+        return math.prod(self.window)
+
+    @property
+    def tables(self) -> int:
+        """The kernels of a channel."""
+        return self.depth if self.lists is None else self.points
+
+    @property
+    def images(self) -> int:
+        """The channels of all images."""
+        return self.volumes // self.points
 
     @property
     def sizes(self) -> list[int]:
-        """What every kernel is told: orientations, height, width, and the window."""
-        return [self.orientations, self.height, self.width, *self.window]
+        """What every kernel is told: the grid and the window."""
+        return [self.points, self.depth, self.height, self.width, *self.window]
+
+    @property
+    def grid(self) -> tuple[str, str]:
+        return ("GRID", "Circle" if self.lists is None else "Neighbours")
+
+    def sources(self, device: torch.device) -> Tensor | None:
+        """The lists as a kernel reads them."""
+        return None if self.lists is None else _on_device(self.lists, device)
 
     @property
     def empty(self) -> bool:
-        return self.volumes * self.orientations * self.height * self.width == 0
+        return self.volumes * self.depth * self.height * self.width == 0
+
+
+@cache
+def _checked(lists: tuple[int, ...], points: int, slots: int) -> tuple[int, ...]:
+    rows = [lists[o * slots : (o + 1) * slots] for o in range(points)]
+    if len(lists) != points * slots or any(
+        o not in row or not all(-1 <= n < points for n in row) for o, row in enumerate(rows)
+    ):
+        raise ValueError(
+            f"lists must name {slots} of {points} volumes or -1 for each of them, itself included, got {list(lists)}"
+        )
+    return lists
+
+
+@cache
+def _on_device(lists: tuple[int, ...], device: torch.device) -> Tensor:
+    return torch.tensor(lists, dtype=torch.int32, device=device)
 
 
 @dataclass(frozen=True)
 class Plan:
     """How the outputs are divided among blocks, see `tile.cuh`, and what a block holds in shared memory."""
 
-    group: int
+    planes: int
     rows: int
     columns: int
     blocks: int
@@ -66,33 +110,35 @@ class Plan:
 
 
 def plan(problem: Problem, machine: Machine, itemsize: int) -> Plan:
-    """The largest group of orientations that leaves enough blocks and whose tile fits the fast memory.
+    """As many planes in a block as leave enough blocks and make a tile that fits the fast memory.
 
-    Where even one orientation does not fit, the tile shrinks.
+    Where not even one plane does, the tile shrinks.
     """
-    planes, window_rows, window_columns = problem.window
+    slots, deep, window_rows, window_columns = problem.window
     columns = min(machine.tile[1], _ceil(problem.width, machine.lanes) * machine.lanes)
     rows = min(machine.tile[0], _ceil(problem.height, 8) * 8)
-    group = problem.orientations
+    planes, circle = problem.depth, problem.lists is None
     while True:
-        held = min(group + planes - 1, problem.orientations)
+        held = min(planes + deep - 1, problem.depth) if circle else slots * (planes + deep - 1)
+        tables = planes if circle else 1
         pitch = _ceil(columns + window_columns - 1, machine.lanes) * machine.lanes
-        size = (held * (rows + window_rows - 1) * pitch + group * problem.taps) * itemsize
+        size = (held * (rows + window_rows - 1) * pitch + tables * problem.taps) * itemsize
         if machine.lists_taps:
-            size += group * (2 * problem.taps + 1) * 4 + itemsize
+            size += tables * (2 * problem.taps + 1) * 4 + itemsize
         tiles = _ceil(problem.height, rows) * _ceil(problem.width, columns)
-        blocks = problem.volumes * tiles * _ceil(problem.orientations, group)
+        groups = _ceil(problem.depth, planes)
+        blocks = problem.volumes * tiles * groups
         fits = size <= machine.fast_bytes
-        if fits and (group == 1 or blocks >= machine.enough_blocks()):
-            return Plan(group, rows, columns, blocks, tiles, size)
-        if group > 1:
-            group = (group + 1) // 2
+        if fits and (planes == 1 or blocks >= machine.enough_blocks()):
+            return Plan(planes, rows, columns, blocks, tiles * (1 if circle else groups), size)
+        if planes > 1:
+            planes = (planes + 1) // 2
         elif rows > 8:
             rows = rows // 16 * 8
         elif columns > machine.lanes:
             columns -= machine.lanes
         else:
-            return Plan(group, rows, columns, blocks, tiles, size)
+            return Plan(planes, rows, columns, blocks, tiles * (1 if circle else groups), size)
 
 
 def _ceil(a: int, b: int) -> int:
@@ -118,63 +164,74 @@ def _window_macros(rows: int, columns: int) -> tuple[tuple[str, str], ...]:
     )
 
 
-def forward(f: Tensor, k: Tensor, semiring: str, keep_taps: bool) -> tuple[Tensor, Tensor | None]:
+def forward(
+    f: Tensor, k: Tensor, semiring: str, keep_taps: bool, lists: list[int] | None
+) -> tuple[Tensor, Tensor | None]:
     """The convolution, and the codes of the winning taps if asked for (tropical semirings)."""
     f, k = f.contiguous(), k.to(arithmetic(f.dtype)).contiguous()
-    problem = Problem.of(f, tuple(k.shape[2:]))
+    problem = Problem.of(f, tuple(k.shape[2:]), lists)
     name, sign = SEMIRINGS[semiring]
     out = f.new_empty(f.shape)
     taps = f.new_empty(f.shape, dtype=code_dtype(problem.taps)) if keep_taps else None
     if problem.empty:
         return out, taps
-    macros = [("SCALAR", scalar(f.dtype)), ("SEMIRING", name), *_window_macros(*problem.window[1:])]
+    macros = [("SCALAR", scalar(f.dtype)), ("SEMIRING", name), problem.grid]
+    macros += _window_macros(*problem.window[2:])
     if taps is not None:
         macros.append(_code(taps.dtype))
     machine = machine_of(f)
     how = plan(problem, machine, k.element_size())
+    sizes = [problem.channels, *problem.sizes, how.planes, how.rows, how.columns]
     machine.launch(
-        Unit("group_convolution", tuple(macros)),
-        "group_convolution",
-        [f, k, out, taps, sign, problem.channels, *problem.sizes, how.group, how.rows, how.columns],
+        Unit("semiring_convolution", tuple(macros)),
+        "semiring_convolution",
+        [f, k, out, taps, problem.sources(f.device), sign, *sizes],
         blocks=how.blocks,
         shared_bytes=how.shared_bytes,
     )
     return out, taps
 
 
-def tropical_backward(g: Tensor, taps: Tensor, k: Tensor, semiring: str) -> tuple[Tensor, Tensor]:
+def tropical_backward(
+    g: Tensor, taps: Tensor, k: Tensor, semiring: str, lists: list[int] | None = None
+) -> tuple[Tensor, Tensor]:
     """The gradients to f and k from the codes of the winning taps; of k only shape and type are read."""
     g, taps = g.contiguous(), taps.contiguous()
-    problem = Problem.of(g, tuple(k.shape[2:]))
+    problem = Problem.of(g, tuple(k.shape[2:]), lists)
     if problem.empty:
         return g.new_zeros(g.shape), k.new_zeros(k.shape)
-    sign = SEMIRINGS[semiring][1]
+    sign, sources = SEMIRINGS[semiring][1], problem.sources(g.device)
     machine = machine_of(g)
-    unit = Unit("tropical_backward", (("SCALAR", scalar(g.dtype)), _code(taps.dtype)))
+    unit = Unit("tropical_backward", (("SCALAR", scalar(g.dtype)), _code(taps.dtype), problem.grid))
     computed = arithmetic(g.dtype)
     partial = g.new_empty((g.shape[0], *k.shape), dtype=computed)
-    planes = problem.volumes * problem.orientations
+    tables = problem.tables
     if machine.owns_channels or not torch.are_deterministic_algorithms_enabled():
         allocate = g.new_empty if machine.owns_channels else g.new_zeros
         grad_f = allocate(g.shape, dtype=computed)
-        group = problem.orientations if machine.owns_channels else 1
+        group = tables if machine.owns_channels else 1
         machine.launch(
             unit,
             "tropical_scatter",
-            [g, taps, grad_f, partial, sign, *problem.sizes, group, int(machine.owns_channels)],
-            blocks=problem.volumes * _ceil(problem.orientations, group),
+            [g, taps, grad_f, partial, sources, sign, *problem.sizes, group, int(machine.owns_channels)],
+            blocks=problem.images * _ceil(tables, group),
             shared_bytes=group * problem.taps * (8 + 8 * partial.element_size()),
         )
     else:
         grad_f = g.new_empty(g.shape, dtype=computed)
         machine.launch(
-            unit, "tropical_gather_input", [g, taps, grad_f, *problem.sizes], blocks=planes, shared_bytes=0
+            unit,
+            "tropical_gather_input",
+            [g, taps, grad_f, sources, *problem.sizes],
+            blocks=problem.volumes * problem.depth,
+            shared_bytes=0,
         )
+        rows = problem.height * (1 if lists is None else problem.depth)
         machine.launch(
             unit,
             "tropical_gather_kernel",
-            [g, taps, partial, sign, problem.height, problem.width, problem.taps],
-            blocks=planes,
+            [g, taps, partial, sign, rows, problem.width, problem.taps],
+            blocks=problem.images * tables,
             shared_bytes=0,
         )
     return grad_f.to(g.dtype), partial.sum(0).to(k.dtype)

@@ -23,37 +23,46 @@ def pullback(law: Callable[..., Any], g: Any, *tensors: Tensor) -> tuple[Tensor,
     return torch.func.vjp(law, *tensors)[1](g)
 
 
-def semiring_convolution(f: Tensor, k: Tensor, semiring: str) -> Tensor:
-    return reference.semiring_convolution(*reference.widened(f, k), semiring).to(f.dtype)
+Lists = list[int] | None
 
 
-def winners(f: Tensor, k: Tensor, taps: Tensor, semiring: str) -> Tensor:
+def semiring_convolution(f: Tensor, k: Tensor, semiring: str, lists: Lists = None) -> Tensor:
+    return reference.semiring_convolution(*reference.widened(f, k), semiring, lists).to(f.dtype)
+
+
+def winners(f: Tensor, k: Tensor, taps: Tensor, semiring: str, lists: Lists = None) -> Tensor:
     """f - k (max-plus) or f + k (min-plus) at the tap that each code names: its winners given."""
     codes = taps.long() & (0xFF if taps.dtype == torch.uint8 else 0xFFFF)  # int16 is read as unsigned
     f, k = reference.widened(f, -k if semiring == "min_plus" else k)
-    weights = k.movedim((2, 3, 4), (0, 1, 2))[..., None, None]
+    weights = reference.by_tap(k)
     out = torch.zeros_like(f)
-    for code, (tap, seen) in enumerate(reference.taps(f, k.shape[2:], 0.0)):
+    for code, (tap, seen) in enumerate(reference.taps(f, k.shape[2:], 0.0, lists)):
         out = torch.where(codes == code, seen - weights[tap], out)
     return out
 
 
-def tropical_convolution_backward(g: Tensor, taps: Tensor, k: Tensor, semiring: str) -> tuple[Tensor, Tensor]:
+def tropical_convolution_backward(
+    g: Tensor, taps: Tensor, k: Tensor, semiring: str, lists: Lists = None
+) -> tuple[Tensor, Tensor]:
     """`winners` is linear in f and k, so its gradient is the same at every one of them."""
 
     def at(f: Tensor, k: Tensor) -> Tensor:
-        return winners(f, k, taps, semiring).to(g.dtype)
+        return winners(f, k, taps, semiring, lists).to(g.dtype)
 
     grad_f, grad_k = pullback(at, g, torch.zeros_like(g), torch.zeros_like(k))
     return grad_f, grad_k
 
 
-def smooth_gradient_input(g: Tensor, f: Tensor, k: Tensor, out: Tensor, semiring: str) -> Tensor:
-    return pullback(lambda f: semiring_convolution(f, k, semiring), g, f)[0]
+def smooth_gradient_input(
+    g: Tensor, f: Tensor, k: Tensor, out: Tensor, semiring: str, lists: Lists = None
+) -> Tensor:
+    return pullback(lambda f: semiring_convolution(f, k, semiring, lists), g, f)[0]
 
 
-def smooth_gradient_kernel(g: Tensor, f: Tensor, k: Tensor, out: Tensor, semiring: str) -> Tensor:
-    return pullback(lambda k: semiring_convolution(f, k, semiring), g, k)[0]
+def smooth_gradient_kernel(
+    g: Tensor, f: Tensor, k: Tensor, out: Tensor, semiring: str, lists: Lists = None
+) -> Tensor:
+    return pullback(lambda k: semiring_convolution(f, k, semiring, lists), g, k)[0]
 
 
 def shift(f: Tensor, displacement: Tensor) -> Tensor:

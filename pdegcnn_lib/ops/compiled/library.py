@@ -10,6 +10,7 @@ bits or store the scores in 32.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -35,20 +36,19 @@ def _operator(
     return operator
 
 
-def _plain(f: Tensor, k: Tensor, semiring: str) -> Tensor:
-    return convolution.forward(f, k, semiring, False)[0]
+def _plain(f: Tensor, k: Tensor, semiring: str, lists: list[int] | None = None) -> Tensor:
+    return convolution.forward(f, k, semiring, False, lists)[0]
 
 
-def _with_taps(f: Tensor, k: Tensor, semiring: str) -> tuple[Tensor, Tensor]:
+def _with_taps(f: Tensor, k: Tensor, semiring: str, lists: list[int] | None = None) -> tuple[Tensor, Tensor]:
     """The same over a tropical semiring, with the codes of the winning taps for the gradient."""
-    out, taps = convolution.forward(f, k, semiring, True)
+    out, taps = convolution.forward(f, k, semiring, True, lists)
     assert taps is not None
     return out, taps
 
 
-def _codes_too(f: Tensor, k: Tensor, semiring: str) -> tuple[Tensor, Tensor]:
-    taps = k.shape[2] * k.shape[3] * k.shape[4]
-    return f.new_empty(f.shape), f.new_empty(f.shape, dtype=convolution.code_dtype(taps))
+def _codes_too(f: Tensor, k: Tensor, *_: Any) -> tuple[Tensor, Tensor]:
+    return f.new_empty(f.shape), f.new_empty(f.shape, dtype=convolution.code_dtype(math.prod(k.shape[2:])))
 
 
 semiring_convolution = _operator("semiring_convolution", _plain, 0)
@@ -61,27 +61,27 @@ smooth_gradient_kernel = _operator("smooth_gradient_kernel", smooth.gradient_ker
 
 
 def _keep_taps(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
-    _, k, ctx.semiring = inputs
+    _, k, *ctx.options = inputs
     ctx.save_for_backward(output[1], k)
 
 
-def _tropical_gradient(ctx: Any, g: Tensor, _: Any) -> tuple[Tensor, Tensor, None]:
+def _tropical_gradient(ctx: Any, g: Tensor, _: Any) -> tuple[Tensor | None, ...]:
     taps, k = ctx.saved_tensors
-    return *apply(tropical_convolution_backward, g, taps, k, ctx.semiring), None
+    return *apply(tropical_convolution_backward, g, taps, k, *ctx.options), None, None
 
 
 def _keep_convolution(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-    f, k, ctx.semiring = inputs
+    f, k, *ctx.options = inputs
     # The linear gradient does not read the output: f stands in for it, so that it need not be kept.
-    ctx.save_for_backward(f, k, output if ctx.semiring == "log" else f)
+    ctx.save_for_backward(f, k, output if ctx.options[0] == "log" else f)
 
 
-def _smooth_gradient(ctx: Any, g: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
+def _smooth_gradient(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
     f, k, out = ctx.saved_tensors
-    need_f, need_k, _ = ctx.needs_input_grad
-    grad_f = apply(smooth_gradient_input, g, f, k, out, ctx.semiring) if need_f else None
-    grad_k = apply(smooth_gradient_kernel, g, f, k, out, ctx.semiring) if need_k else None
-    return grad_f, grad_k, None
+    need_f, need_k, *_ = ctx.needs_input_grad
+    grad_f = apply(smooth_gradient_input, g, f, k, out, *ctx.options) if need_f else None
+    grad_k = apply(smooth_gradient_kernel, g, f, k, out, *ctx.options) if need_k else None
+    return grad_f, grad_k, None, None
 
 
 enter(tropical_convolution_backward, laws.tropical_convolution_backward, "ffk", "fk")

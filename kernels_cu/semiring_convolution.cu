@@ -1,0 +1,287 @@
+// The convolution over a semiring, forward, on every space.
+//
+//     out[b, c, o, z, y, x] = (+)  f[b, c, n, z + h - cz, y + j - cy, x + l - cx] (x) k[c, o, z, s, h, j, l]
+//                           s,h,j,l
+//
+// with (cz, cy, cx) = (KZ / 2, KH / 2, KW / 2), rounded down, the middle of an odd window, and n = list[o, s]. The two
+// kinds of grid are told in tile.cuh: on a circle, M2, O and s have one value and planes come round; among neighbours,
+// M3, planes end and k does not depend on z. Dilation is the tropical semiring with sign = 1; erosion, min of f + k, is
+// -max(-f - k): sign = -1.
+//
+// Layout    f, out [B, C, O, Z, H, W] of Scalar; k of its arithmetic type, [C, Z, KZ, KH, KW] on a circle,
+//           [C, O, S, KZ, KH, KW] among neighbours; taps as out, of Code; lists [O, S]. All contiguous.
+// A warp    computes strips of `Strip` outputs along y, for width<A> neighbouring x, in registers. It walks the rows
+//           of the tile under the strip; what it reads of a row serves every output with the row in its window. On the
+//           host it walks a list of taps instead where many of them cannot win, see block.cuh.
+// Border    taps outside the grid, and those of an empty slot, are left out.
+// Ties      the winning tap is the first in the order (s, h, j, l); its code is ((s KZ + h) KH + j) KW + l.
+// NaN       spreads; infinities stay. A block that holds a NaN, or infinities whose difference could be one, takes
+//           the careful path, which is slow and tests every tap; nothing on the usual path pays for it.
+// Cost      per output and tap 2 operations, 3.2 with taps and KW = 5, and 1 / Strip (1 + (Strip - 1) / KH) loads from
+//           shared memory; for the logarithmic semiring an exponential more where f or k vary too much for
+//           sweep_factors. One element written, and a code; one read, (1 + (KH - 1) / tile_rows)
+//           (1 + (KW - 1) / tile_columns) (1 + (KZ - 1) / tile_planes) times, of each slot.
+// Launch    tile_rows a multiple of 8, tile_columns of width<A>; any number of warps in a block; shared memory for the
+//           tile, for the taps of every kernel and, where lists_taps, for the list; blocks =
+//           B C O ceil(Z / tile_planes) ceil(H / tile_rows) ceil(W / tile_columns).
+//
+// Compiled once for each Scalar, SEMIRING, GRID and window: WINDOW_ROWS x WINDOW_COLUMNS, or 0 x 0 for any; and with
+// CODE, the integer type of the taps, to keep the winners.
+#include "block.cuh"
+
+using Scalar = SCALAR;
+using Semiring = SEMIRING;
+using A = Arithmetic<Scalar>;
+using Grid = GRID;
+using Share = Block<A, Grid>;
+
+constexpr int row_taps = WINDOW_COLUMNS ? WINDOW_COLUMNS : 1, ListStrip = 8;
+
+#ifdef CODE
+using Code = CODE;
+using Listed = Tropical::TapWinner<A>;
+#if WINDOW_COLUMNS
+using Accumulator = Tropical::RowWinner<A, row_taps>;
+#else
+using Accumulator = Listed;
+#endif
+constexpr int Strip = row_taps <= row_of_four_winners ? 4 : 2;
+#else
+using Code = Code8;
+using Listed = Tropical::Accumulator<A, 1>;
+using Accumulator = Semiring::Accumulator<A, row_taps>;
+constexpr int Strip = 8;
+#endif
+
+// Takes the part of a window that lies in one volume, which begins on a plane of the tile, for each output of a strip;
+// the first output stands at row y, column x.
+template <class Sum>
+__device__ inline void walk_planes(Sum* strip, const Tile<A, Grid>& tile, int plane, int y, int x, const A* k,
+                                   int first_tap) {
+    const A one = unseen_one<A>();
+    const Window w = tile.window;
+    for (int i = 0; i < w.planes; i++) {
+        const A* row = tile.values + (plane * tile.rows + y) * tile.pitch + x;
+        const int code = first_tap + i * w.rows * w.columns;
+        const A* k_rows = k + code;
+#if WINDOW_ROWS
+        constexpr int R = Sum::row_taps;
+        UNROLL
+        for (int first = 0; first < WINDOW_COLUMNS; first += R) {
+            UNROLL
+            for (int r = 0; r < Strip + WINDOW_ROWS - 1; r++) {
+                Lanes<A> f[R];
+                UNROLL
+                for (int l = 0; l < R; l++) f[l] = load(row + r * tile.pitch, first + l);
+                UNROLL
+                for (int s = 0; s < Strip; s++) {
+                    const int j = r - s, tap = j * WINDOW_COLUMNS + first;
+                    if (j >= 0 && j < WINDOW_ROWS) strip[s].take(f, k_rows + tap, splat<Index<A>>(code + tap), one);
+                }
+            }
+        }
+#else
+        for (int j = 0; j < w.rows; j++)
+            for (int l = 0; l < w.columns; l++) {
+                const int tap = j * w.columns + l;
+                UNROLL
+                for (int s = 0; s < Strip; s++) {
+                    const Lanes<A> f = load(row + (s + j) * tile.pitch, l);
+                    strip[s].take(&f, k_rows + tap, splat<Index<A>>(code + tap), one);
+                }
+            }
+#endif
+        plane = tile.after(plane);
+    }
+}
+
+// Takes the whole window of each output of a strip on plane z of the block.
+template <class Sum>
+__device__ inline void walk_window(Sum* strip, const Share& block, int z, int y, int x) {
+    const Window w = block.window;
+    const A* const k = block.kernels + block.table(z) * w.taps();
+    for (int slot = 0; slot < w.slots; slot++)
+        if (!block.tile.absent(slot))
+            walk_planes(strip, block.tile, block.tile.begin(slot, z), y, x, k, slot * w.planes * w.rows * w.columns);
+}
+
+// All strips of planes `from` to `to` of the block: out = value(what walk sums, plane).
+template <class Sum, int S, class Walk, class Value>
+__device__ inline void sweep(const Share& block, int from, int to, Scalar* out, [[maybe_unused]] Code* taps,
+                             Walk walk, Value value) {
+    const Plan plan = block.plan;
+    const int strips_y = plan.tile_rows / S, strips_x = plan.tile_columns / width<A>;
+    for (int n = warp(); n < (to - from) * strips_y * strips_x; n += warps()) {
+        const int z = from + n / (strips_y * strips_x), y = n / strips_x % strips_y * S, x = n % strips_x * width<A>;
+        const int image_y = block.place.first_row + y, image_x = block.place.first_column + x;
+        if (image_y >= block.volume.height || image_x >= block.volume.width) continue;
+#ifdef CODE
+        // Should no tap beat -inf, the first one inside the image has won.
+        const Lanes<Index<A>> left = block.window.columns / 2 - image_x - position<A>();
+        const Lanes<Index<A>> start = choose(left > 0, left, left - left);
+        const int first_row = block.first_inside(z) * block.window.rows;
+        Sum strip[S] = {};
+        for (int s = 0; s < S; s++) {
+            const int above = block.window.rows / 2 - image_y - s;
+            strip[s] = Sum(start + (first_row + (above > 0 ? above : 0)) * block.window.columns);
+        }
+#else
+        Sum strip[S];
+#endif
+        walk(strip, z, y, x);
+        UNROLL
+        for (int s = 0; s < S; s++) {
+            if (image_y + s >= block.volume.height) break;
+            const long long row = block.at(z, image_y + s, 0);
+            store_inside(out + row, image_x, block.volume.width, value(strip[s].value(), z));
+#ifdef CODE
+            store_narrow(taps + row, image_x, block.volume.width, strip[s].tap());
+#endif
+        }
+    }
+}
+
+// The same by the whole window of each output, and by the listed taps of one kernel.
+template <class Sum, class Value>
+__device__ inline void sweep_window(const Share& block, int from, int to, Scalar* out, Code* taps, Value value) {
+    const auto walk = [&](Sum* strip, int z, int y, int x) { walk_window(strip, block, z, y, x); };
+    sweep<Sum, Strip>(block, from, to, out, taps, walk, value);
+}
+
+template <class Sum, class Value>
+__device__ APART void sweep_list(const Share& block, const List<A, Grid>& list, int t, Scalar* out, Code* taps,
+                                 Value value) {
+    const int first = t * block.window.taps(), end = first + list.counts[t], from = block.first_of(t);
+    const A* const kernel = block.kernels + first;
+    const A one = unseen_one<A>();
+    const auto walk = [&](Sum* strip, int z, int y, int x) {
+        const A* const tile = block.tile.values + ((z - from) * block.tile.rows + y) * block.tile.pitch + x;
+        for (int n = first; n < end; n++) {
+            const int tap = list.taps[n];
+            const Lanes<Index<A>> code = in_register(splat<Index<A>>(tap));
+            UNROLL
+            for (int s = 0; s < ListStrip; s++) {
+                const Lanes<A> f = load(tile + s * block.tile.pitch, list.offsets[n]);
+                strip[s].take(&f, kernel + tap, code, one);
+            }
+        }
+    };
+    sweep<Sum, ListStrip>(block, from, block.end_of(t), out, taps, walk, value);
+}
+
+// One output by the definition: the careful path.
+__device__ inline A by_definition(const Share& block, int z, int y, int x, int* winner) {
+    const Tile<A, Grid>& tile = block.tile;
+    const Window w = block.window;
+    const A* const k = block.kernels + block.table(z) * w.taps();
+    const int image_y = block.place.first_row + y, image_x = block.place.first_column + x;
+    A sum = Semiring::zero<A>();
+    bool first = true;
+    for (int slot = 0; slot < w.slots; slot++) {
+        int plane = tile.begin(slot, z);
+        for (int i = 0; i < w.planes; i++, plane = tile.after(plane)) {
+            if (Grid::lists && tile.source(plane) < 0) continue;
+            for (int j = 0; j < w.rows; j++)
+                for (int l = 0; l < w.columns; l++) {
+                    const int from_y = image_y + j - w.rows / 2, from_x = image_x + l - w.columns / 2;
+                    if (from_y < 0 || from_y >= block.volume.height || from_x < 0 || from_x >= block.volume.width)
+                        continue;
+                    const int tap = ((slot * w.planes + i) * w.rows + j) * w.columns + l;
+                    const A seen = tile.values[(plane * tile.rows + y + j) * tile.pitch + x + l];
+                    const A term = Semiring::times(seen, k[tap]);
+                    if (first || (sum == sum && !(term <= sum))) *winner = tap;
+                    sum = first ? term : Semiring::plus(sum, term);
+                    first = false;
+                }
+        }
+    }
+    return sum;
+}
+
+__device__ inline void sweep_carefully(const Share& block, Scalar* out, [[maybe_unused]] Code* taps, int sign) {
+    const Plan plan = block.plan;
+    for (int n = thread(); n < block.present * plan.tile_rows * plan.tile_columns; n += threads()) {
+        const int z = n / (plan.tile_rows * plan.tile_columns), y = n / plan.tile_columns % plan.tile_rows;
+        const int x = n % plan.tile_columns;
+        const int image_y = block.place.first_row + y, image_x = block.place.first_column + x;
+        if (image_y >= block.volume.height || image_x >= block.volume.width) continue;
+        int winner = 0;
+        const A value = by_definition(block, z, y, x, &winner);
+        out[block.at(z, image_y, image_x)] = from_arithmetic<Scalar>(A(sign) * value);
+#ifdef CODE
+        taps[block.at(z, image_y, image_x)] = Code(winner);
+#endif
+    }
+}
+
+// The logarithmic semiring by e^(f - k) = e^f e^-k: the exponentials are taken once for each element and each tap, and
+// what remains is linear. Returns false, with nothing changed, where f and k vary too much for that. Else f lies within
+// `reach` of the block's first pixel, and no tap has a k further than that below the k of the tap in the middle. So the
+// sum is at least e^-reach, the middle term, and what underflows in e^-k takes from it less than e^reach times the
+// smallest normal number.
+template <class S>
+__device__ inline bool sweep_factors(const Share& block, const Scalar* f, const A* k, Scalar* out, Code* taps) {
+    if constexpr (S::logarithmic) {
+        constexpr A reach = sizeof(A) == 4 ? A(28) : A(320);
+        const int count = block.window.taps();
+        const A* const k_block = k + block.first_table * count;
+        const A level = to_arithmetic(f[block.at(0, block.place.first_row, block.place.first_column)]);
+        Lanes<A> low, high;
+        block.tile.extremes(&low, &high);
+        bool far = !all_lanes((low - level >= -reach) & (high - level <= reach));
+        for (int n = thread(); n < block.tables * count; n += threads())
+            far = far || !(k_block[n / count * count + block.middle] - block.kernels[n] <= reach);
+        if (any_in_block(far)) return false;
+
+        for (int n = warp() * width<A>; n < block.tile.size(); n += warps() * width<A>)
+            store(block.tile.values, n, exponential(load(block.tile.values, n) - level));
+        for (int t = warp(); t < block.tables; t += warps())
+            for (int n = 0; n < count; n += width<A>) {
+                const Lanes<A> value = load_inside(k_block + t * count, n, count, A(0));
+                const Lanes<A> difference = k_block[t * count + block.middle] - value;
+                store_inside(block.kernels + t * count, n, count, exponential(difference));
+            }
+        __syncthreads();
+        sweep_window<Linear::Accumulator<A, row_taps>>(block, 0, block.present, out, taps, [&](Lanes<A> sum, int z) {
+            return Lanes<A>(logarithm(sum) + (level - k_block[block.table(z) * count + block.middle]));
+        });
+        return true;
+    }
+    return false;
+}
+
+template <class S>
+__device__ inline void sweep_terms(const Share& block, Scalar* out, Code* taps, int sign) {
+    const auto value = [&](Lanes<A> sum, int) { return Lanes<A>(sum * A(sign)); };
+    if constexpr (lists_taps && S::selective) {
+        const List<A, Grid> list(block);
+        list.fill();
+        for (int t = 0; t < block.tables; t++)
+            if (list.pays(t))
+                sweep_list<Listed>(block, list, t, out, taps, value);
+            else
+                sweep_window<Accumulator>(block, block.first_of(t), block.end_of(t), out, taps, value);
+    } else {
+        sweep_window<Accumulator>(block, 0, block.present, out, taps, value);
+    }
+}
+
+extern "C" __global__ void semiring_convolution(const Scalar* f, const A* k, Scalar* out, Code* taps, const int* lists,
+                                                int sign, int channels, int points, int depth, int height,
+                                                int image_width, int slots, int planes, int rows, int columns,
+                                                int tile_planes, int tile_rows, int tile_columns) {
+    const Volume volume{depth, height, image_width};
+    const Window window{Grid::lists ? slots : 1, planes, rows, columns};
+    const Plan plan{tile_planes, tile_rows, tile_columns};
+    const Share block(volume, window, plan, lists, Grid::lists ? points : 1, channels);
+
+    bool careful = block.tile.fill<Semiring>(f + block.first_volume, A(sign));
+    for (int n = thread(); n < block.tables * window.taps(); n += threads()) {
+        block.kernels[n] = k[block.first_table * window.taps() + n];
+        careful = careful || !Semiring::regular_k(block.kernels[n]);
+    }
+    if (any_in_block(careful)) return sweep_carefully(block, out, taps, sign);
+    if (sweep_factors<Semiring>(block, f, k, out, taps)) return;
+    sweep_terms<Semiring>(block, out, taps, sign);
+}
+EXPORT_KERNEL(semiring_convolution)

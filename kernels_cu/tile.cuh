@@ -9,8 +9,8 @@
 //
 // A block owns the outputs of `planes` neighbouring planes of one volume times a rectangle of tile_rows x tile_columns
 // pixels. Of every volume that it reads it needs planes + KZ - 1 planes (all Z of a circle, once, when that is fewer)
-// and the rectangle with a halo of KH - 1 rows and KW - 1 columns. The tile holds exactly that, with the semiring's zero
-// where the grid ends, so that no loop over taps has a test for the border.
+// and the rectangle with a halo of KH - 1 rows and KW - 1 columns. The tile holds exactly that, with the zero of the
+// semiring where the grid ends, so that no loop over taps has a test for the border.
 #pragma once
 
 #include "semiring.cuh"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -11,7 +12,7 @@ from torch.nn import functional
 from pdegcnn_lib import models, nn, ops
 from pdegcnn_lib.companion.experiments.metrics import dice_loss
 from pdegcnn_lib.ops import reference
-from pdegcnn_lib.spaces import M2
+from pdegcnn_lib.spaces import M2, M3
 
 Call = Callable[[], object]
 Size = tuple[int, int, int, int, int]
@@ -20,6 +21,7 @@ PATCHES = (4, 3, 64, 64)  # of the training step that a peer is timed on too
 
 SMALL: Size = (4, 16, 8, 64, 64)
 LARGE: Size = (1, 32, 8, 256, 256)
+VOLUMES = (1, 8, 26, 32, 32, 32)  # on M3
 WINDOWS: tuple[Window, ...] = ((3, 3, 3), (5, 5, 5), (5, 7, 7), (7, 7, 7))
 
 
@@ -39,6 +41,41 @@ def layer_kernel(size: Size, window: Window, device: str) -> Tensor:
     """The kernel of a fresh dilation layer: on random input about half of its taps cannot win."""
     layer = nn.Dilation(size[1], window=window, orientations=size[2]).to(device)
     return layer.kernel().detach().requires_grad_()
+
+
+def volumes(device: str) -> tuple[Tensor, Tensor, Tensor]:
+    """Random input, kernel for 3x3x3 and upstream gradient on M3."""
+    space = M3(VOLUMES[2])
+    k = torch.rand(*VOLUMES[1:3], *space.default_window(3), device=device, requires_grad=True)
+    f = torch.randn(VOLUMES, device=device, requires_grad=True)
+    return f, k, torch.randn(VOLUMES, device=device)
+
+
+def taps_of_volumes() -> int:
+    """How many (output, tap) pairs the dilation of `volumes` visits; a slot without a neighbour has none."""
+    seen = int((M3(VOLUMES[2]).neighbours(M3(VOLUMES[2]).default_window(3)) >= 0).sum())
+    return VOLUMES[0] * VOLUMES[1] * seen * 27 * math.prod(VOLUMES[3:])
+
+
+def dilation_by_slots(f: Tensor, k: Tensor) -> Tensor:
+    """Dilation on M3 as a composition: for each slot the neighbours gathered, dilated on M2 and compared.
+
+    A plane of -inf follows the volume, whose planes M2 takes for orientations.
+    """
+    depth, lists = f.shape[3], M3(f.shape[2]).neighbours(tuple(k.shape[2:]))
+    padded = functional.pad(f, (0, 0, 0, 0, 0, k.shape[3] // 2), value=-math.inf)
+    out = torch.full_like(f, -math.inf)
+    for slot, sources in enumerate(lists.T.to(f.device)):
+        owners = (sources >= 0).nonzero()[:, 0]
+        table = k[:, owners, slot].flatten(0, 1)[:, None].expand(-1, padded.shape[3], -1, -1, -1)
+        value = ops.dilation(padded[:, :, sources[owners]].flatten(1, 2), table)[:, :, :depth]
+        value = value.unflatten(1, (f.shape[1], -1))
+        if len(owners) == len(sources):
+            out = torch.where(value > out, value, out)
+        else:
+            known = out[:, :, owners]
+            out = out.index_copy(2, owners, torch.where(value > known, value, known))
+    return out
 
 
 def depthwise(f: Tensor, k: Tensor) -> Tensor:

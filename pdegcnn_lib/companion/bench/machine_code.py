@@ -30,7 +30,6 @@ def dilation(grid: str, size: int) -> tuple[tuple[str, str], ...]:
 KERNELS = {
     "naive": Unit("naive"),
     "strips": Unit("semiring_convolution", dilation("Circle", 5)),
-    "strips on M3": Unit("semiring_convolution", dilation("Neighbours", 3)),
     "strips, taps kept": Unit("semiring_convolution", (*dilation("Circle", 5), ("CODE", "Code8"))),
 }
 

@@ -77,6 +77,11 @@ def test_the_composition_around_grid_sample_is_convection() -> None:
     )
 
 
+def test_the_composition_by_slots_is_the_dilation_on_m3() -> None:
+    f, k = torch.randn(2, 2, 26, 3, 4, 5), torch.rand(2, 26, 9, 3, 3, 3)
+    assert torch.equal(cases.dilation_by_slots(f, k), ops.m3.dilation(f, k))
+
+
 def test_a_row_says_whether_its_target_is_met() -> None:
     assert suite.row("speed", 8.5, ">=", 8)["met"] is True
     assert suite.row("time", 1.51, "<=", 1.5)["met"] is False

@@ -60,9 +60,10 @@ __device__ inline void walk_planes(Sum* strip, const Tile<A, Grid>& tile, int pl
                                    int first_tap) {
     const A one = unseen_one<A>();
     const Window w = tile.window;
+    const int taps_of_plane = WINDOW_ROWS ? WINDOW_ROWS * WINDOW_COLUMNS : w.rows * w.columns;
     for (int i = 0; i < w.planes; i++) {
         const A* row = tile.values + (plane * tile.rows + y) * tile.pitch + x;
-        const int code = first_tap + i * w.rows * w.columns;
+        const int code = first_tap + i * taps_of_plane;
         const A* k_rows = k + code;
 #if WINDOW_ROWS
         constexpr int R = Sum::row_taps;

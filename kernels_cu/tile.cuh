@@ -93,8 +93,8 @@ struct Tile {
     __device__ int begin(int slot, int z) const { return G::lists ? slot * held + z : z % planes; }
     __device__ int after(int plane) const { return G::lists || plane + 1 < planes ? plane + 1 : 0; }
 
-    // Copies sign * f into the tile, from the first volume of its channel; returns whether this lane met a value that is
-    // not regular.
+    // Copies sign * f into the tile, where f begins with the first volume of the channel; returns whether this lane met
+    // a value that is not regular.
     template <class Semiring, class T>
     __device__ bool fill(const T* f, A sign) const {
         const A zero = Semiring::template zero<A>();

@@ -321,7 +321,7 @@ def test_a_plan_fits_the_fast_memory_or_is_as_small_as_can_be(fast_bytes: int) -
         (8, 300, 130, (7, 7, 7)),
         (1, 5, 3, (1, 9, 9)),
     ):
-        problem = convolution.Problem(6, 3, orientations, height, width, window)
+        problem = convolution.Problem(6, 3, 1, orientations, height, width, (1, *window), None)
         how = convolution.plan(problem, replace(HOST, fast_bytes=fast_bytes), 4)
         assert how.rows % 8 == 0 and how.columns % HOST.lanes == 0 and 1 <= how.planes <= orientations
         assert how.blocks * how.planes * how.rows * how.columns >= 6 * orientations * height * width

@@ -208,13 +208,13 @@ def test_the_gather_of_the_deterministic_mode_is_the_scatter() -> None:
         taps = library.tropical_convolution(f, k, semiring)[1]
         g = torch.randn_like(f)
         grad_f, grad_k = library.tropical_convolution_backward(g, taps, k, semiring)
-        unit = Unit("tropical_backward", (("SCALAR", "double"), ("CODE", "Code8")))
+        unit = Unit("tropical_backward", (("SCALAR", "double"), ("CODE", "Code8"), ("GRID", "Circle")))
         by_gather, partial = torch.empty_like(f), f.new_empty(f.shape[0], *k.shape)
         planes = f.shape[0] * f.shape[1] * f.shape[2]
         host.launch(
             unit,
             "tropical_gather_input",
-            [g, taps, by_gather, *f.shape[2:], *k.shape[2:]],
+            [g, taps, by_gather, None, 1, *f.shape[2:], 1, *k.shape[2:]],
             blocks=planes,
             shared_bytes=0,
         )

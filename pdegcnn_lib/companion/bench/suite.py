@@ -154,7 +154,9 @@ def _table(device: str, result: dict[str, object], progress: Progress) -> list[d
         name: timing.median
         for name, timing in side_by_side(
             {
-                "M3": cases.both_ways(partial(dilation, space=M3(26), backend=device), *inputs, upstream=upstream),
+                "M3": cases.both_ways(
+                    partial(dilation, space=M3(26), backend=device), *inputs, upstream=upstream
+                ),
                 "M3 by slots": cases.both_ways(cases.dilation_by_slots, *inputs, upstream=upstream),
             }
         ).items()

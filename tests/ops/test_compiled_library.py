@@ -90,12 +90,13 @@ def test_opcheck_with_lists_of_volumes() -> None:
 @pytest.mark.parametrize("semiring", reference.SEMIRINGS)
 def test_lists_of_volumes_agree_with_the_reference_to_the_second_derivative(semiring: str) -> None:
     f, k, g = volumes()
+    g.requires_grad_()  # in which all first derivatives are linear
 
     def all_of(convolve: Callable[..., Tensor]) -> list[Tensor]:
         out = convolve(f, k, semiring, lists=LISTS)
         grads = torch.autograd.grad(out, (f, k), g, create_graph=True)
         twice = torch.autograd.grad(
-            sum(x.square().sum() for x in grads), (f, k), allow_unused=True, materialize_grads=True
+            sum(x.square().sum() for x in grads), (f, k, g), allow_unused=True, materialize_grads=True
         )
         return [out, *grads, *twice]
 

@@ -142,7 +142,7 @@ def test_the_projection_is_the_maximum_and_keeps_a_nan(node) -> None:
 
 
 PLANTED = {
-    "tropical5": ("block.cuh", "4 * counts[o] <= 3 *", "4 * (counts[o] -= 1) <= 3 *"),
+    "tropical5": ("block.cuh", "4 * counts[t] <= 3 *", "4 * (counts[t] -= 1) <= 3 *"),
     "linear": ("semiring.cuh", "sum += *f * *k;", "sum += *f * *k * (A)1.001;"),
     "transport": ("shift.cu", "(1 - wy) + rows.load(0, 1", "wy + rows.load(0, 1"),
 }

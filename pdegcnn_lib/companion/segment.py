@@ -207,7 +207,7 @@ def run(
     if size is not None and not 0 < size < math.inf:
         raise ValueError(f"size must be positive, got {size}")
     model, record = load(result)
-    in_space = _preparation(record).mode == "volume"
+    in_space = record.get("preparation", {}).get("mode") == "volume"
     if in_space and scale is not None:
         raise ValueError(
             "scale is for pictures, and the network takes volumes: --size and --voxel say how large"

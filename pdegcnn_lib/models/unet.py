@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from pdegcnn_lib.models.layout import channels_last
 from pdegcnn_lib.models.registry import Entry, register
 
 WIDTHS = (8, 16, 32)  # channels at full, half and quarter resolution
@@ -60,7 +61,7 @@ def unet(in_channels: int) -> nn.Module:
     Its weights lie channels last as those of the CNN.
     Source: Galdran et al., State-of-the-art retinal vessel segmentation with minimalistic models (2022).
     """
-    return UNet(in_channels).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # not in its stubs
+    return channels_last(UNet(in_channels))
 
 
 register(

@@ -86,7 +86,7 @@ def test_a_result_that_says_nothing_of_its_pictures_is_not_applied_to_others(exp
 @pytest.mark.parametrize(
     ("mode", "diameter", "message"),
     [
-        ("blue", 455.0, "mode must be one of green, rgb, grey, got 'blue'"),
+        ("blue", 455.0, "mode must be one of green, rgb, grey, volume, got 'blue'"),
         ("green", None, "must be a positive number of pixels in the mode green, got None"),
         ("rgb", -1.0, "must be a positive number of pixels in the mode rgb, got -1.0"),
         ("grey", 455.0, "must be None in the mode grey, got 455.0"),

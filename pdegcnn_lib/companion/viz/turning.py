@@ -79,5 +79,5 @@ def turning(meshes: Mapping[str, Mesh], described: str) -> HTML:
         f'<canvas width="{SIDE}" height="{SIDE}" tabindex="0" role="img" style="max-width: 100%; touch-action: none; '
         f'cursor: grab" aria-label="{html.escape(described, quote=True)}; the arrow keys turn it"></canvas>'
         "<noscript>The surface that turns needs a script.</noscript></div>\n"
-        f"<script>({VIEWER.read_text()})(document.getElementById({json.dumps(name)}), {data}, {palette});</script>"
+        f"<script>({VIEWER.read_text(encoding='utf-8')})(document.getElementById({json.dumps(name)}), {data}, {palette});</script>"
     )

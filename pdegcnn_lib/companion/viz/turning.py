@@ -73,11 +73,12 @@ def turning(meshes: Mapping[str, Mesh], described: str) -> HTML:
     options = "".join(f"<option>{html.escape(title)}</option>" for title in meshes)
     choice = f"<label>metric <select>{options}</select></label>" if len(meshes) > 1 else ""
     palette = (plt.get_cmap(VALUE_MAP)(np.linspace(0, 1, COLOURS))[:, :3] * 255).round().astype(int).tolist()
+    viewer = VIEWER.read_text(encoding="utf-8")
     data = json.dumps({title: mesh.packed for title, mesh in meshes.items()})
     return HTML(
         f'<div class="turning" id="{name}"><p>{choice}</p>'
         f'<canvas width="{SIDE}" height="{SIDE}" tabindex="0" role="img" style="max-width: 100%; touch-action: none; '
         f'cursor: grab" aria-label="{html.escape(described, quote=True)}; the arrow keys turn it"></canvas>'
         "<noscript>The surface that turns needs a script.</noscript></div>\n"
-        f"<script>({VIEWER.read_text(encoding='utf-8')})(document.getElementById({json.dumps(name)}), {data}, {palette});</script>"
+        f"<script>({viewer})(document.getElementById({json.dumps(name)}), {data}, {palette});</script>"
     )

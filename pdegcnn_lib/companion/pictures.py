@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -83,21 +84,18 @@ def _upright(image: Image, remarks: list[str]) -> Image:
         return image
 
 
-def _digest(pixels: np.ndarray) -> str:
+def digest(pixels: np.ndarray) -> str:
+    """What a result carries of its own values, so that a change to them is seen."""
     return hashlib.sha256(f"{pixels.shape} {pixels.dtype} ".encode() + pixels.tobytes()).hexdigest()
 
 
 def _is_result(image: Image) -> bool:
     mark = image.info.get(MARK) if image.format == "PNG" else None
-    return mark is not None and mark == _digest(np.asarray(image))
+    return mark is not None and mark == digest(np.asarray(image))
 
 
 def _replaceable(path: Path, pixels: np.ndarray) -> bool:
-    """Whether nothing of the reader's is lost if these pixels are written to a path."""
-    try:
-        os.lstat(path)  # raises for a name that is too long, too
-    except FileNotFoundError:
-        return True
+    """Whether nothing of the reader's is lost if these pixels are written in the place of a file."""
     try:
         image = picture(checked_bytes(path, None, "picture", ""), path, "picture")
     except DataError:
@@ -109,20 +107,33 @@ def _png(pixels: np.ndarray) -> bytes:
     from PIL import Image, PngImagePlugin
 
     buffer, text = io.BytesIO(), PngImagePlugin.PngInfo()
-    text.add_text(MARK, _digest(pixels))
+    text.add_text(MARK, digest(pixels))
     Image.fromarray(pixels).save(buffer, format="PNG", optimize=True, pnginfo=text)
     return buffer.getvalue()
 
 
 def write(pictures: dict[Path, np.ndarray]) -> list[Path]:
-    """Write pictures as PNG, each atomically: all of them, or none where one would replace what is not a result.
+    """Write pictures as PNG, as `put` does. A result that the reader has changed since is theirs too."""
+    return put(pictures, _replaceable, lambda path, pixels: _png(pixels))
 
-    A result that the reader has changed since is theirs too. Raises: DataError naming the file.
+
+def put(
+    results: dict[Path, np.ndarray],
+    replaceable: Callable[[Path, np.ndarray], bool],
+    encoded: Callable[[Path, np.ndarray], bytes],
+) -> list[Path]:
+    """Write results, each atomically: all of them, or none where one would replace what is not `replaceable`.
+
+    Raises: DataError naming the file.
     """
-    for path, pixels in pictures.items():
+    for path, values in results.items():
         path.parent.mkdir(parents=True, exist_ok=True)
-        if not _replaceable(path, pixels):
+        try:
+            os.lstat(path)  # raises for a name that is too long, too
+        except FileNotFoundError:
+            continue
+        if not replaceable(path, values):
             raise DataError(
                 f"{path} is there already and not a result of `pdegcnn segment`; choose another folder"
             )
-    return [paths.write_atomically(path, _png(pixels)) for path, pixels in pictures.items()]
+    return [paths.write_atomically(path, encoded(path, values)) for path, values in results.items()]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import hashlib
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,9 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pdegcnn_lib.companion import paths
 from pdegcnn_lib.companion.data import DataError
 from pdegcnn_lib.companion.data.files import checked_bytes
+from pdegcnn_lib.companion.pictures import digest, put
 
 NIFTI = (".nii", ".nii.gz")
 TIFF = (".tif", ".tiff")
@@ -51,7 +50,7 @@ def read(path: Path) -> Stack:
     if not suffix(path):
         raise DataError(f"volume: {path} must be named {', '.join((*TIFF, *NIFTI))}")
     content = checked_bytes(path, None, "volume", "check its name", largest=LARGEST_FILE)
-    values, voxel, affine, mark = (_nifti if suffix(path) in NIFTI else _tiff)(content, path)
+    values, voxel, affine, mark = _contents(content, path)
     if values.ndim != 3 or min(values.shape) < 2:
         raise DataError(
             f"volume: {path} must have three axes of at least 2 voxels, got the shape {list(values.shape)}"
@@ -146,20 +145,20 @@ def _lengths(lengths: Sequence[float]) -> str:
 
 
 def _mark(values: np.ndarray) -> str:
-    pixels = np.ascontiguousarray(values)
-    return MARK + hashlib.sha256(f"{pixels.shape} {pixels.dtype} ".encode() + pixels.tobytes()).hexdigest()
+    return MARK + digest(np.ascontiguousarray(values))
 
 
-def _replaceable(path: Path) -> bool:
-    """Whether nothing of the reader's is lost if a result is written to a path."""
-    if not path.exists():
-        return True
-    content = path.read_bytes()
+def _contents(content: bytes, path: Path) -> Contents:
+    return (_nifti if suffix(path) in NIFTI else _tiff)(content, path)
+
+
+def _replaceable(path: Path, values: np.ndarray) -> bool:
+    """Whether nothing of the reader's is lost if a result is written in the place of a file."""
     try:
-        values, _, _, mark = (_nifti if suffix(path) in NIFTI else _tiff)(content, path)
+        there, _, _, mark = _contents(checked_bytes(path, None, "volume", ""), path)
     except DataError:
         return False
-    return bool(mark) and mark == _mark(values)
+    return bool(mark) and mark == _mark(there)
 
 
 def _encoded(values: np.ndarray, like: Stack, end: str) -> bytes:
@@ -189,10 +188,4 @@ def write(results: dict[str, np.ndarray], like: Stack, stem: Path, end: str) -> 
     and not an unchanged result.
     """
     places = {stem.with_name(f"{stem.name}_{kind}{end}"): values for kind, values in results.items()}
-    for path in places:
-        if not _replaceable(path):
-            raise DataError(
-                f"{path} is there already and not a result of `pdegcnn segment`; choose another folder"
-            )
-        path.parent.mkdir(parents=True, exist_ok=True)
-    return [paths.write_atomically(path, _encoded(values, like, end)) for path, values in places.items()]
+    return put(places, _replaceable, lambda path, values: _encoded(values, like, end))

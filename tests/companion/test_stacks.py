@@ -174,6 +174,22 @@ def test_a_readers_file_is_not_replaced(volume, tmp_path, capsys):
     assert (out / "a_probability.tif").read_bytes() == before
 
 
+@pytest.mark.parametrize("mine", ["folder", "text", "broken link"])
+def test_whatever_of_the_readers_is_in_the_way_stays(volume, tmp_path, capsys, mine):
+    path, target = save_tiff(volume, tmp_path / "a.tif"), tmp_path / "out" / "a_mask.tif"
+    target.parent.mkdir()
+    if mine == "folder":
+        target.mkdir()
+    elif mine == "text":
+        target.write_text("notes")
+    else:
+        target.symlink_to(tmp_path / "nothing")
+    assert segmented(path, target.parent) == 1
+    assert "a_mask.tif is there already and not a result" in capsys.readouterr().err
+    assert [p.name for p in target.parent.iterdir()] == ["a_mask.tif"]
+    assert target.is_symlink() or target.is_dir() or target.read_text() == "notes"
+
+
 def test_the_preparation_of_volumes_is_checked():
     levels = data.Preparation("tubes", "volume", levels=(0.1, 0.4)).record
     assert json.loads(json.dumps(levels))["levels"] == [0.1, 0.4]

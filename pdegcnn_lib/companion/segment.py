@@ -17,7 +17,7 @@ from torch.nn import functional
 from pdegcnn_lib.companion import pictures, stacks
 from pdegcnn_lib.companion.data import DataError, Preparation, fundus
 from pdegcnn_lib.companion.data.chase import FIELD_DIAMETER
-from pdegcnn_lib.companion.data.vesselnn import cubic
+from pdegcnn_lib.companion.data.vesselnn import cubic, cubic_shape
 from pdegcnn_lib.companion.experiments import load_model, read_result
 from pdegcnn_lib.companion.pictures import read
 from pdegcnn_lib.models.tiling import apply_tiled
@@ -116,14 +116,14 @@ def volume_probability(
     levels = _preparation(record).levels
     assert levels is not None
     if voxel is not None and size is not None:
-        wanted = math.prod(max(1, round(n * v / size)) for n, v in zip(values.shape, voxel, strict=True))
+        wanted = math.prod(cubic_shape(values.shape, voxel, size))
         if wanted > stacks.LARGEST:
             raise DataError(f"cubes of {size:g} make {wanted} voxels of it; take larger ones")
-    f = values if voxel is None else cubic(values, voxel, size)
-    deviation, level = torch.std_mean(f.double())
+    f = (values if voxel is None else cubic(values, voxel, size)).double()
+    deviation, level = torch.std_mean(f)
     if not deviation > 0:
         raise DataError("it has one value everywhere: there is nothing to be seen in it")
-    f = ((f.double() - level) / deviation * levels[1] + levels[0]).float()
+    f = ((f - level) / deviation * levels[1] + levels[0]).float()
     found = torch.sigmoid(apply_tiled(model, f[None], core=core))
     if f.shape == values.shape:
         return found[0]

@@ -123,7 +123,7 @@ class GroupConvolution(Layer):
         self.space = space = chosen(space, orientations)
         if not isinstance(space, M2):
             raise ValueError(f"space must be M2 for kernels that turn with its orientations, got {space}")
-        window = space.check_window(space.default_window() if window is None else window)
+        window = space.window(window)
         if window[1] != window[2]:
             raise ValueError(f"window must be square in space to be turned, got {window}")
         self.orientations, self.padding = space.orientations, padding

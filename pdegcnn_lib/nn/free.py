@@ -32,7 +32,7 @@ class _Free(Layer):
     ) -> None:
         super().__init__()
         self.space = space = chosen(space, orientations)
-        self.window = space.check_window(space.default_window() if window is None else window)
+        self.window = space.window(window)
         self.backend = backend
         self.coefficients = nn.Parameter(torch.empty(channels, *free_numbers(space, self.window)))
         self.reset_parameters()

@@ -78,7 +78,7 @@ class GroupConvolutionM3(Layer):
     ) -> None:
         super().__init__()
         self.space = space or M3()
-        self.window = self.space.check_window(self.space.default_window() if window is None else window)
+        self.window = self.space.window(window)
         self.numbers = nn.Parameter(
             torch.empty(out_channels, in_channels, orbits(self.space, self.window)[1])
         )

@@ -96,7 +96,7 @@ class KernelTerm(Layer):
     ) -> None:
         super().__init__()
         self.space = space = chosen(space, orientations)
-        self.window = space.check_window(space.default_window() if window is None else window)
+        self.window = space.window(window)
         self.t, self.backend = check_time(t), backend
         if metric is not None and metric not in space.metrics:
             allowed = f"one of {', '.join(space.metrics)}"

@@ -111,6 +111,10 @@ class Space(ABC):
             )
         return window
 
+    def window(self, window: tuple[int, ...] | None) -> tuple[int, ...]:
+        """The window that an option names, checked; that of `default_window` where it is None."""
+        return self.check_window(self.default_window() if window is None else window)
+
     def default_window(self, size: int = 5) -> tuple[int, ...]:
         """The window of `size` along each axis, or as wide as the fibre allows."""
         return tuple(widest(size, n) for n in self.kernels) + (size,) * self.positions

@@ -41,6 +41,11 @@ def stack(path: Path) -> Tensor:
     return torch.from_numpy(np.stack(pages))
 
 
+def cubic_shape(shape: Sequence[int], voxel: Sequence[float], size: float) -> list[int]:
+    """The shape of a stack whose voxels of `voxel` (z, y, x) become cubes of `size`."""
+    return [max(1, round(n * length / size)) for n, length in zip(shape, voxel, strict=True)]
+
+
 def cubic(f: Tensor, voxel: Sequence[float] | None, size: float | None) -> Tensor:
     """A stack `[D, H, W]` with voxels of `voxel` (z, y, x) at cubic voxels of `size`, means where it shrinks.
 
@@ -57,7 +62,7 @@ def cubic(f: Tensor, voxel: Sequence[float] | None, size: float | None) -> Tenso
         return f
     if not size > 0:
         raise ValueError(f"size must be positive, got {size}")
-    target = [max(1, round(n * length / size)) for n, length in zip(f.shape, lengths, strict=True)]
+    target = cubic_shape(f.shape, lengths, size)
     plane = functional.interpolate(
         f[:, None], target[1:], mode="bilinear", antialias=True, align_corners=False
     )

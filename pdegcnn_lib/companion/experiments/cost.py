@@ -14,6 +14,7 @@ from pdegcnn_lib.companion.experiments.config import PROFILES, Unit
 from pdegcnn_lib.companion.experiments.grid import urgency
 from pdegcnn_lib.companion.experiments.registry import EXPERIMENTS
 from pdegcnn_lib.companion.experiments.run import committed_results
+from pdegcnn_lib.companion.viz.tables import markdown_table
 
 
 def recorded() -> list[dict[str, Any]]:
@@ -48,14 +49,14 @@ def table(profiles: Sequence[str], at_a_time: Sequence[int]) -> str:
     """
     results = recorded()
     heads = ["profile", "runs", "core hours", "longest run", *(f"{n} at a time" for n in at_a_time)]
-    rows = [heads, ["---"] * len(heads)]
+    rows = []
     plain = [experiment for experiment in EXPERIMENTS.values() if experiment.search is None]
     for profile in profiles:
         units = sorted((unit for e in plain for unit in e.units(profile)), key=urgency)
         known = [s for s in seconds(units, results) if s is not None]
         hours = [sum(known), max(known, default=0.0), *(elapsed(known, n) for n in at_a_time)]
         rows.append([profile, f"{len(known)} of {len(units)}", *(f"{s / 3600:.1f} h" for s in hours)])
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    return markdown_table(heads, rows)
 
 
 def elapsed(seconds: Sequence[float], tasks: int) -> float:

@@ -10,17 +10,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from filelock import FileLock
 from safetensors.torch import load_file
 
 from pdegcnn_lib import __version__, models
 from pdegcnn_lib.companion import experiments
-from pdegcnn_lib.companion.data import DataError
-from pdegcnn_lib.companion.experiments import EXPERIMENTS, Task, Training, grid, run
+from pdegcnn_lib.companion.experiments import EXPERIMENTS, Task, Training, run
 from pdegcnn_lib.companion.experiments import run as run_function
 from pdegcnn_lib.companion.experiments.run import checkpoint_path
 from pdegcnn_lib.companion.experiments.training import train
-from pdegcnn_lib.companion.paths import runs, write_atomically
 
 CPU = torch.device("cpu")
 
@@ -191,46 +188,6 @@ def test_what_is_kept_is_the_mean_of_the_networks_along_the_way(tiny):
     assert trained(40, 0.8) - trained(40, 0.0) > 0.1, "it lags behind"
 
 
-def test_a_run_that_diverges_is_recorded_and_the_next_is_begun(tiny, monkeypatch):
-    said, units = [], tiny.TINY.units("full")
-
-    def finish(unit, out):
-        if unit == units[0]:
-            raise FloatingPointError("the loss is inf at step 3")
-        write_atomically(out, "{}")
-
-    monkeypatch.setattr(grid, "run", finish)
-    grid.work_off([tiny.TINY], "full", say=said.append)
-    assert "the loss is inf at step 3" in said[0] and "done" in said[1] and len(said) == 2
-    assert not grid.missing(tiny.TINY, "full"), "it is not tried again"
-    status = grid.status(tiny.TINY, "full")
-    assert status["diverged"] == [{"model": units[0].variant, "seed": 0}]
-    assert (status["runs"], status["done"], status["missing"]) == (2, 1, [])
-    record = json.loads(grid.diverged_path(units[0]).read_text())
-    assert record["digest"] == units[0].digest and record["diverged"] == "the loss is inf at step 3"
-
-
-@pytest.mark.parametrize("ending", [".json", ".safetensors"])
-def test_a_damaged_result_is_named_set_aside_and_done_again(tiny, monkeypatch, ending):
-    unit, _ = tiny.TINY.units("full")
-    monkeypatch.setitem(EXPERIMENTS, "tiny", replace(tiny.TINY, variants=tiny.TINY.variants[:1]))
-    grid.do(unit)
-    result = grid.committed_path(unit)
-    sound = {name: value.clone() for name, value in load_file(experiments.weights_path(result)).items()}
-    damaged = result.with_suffix(ending)
-    damaged.write_bytes(damaged.read_bytes()[:100])
-    said = []
-    grid.work_off([EXPERIMENTS["tiny"]], "full", say=said.append)
-    assert len(said) == 2 and f"{damaged} is damaged" in said[0] and said[1].endswith("seed 0: done")
-    assert said[0].endswith(f"it is set aside as {result.name}.damaged")
-    names = {p.name for p in result.parent.iterdir()}
-    assert names == {
-        f"{result.stem}{end}{aside}" for end in (".json", ".safetensors") for aside in ("", ".damaged")
-    }
-    again = load_file(experiments.weights_path(result))
-    assert all(torch.equal(again[name], value) for name, value in sound.items())
-
-
 def test_a_loss_that_is_not_finite_stops_the_run(tiny, monkeypatch):
     monkeypatch.setattr(tiny.Stripes, "loss", lambda self, output, target: output.sum() * torch.nan)
     with pytest.raises(FloatingPointError, match="the loss of tiny small seed 3 is nan at step 0"):
@@ -270,83 +227,3 @@ def test_batches_depend_on_seed_and_step_alone(tiny, monkeypatch):
         train(model, tiny.Stripes(), training, seed=seed, device=CPU)
     assert all(torch.equal(seen[n], seen[n + 3]) for n in range(3))
     assert not torch.equal(seen[0], seen[6]) and not torch.equal(seen[0], seen[1])
-
-
-def test_grid_status(tiny):
-    units = tiny.TINY.units("fast")
-    assert [(u.seed, u.model) for u in units] == [(s, m) for s in (0, 1) for m in tiny.TINY.labels]
-    before = grid.status(tiny.TINY, "fast")
-    assert (before["runs"], before["done"]) == (4, 0)
-    assert before["missing"][0] == {"model": "digits-pdegcnn", "seed": 0}
-    path = experiments.result_path(units[0])
-    path.parent.mkdir(parents=True)
-    path.write_text("{}")
-    after = grid.status(tiny.TINY, "fast")
-    assert after["done"] == 1 and len(after["missing"]) == 3
-    assert grid.find(units[0]) == path and grid.find(units[1]) is None
-
-
-def test_the_grid_works_off_what_is_missing(tiny, monkeypatch):
-    done, said = [], []
-
-    def finish(unit, out):
-        done.append((unit.model, unit.seed, unit.experiment))
-        write_atomically(out, "{}")
-
-    monkeypatch.setattr(grid, "run", finish)
-    other = replace(tiny.TINY, name="other")
-    grid.work_off([tiny.TINY, other], "fast", say=said.append)
-    assert done == [(m, s, e) for s in (0, 1) for e in ("tiny", "other") for m in tiny.TINY.labels]
-    assert len(said) == len(done) and "digits-pdegcnn seed 0: done" in said[0]
-    grid.work_off([tiny.TINY, other], "fast", say=said.append)
-    assert len(done) == 8, "nothing is done twice"
-
-
-def test_two_processes_share_the_grid(tiny, monkeypatch):
-    """A run that another process holds is passed over; one that it has finished meanwhile is not done again."""
-    done, units = [], tiny.TINY.units("full")
-    held = FileLock(runs() / f"{units[0].stem}.lock")
-
-    def finish(unit, out):
-        done.append(unit.variant)
-        write_atomically(out, "{}")
-
-    monkeypatch.setattr(grid, "run", finish)
-    (runs() / units[0].stem).parent.mkdir(parents=True)
-    with held:
-        grid.work_off([tiny.TINY], "full")
-    assert done == [units[1].variant]
-
-
-def test_the_grid_stops_in_time_and_leaves_out_what_has_no_data(tiny, monkeypatch):
-    said = []
-    grid.work_off([tiny.TINY], "full", minutes=0, say=said.append)
-    assert said == ["stopped after 0 minutes; the next call goes on"]
-
-    def without_data(unit, out):
-        raise DataError("STARE: nowhere to be found")
-
-    monkeypatch.setattr(grid, "run", without_data)
-    said.clear()
-    grid.work_off([tiny.TINY], "full", say=said.append)
-    assert said == ["tiny is left out: STARE: nowhere to be found"]
-
-
-def test_a_committed_result_is_taken_before_anything_is_trained(tiny, monkeypatch):
-    unit = tiny.TINY.units("full")[0]
-    monkeypatch.setattr(grid, "run", lambda unit: {"trained": unit.variant})
-    assert experiments.obtain(unit) == {"trained": unit.variant}
-    write_atomically(grid.committed_path(unit), '{"committed": true}')
-    assert experiments.obtain(unit) == {"committed": True}
-
-
-def test_committed_results_are_those_that_the_experiment_asks_for(tiny):
-    units = tiny.TINY.units("full")
-    other = replace(units[0], training=replace(units[0].training, steps=9))
-    for unit in (*reversed(units), other):
-        content = {"variant": unit.variant, "seed": unit.seed, "training": {"steps": unit.training.steps}}
-        write_atomically(grid.committed_path(unit), json.dumps(content))
-    found = experiments.committed_results("tiny")
-    assert [(r["variant"], r["training"]["steps"]) for r in found] == [(v, 8) for v in tiny.TINY.labels]
-    with pytest.raises(ValueError, match="got 'nothing'"):
-        experiments.committed_results("nothing")

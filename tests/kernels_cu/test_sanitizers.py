@@ -17,6 +17,7 @@ from pdegcnn_lib.ops.compiled import host, sources
 pytestmark = pytest.mark.skipif(host.unavailable() is not None, reason=str(host.unavailable()))
 
 HERE = Path(__file__).parent
+ATTEMPTS = 5  # to see a planted race
 SANITIZERS = {"thread": "-fsanitize=thread", "address": "-fsanitize=address,undefined"}
 
 CIRCLE, NEIGHBOURS = ["-DGRID=Circle"], ["-DGRID=Neighbours", "-DLISTS"]
@@ -44,9 +45,7 @@ KERNELS = {
 }
 
 
-def run(
-    tmp_path: Path, sanitizer: str, macros: list[str], source: Path | None = None
-) -> subprocess.CompletedProcess[str]:
+def build(tmp_path: Path, sanitizer: str, macros: list[str], source: Path | None = None) -> Path:
     program = tmp_path / "driver"
     command = [
         *[*host.command(), "-std=c++17", "-O1", "-g", "-march=native", "-fno-sanitize-recover=all"],
@@ -60,13 +59,17 @@ def run(
         *[str(HERE / "driver.cpp"), "-o", str(program), "-pthread"],
     ]
     subprocess.run(command, check=True, capture_output=True, text=True)
+    return program
+
+
+def run(program: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run([str(program)], capture_output=True, text=True, timeout=300)
 
 
 @pytest.mark.parametrize("sanitizer", SANITIZERS)
 @pytest.mark.parametrize("kernel", KERNELS)
 def test_kernels_are_free_of_races_and_overruns(tmp_path: Path, sanitizer: str, kernel: str) -> None:
-    done = run(tmp_path, sanitizer, KERNELS[kernel])
+    done = run(build(tmp_path, sanitizer, KERNELS[kernel]))
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -128,7 +131,11 @@ def test_a_planted_fault_is_found(tmp_path: Path, fault: str) -> None:
     text = (source / file).read_text()
     assert sound in text
     (source / file).write_text(text.replace(sound, faulty))
-    done = run(tmp_path, sanitizer, KERNELS[kernel], source)
+    program = build(tmp_path, sanitizer, KERNELS[kernel], source)
+    # The checker remembers the last accesses alone: where a busy machine runs threads far apart it can miss a race.
+    for _ in range(ATTEMPTS):
+        done = run(program)
+        if words in done.stderr:
+            break
     assert done.returncode != 0
-    # Threads of a busy machine may run so far apart that a race is not seen; its results are wrong all the same.
-    assert words in done.stderr or (words == "data race" and "largest difference" in done.stdout)
+    assert words in done.stderr

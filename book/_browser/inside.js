@@ -163,13 +163,10 @@
    * @param {string} name
    */
   async function open(source, name) {
-    worker.stop();
-    say("Reading the picture …");
-    const read = await decoded(source).catch(() => null);
+    const read = await received(source, name, worker, say);
     if (!read) {
       shown = null;
       $("results").hidden = true;
-      say(`${name} is not a picture that this browser can read: JPEG, PNG, WebP and GIF are.`);
       return;
     }
     shown = { picture: read.picture, name, sent: false };

@@ -103,6 +103,22 @@ async function decoded(source) {
 }
 
 /**
+ * What a reader opens, as `decoded` gives it, in the place of what the worker was asked for; null, and said, where it
+ * is no picture.
+ * @param {Blob | string} source
+ * @param {string} name
+ * @param {Errands} worker
+ * @param {(message: string) => void} say
+ */
+async function received(source, name, worker, say) {
+  worker.stop();
+  say("Reading the picture …");
+  const found = await decoded(source).catch(() => null);
+  if (!found) say(`${name} is not a picture that this browser can read: JPEG, PNG, WebP and GIF are.`);
+  return found;
+}
+
+/**
  * Buttons for the photographs that a page carries, a field for a file, and dropping one on the page.
  * @param {HTMLElement} zone
  * @param {HTMLInputElement} field

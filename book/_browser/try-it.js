@@ -25,13 +25,10 @@
    * @param {string} name
    */
   async function open(source, name) {
-    worker.stop();
-    say("Reading the picture …");
-    const found = await decoded(source).catch(() => null);
+    const found = await received(source, name, worker, say);
     if (!found) {
       shown = null;
       $("results").hidden = true;
-      say(`${name} is not a picture that this browser can read: JPEG, PNG, WebP and GIF are.`);
       return;
     }
     shown = { picture: found.picture, name: name.replace(/\.[^.]*$/, "") };

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 
 ROOT = Path(__file__).resolve().parents[2]
 BOOK = ROOT / "book/_build/html"
@@ -70,3 +70,24 @@ def page_with_a_fault_in(changed_page, tmp_path: Path) -> Callable[..., Path]:
         return changed_page(name, lambda page: re.sub('"module":"[^"]+"', word, page))
 
     return make
+
+
+@pytest.fixture
+def watched(browser: Browser) -> Iterator[Callable[..., Page]]:
+    """Makes pages, with the options of the browser, in which no script may fail and which may ask no network."""
+    pages: list[Page] = []
+    faults: list[str] = []
+
+    def make(**options: object) -> Page:
+        page = browser.new_page(**options)
+        page.on("pageerror", lambda error: faults.append(str(error)))
+        page.on(
+            "request", lambda request: faults.append(request.url) if request.url.startswith("http") else None
+        )
+        pages.append(page)
+        return page
+
+    yield make
+    for page in pages:
+        page.close()
+    assert not faults

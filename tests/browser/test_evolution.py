@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Page
 from torch import Tensor
 
 from pdegcnn_lib import ops
@@ -19,14 +19,10 @@ N, ORIENTATIONS = 128, 16
 
 
 @pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    page = browser.new_page()
-    faults: list[str] = []
-    page.on("pageerror", lambda error: faults.append(str(error)))
+def page(watched: Callable[..., Page]) -> Page:
+    page = watched()
     opened(page)
-    yield page
-    page.close()
-    assert not faults
+    return page
 
 
 def opened(page: Page, state: str = "") -> None:

@@ -21,8 +21,7 @@ SAMPLES = 20
 READOUT = "document.querySelector('.explorer-readout').textContent"
 
 
-def opened(browser, path: Path) -> Page:
-    page = browser.new_page()
+def opened(page: Page, path: Path) -> Page:
     page.goto(path.as_uri())
     drawn = "document.querySelector('canvas').getAttribute('aria-label').includes('zeta')"
     page.wait_for_function(f"() => {drawn} || {READOUT}.startsWith('Nothing')")
@@ -32,13 +31,8 @@ def opened(browser, path: Path) -> Page:
 
 
 @pytest.fixture
-def page(browser):
-    page = opened(browser, BOOK / "explorers.html")
-    faults: list[str] = []
-    page.on("pageerror", lambda error: faults.append(str(error)))
-    yield page
-    page.close()
-    assert not faults
+def page(watched) -> Page:
+    return opened(watched(), BOOK / "explorers.html")
 
 
 def call(page: Page, function: str, arguments: list[list]) -> torch.Tensor:
@@ -121,7 +115,7 @@ UNITS = ("coordinates", *(f"table_{word}_Power" for word in ("Diagonal", "SubRie
 
 
 def assert_wrong(browser, path: Path) -> None:
-    page = opened(browser, path)
+    page = opened(browser.new_page(), path)
     assert max(max(estimate_error(page, n), kernel_error(page, n)) for n in SHOWN) > 1e-3
     page.close()
 

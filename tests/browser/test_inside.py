@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -27,8 +27,7 @@ STATUS = "document.getElementById('inside-status').textContent"
 LIFT, MIXED, LARGEST, OUTPUT = 0, 16, 17, 18
 
 
-def opened(browser: Browser, path: Path) -> Page:
-    page = browser.new_page()
+def opened(page: Page, path: Path) -> Page:
     page.goto(path.as_uri())
     page.wait_for_function(f"() => {STATUS} !== 'Choose a photograph.'", timeout=PATIENCE)
     if page.locator("#inside-photograph").is_disabled():
@@ -37,14 +36,8 @@ def opened(browser: Browser, path: Path) -> Page:
 
 
 @pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    page = opened(browser, BOOK / "inside.html")
-    faults: list[str] = []
-    page.on("pageerror", lambda error: faults.append(str(error)))
-    page.on("request", lambda request: faults.append(request.url) if request.url.startswith("http") else None)
-    yield page
-    page.close()
-    assert not faults
+def page(watched: Callable[..., Page]) -> Page:
+    return opened(watched(), BOOK / "inside.html")
 
 
 def choose(page: Page, content: bytes, until: str) -> None:
@@ -149,7 +142,8 @@ def test_a_planted_error_in_a_kernel_is_noticed(browser: Browser, page_with_a_fa
     right = "scale * pow(square, exponent)"
     units = ("tropical5", "transport", "dense", "coordinates", "table_Diagonal_Power")
     page = opened(
-        browser, page_with_a_fault_in("inside.html", "tables.cu", right, f"A(1.2) * {right}", units)
+        browser.new_page(),
+        page_with_a_fault_in("inside.html", "tables.cu", right, f"A(1.2) * {right}", units),
     )
     choose(page, png(), "nothing.")
     steps = expected()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -23,8 +23,7 @@ BOOK = Path(__file__).resolve().parents[2] / "book/_build/html"
 PATIENCE = 180_000  # milliseconds; a machine for tests is busy
 
 
-def opened(browser: Browser, path: Path = BOOK / "try-it.html", **options: object) -> Page:
-    page = browser.new_page(**options)
+def opened(page: Page, path: Path = BOOK / "try-it.html") -> Page:
     page.goto(path.as_uri())
     if page.locator("#photograph").is_disabled():
         pytest.skip(page.locator("#status").inner_text())
@@ -32,14 +31,8 @@ def opened(browser: Browser, path: Path = BOOK / "try-it.html", **options: objec
 
 
 @pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    page = opened(browser)
-    faults: list[str] = []
-    page.on("pageerror", lambda error: faults.append(str(error)))
-    page.on("request", lambda request: faults.append(request.url) if request.url.startswith("http") else None)
-    yield page
-    page.close()
-    assert not faults
+def page(watched: Callable[..., Page]) -> Page:
+    return opened(watched())
 
 
 def photograph() -> np.ndarray:
@@ -159,7 +152,7 @@ def test_what_is_no_picture_is_said_and_the_next_one_works(page: Page) -> None:
 
 def test_a_damaged_module_is_said(browser: Browser, changed_page) -> None:
     damage = ('"module":"AGFzbQ', '"module":"AGFzbX')
-    page = opened(browser, changed_page("try-it.html", lambda text: text.replace(*damage)))
+    page = opened(browser.new_page(), changed_page("try-it.html", lambda text: text.replace(*damage)))
     page.wait_for_function(
         "() => document.getElementById('status').textContent.includes('damaged')", timeout=PATIENCE
     )
@@ -184,7 +177,7 @@ PLANTED = {
 
 @pytest.mark.parametrize("fault", PLANTED)
 def test_a_planted_error_is_noticed(browser: Browser, changed_page, fault: str) -> None:
-    page = opened(browser, changed_page("try-it.html", lambda text: text.replace(*PLANTED[fault])))
+    page = opened(browser.new_page(), changed_page("try-it.html", lambda text: text.replace(*PLANTED[fault])))
     rgb = photograph()
     found, expected = segmented(page, rgb), on_the_command_line("vessels/vessels-pdegcnn6", rgb)
     assert ((found >= 0.5) != (expected >= 0.5)).mean() > 0.005

@@ -12,10 +12,8 @@ PAGE = Path(__file__).resolve().parents[2] / "book/_build/html/notebooks/19_into
 
 
 @pytest.mark.parametrize("width", [1300, 390])
-def test_a_surface_turns(browser, width):
-    page = browser.new_page(viewport={"width": width, "height": 900})
-    faults: list[str] = []
-    page.on("pageerror", lambda error: faults.append(str(error)))
+def test_a_surface_turns(watched, width):
+    page = watched(viewport={"width": width, "height": 900})
     page.goto(PAGE.as_uri())
     canvas = page.locator(".turning canvas")
     seen = [canvas.evaluate("c => c.toDataURL()")]
@@ -38,5 +36,3 @@ def test_a_surface_turns(browser, width):
     assert changed(), "another metric"
     ink = "c => c.getContext('2d').getImageData(0, 0, c.width, c.height).data.filter((x, i) => i % 4 === 3 && x).length"
     assert 5_000 < canvas.evaluate(ink) < 100_000, "a body stands in the middle of the picture"
-    page.close()
-    assert not faults

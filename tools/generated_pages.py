@@ -95,22 +95,21 @@ def evidence() -> tuple[str, dict[str, str]]:
     The numbers are how many each network has, and, in words too, what the results say of it against a rival.
     """
     from pdegcnn_lib.companion.experiments import claims, pictures
+    from pdegcnn_lib.companion.experiments.comparison import grouped
     from pdegcnn_lib.companion.experiments.run import committed_results
 
-    runs: dict[str, list[dict]] = {}
-    for record in [r for name in LONG for r in committed_results(name, "long")]:
-        runs.setdefault(record["variant"], []).append(record)
+    runs = grouped(r for name in LONG for r in committed_results(name, "long"))
 
-    def grouped(number: int) -> str:
+    def spaced(number: int) -> str:
         return f"{number:,}".replace(",", "\u00a0")
 
     steps = {name: found[0]["training"]["steps"] for name, found in runs.items()}
-    numbers = {name: grouped(found[0]["parameters"]) for name, found in runs.items()}
+    numbers = {name: spaced(found[0]["parameters"]) for name, found in runs.items()}
     rows = [
         [
             pictures.label(found[0]["model"]),
             numbers[name],
-            grouped(steps[name]),
+            spaced(steps[name]),
             f"{mean(r['metrics']['dice'] for r in found):.3f}",
             str(len(found)),
         ]
@@ -126,7 +125,7 @@ def evidence() -> tuple[str, dict[str, str]]:
             rival = pictures.names.FAMILY_LABELS[verdict.claim.rival_family]
             text = (
                 f"{WORDS[verdict.word]} the {rival} with {share:.0f} % of its numbers after "
-                f"{grouped(steps[verdict.claim.ours])} steps ({100 * verdict.difference:+.1f} [{values}] %)"
+                f"{spaced(steps[verdict.claim.ours])} steps ({100 * verdict.difference:+.1f} [{values}] %)"
             )
             said[name] = re.sub(r"-(?=\d)", "\u2212", text)
     return table(["trained for long", "numbers", "steps", "Dice", "runs"], rows), said

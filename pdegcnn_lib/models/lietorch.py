@@ -65,11 +65,11 @@ def lietorch_state_dict(
             f"{both[0]} turns {OURS} with the index of orientation and {both[1]} {THEIRS}: in LieTorch {version} they "
             "are not one frame, and no network here is that function"
         )
-    mirrored = THEIRS in ways.values()
+    mirrored, expected = THEIRS in ways.values(), model.state_dict()
     for (name, layer), (prefix, tensors) in zip(ours, theirs.items(), strict=True):
         made = _convert(name, layer, prefix, tensors, mirrored, result)
         for key, value in made.items():
-            wanted = model.state_dict()[key]
+            wanted = expected[key]
             if wanted.shape != value.shape:
                 raise ValueError(
                     f"{prefix} has the shape {list(value.shape)} where {key} has {list(wanted.shape)}: another network"

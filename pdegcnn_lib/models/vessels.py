@@ -44,6 +44,17 @@ class Head(nn.Module):
         return self.linear(f)
 
 
+class Residual(nn.Module):
+    """A layer that says what is added to its features, $f + L f$, so that deep networks begin near the identity."""
+
+    def __init__(self, layer: nn.Module) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, f: Tensor) -> Tensor:
+        return f + self.layer(f)
+
+
 def _conv(c_in: int, c_out: int, size: int, dropout: bool = False) -> list[nn.Module]:
     convolution = nn.Conv2d(c_in, c_out, size, padding=size // 2, padding_mode="reflect", bias=False)
     return [convolution, nn.BatchNorm2d(c_out), nn.ReLU()] + ([nn.Dropout2d(0.1)] if dropout else [])
@@ -133,14 +144,16 @@ def pdegcnn(
     channels: int,
     lift: str = "trained",
     orientations: int = 8,
+    residual: bool = False,
     **pde: Any,
 ) -> nn.Module:
     """Lift, PDE layers, projection: equivariant under roto-translations, exactly so under quarter turns.
 
-    `lift` is `trained` or `fixed` as in the G-CNN; options beyond it and `orientations` are those of `PDELayer`.
+    `lift` is `trained` or `fixed` as in the G-CNN; with `residual` a layer with as many channels behind it as before it
+    adds to its features, which costs no parameter. Options beyond those and `orientations` are those of `PDELayer`.
     """
     body = _lift(in_channels, channels, orientations, lift, pde.get("backend"))
-    body += _evolve(PDELayer, nn.Dropout3d, layers, channels, orientations=orientations, **pde)
+    body += _evolve(PDELayer, nn.Dropout3d, layers, channels, residual, orientations=orientations, **pde)
     return nn.Sequential(*body, Projection(), Head(LAST))
 
 
@@ -159,13 +172,22 @@ def pdecnn(in_channels: int, *, layers: int, channels: int, **pde_r2: Any) -> nn
 
 
 def _evolve(
-    layer: Callable[..., nn.Module], dropout: type[nn.Module], layers: int, channels: int, **options: Any
+    layer: Callable[..., nn.Module],
+    dropout: type[nn.Module],
+    layers: int,
+    channels: int,
+    residual: bool = False,
+    **options: Any,
 ) -> list[nn.Module]:
-    """The PDE layers of a network of so many layers, which has two others; dropout after the first and the fifth."""
+    """The PDE layers of a network of so many layers, which has two others; dropout after the first and the fifth.
+
+    `residual` adds its input to what a layer makes of it, where both have as many channels.
+    """
     count = {3: 1, 6: 4, 12: 10}[layers]
     body: list[nn.Module] = []
     for i in range(count):
-        body.append(layer(channels, LAST if i == count - 1 else channels, **options))
+        made = layer(channels, out := LAST if i == count - 1 else channels, **options)
+        body.append(Residual(made) if residual and out == channels else made)
         if i == 0 or (layers == 12 and i == 4):
             body.append(dropout(0.1))
     return body

@@ -10,6 +10,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from pdegcnn_lib.geometry.estimates import Squared
+from pdegcnn_lib.kernels.morphological import check_time
 from pdegcnn_lib.nn.dense import Linear, normalised
 from pdegcnn_lib.nn.layer import Layer
 from pdegcnn_lib.nn.metric import Draw
@@ -25,20 +26,20 @@ CDDE = ("convection", "diffusion", "dilation", "erosion")
 DE = ("dilation", "erosion")
 DS = (DiffusionShock,)
 CDS = ("convection", DiffusionShock)
-PDE_OPTIONS_R2 = ("terms", "steps", "window", "alpha", "diffusion_alpha", "metric", "backend")
+PDE_OPTIONS_R2 = ("terms", "t", "steps", "window", "alpha", "diffusion_alpha", "metric", "backend")
 PDE_OPTIONS = (*PDE_OPTIONS_R2, "estimate")
 
 
 class PDELayer(Layer):
-    r"""A layer of a PDE-G-CNN: every channel evolves by the PDE for unit time, then channels are mixed.
+    r"""A layer of a PDE-G-CNN: every channel evolves by the PDE for the time t, then channels are mixed.
 
     $$W_t = -c\,W - (-\Delta_{\mathcal{G}_0})^{\alpha_0} W + \|\nabla W\|_{\mathcal{G}_1}^{2\alpha}
-      - \|\nabla W\|_{\mathcal{G}_2}^{2\alpha},\qquad out = \mathrm{BN}\Big(\sum_c w_{ac}\, W_c(\cdot, 1)\Big)$$
+      - \|\nabla W\|_{\mathcal{G}_2}^{2\alpha},\qquad out = \mathrm{BN}\Big(\sum_c w_{ac}\, W_c(\cdot, t)\Big)$$
 
     `terms` are classes, `Convection`, `partial(Dilation, alpha=0.8)` or one's own, and their order; a name stands for
     one of convection, diffusion, dilation and erosion. They are solved one after the other (Lie-Trotter splitting),
-    $W(\cdot, 1) = (\Phi^E_{1/N} \circ \Phi^D_{1/N} \circ \Phi^C_{1/N})^N U$ with
-    N = `steps`: each step solves every term for the time 1/N, so the number of steps changes how well the equation
+    $W(\cdot, t) = (\Phi^E_{t/N} \circ \Phi^D_{t/N} \circ \Phi^C_{t/N})^N U$ with
+    N = `steps`: each step solves every term for the time t/N, so the number of steps changes how well the equation
     is solved, and not which. On a grid more steps are not always better: convection interpolates in each of them, and
     a dilation that reaches less than a pixel in a step reaches nothing at all. Each solver, the mixing and the
     normalisation commute with the symmetries of the space, roto-translations on M2, so the layer does.
@@ -49,7 +50,7 @@ class PDELayer(Layer):
     takes the options that its constructor names, and `partial` fixes others.
     Parameters: 9 Cin + Cin Cout + 2 Cout for the default convection-dilation-erosion layer; diffusion adds 3 Cin, a
     trained alpha Cin for every term that has one, full metrics 6 Cin for every metric.
-    Raises: ValueError for unknown terms or steps < 1.
+    Raises: ValueError for unknown terms, t <= 0 or steps < 1.
     Source: main paper, section 4.2, eq. (23); the authors' implementation takes N steps of unit time.
     """
 
@@ -61,6 +62,7 @@ class PDELayer(Layer):
         space: Space | None = None,
         orientations: int | None = None,
         terms: Sequence[Term] = CDE,
+        t: float = 1.0,
         steps: int = 1,
         window: tuple[int, ...] | None = None,
         alpha: float | str = 0.65,
@@ -74,10 +76,10 @@ class PDELayer(Layer):
         if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
             raise ValueError(f"steps must be an integer of at least 1, got {steps!r}")
         self.space = chosen(space, orientations)
-        self.steps, self.backend = steps, backend
+        self.t, self.steps, self.backend = check_time(t), steps, backend
         options: dict[str, Any] = {
             "space": self.space,
-            "t": 1 / steps,
+            "t": self.t / steps,
             "window": window,
             "alpha": alpha,
             "diffusion_alpha": diffusion_alpha,
@@ -103,7 +105,7 @@ class PDELayer(Layer):
         return normalised(self.linear, self.norm, f, self.backend)
 
     def extra_repr(self) -> str:
-        return f"steps={self.steps}"
+        return f"t={self.t:g}, steps={self.steps}"
 
 
 def _named(term: Term) -> tuple[str, Callable[..., nn.Module] | None]:

@@ -126,6 +126,16 @@ def test_whole_segmentation_nets_are_equivariant(name):
     assert_equivariant(model, torch.rand(1, 1, 11, 13, dtype=torch.float64), tolerance=1e-11)
 
 
+def test_a_residual_network_adds_what_its_layers_make_where_channels_agree():
+    model = randomised("vessels-pdegcnn12", residual=True).double()
+    assert models.parameter_count(model) == COUNTS["vessels-pdegcnn12"][0]
+    wrapped = [layer for layer in model if hasattr(layer, "layer")]
+    assert len(wrapped) == 9 and sum(isinstance(layer, PDELayer) for layer in model) == 1  # the last has 16
+    f = torch.randn(1, 10, 8, 9, 9, dtype=torch.float64)
+    assert torch.equal(wrapped[0](f), f + wrapped[0].layer(f))
+    assert_equivariant(model, torch.rand(1, 1, 11, 13, dtype=torch.float64), tolerance=1e-11)
+
+
 @pytest.mark.parametrize("name", [name for name in EQUIVARIANT if name in PDE])
 def test_gradient_is_that_of_turned_images_from_the_first_step_on(name, backend):
     """At the initial weights too, where every convection is the identity and its interpolation has a kink.

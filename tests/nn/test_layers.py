@@ -260,6 +260,7 @@ def test_layers_say_what_they_are():
         (lambda: nn.PDELayer(2, 2, terms=()), ValueError, r"terms must be .*got \(\)"),
         (lambda: nn.PDELayer(2, 2, terms=("dilation", "dilation")), ValueError, "each once, got"),
         (lambda: nn.PDELayer(2, 2, steps=1.5), ValueError, r"integer of at least 1, got 1\.5"),
+        (lambda: nn.PDELayer(2, 2, t=0.0), ValueError, r"t must be .*got 0\.0"),
         (lambda: nn.PDELayer(2, 2, steps=0), ValueError, "steps must be an integer of at least 1, got 0"),
         (lambda: nn.PDELayer(2, 2, alpha=0.3), ValueError, r"alpha must lie in \[1/2, 1\], got 0\.3"),
         (lambda: nn.PDELayer(2, 2, window=(5, 5, 4)), ValueError, r"odd positive integers, got \(5, 5, 4\)"),

@@ -112,6 +112,21 @@ def test_a_layer_divides_its_time_and_keeps_its_parameters(layer):
     assert "steps=4" in repr(four) and "t=0.25" in repr(four)
 
 
+def test_a_layer_of_half_the_time_is_one_of_two_steps_taken_once():
+    torch.manual_seed(0)
+    whole, half = nn.PDELayer(3, 3, steps=2), nn.PDELayer(3, 3, t=0.5)
+    half.load_state_dict(whole.state_dict())
+    f = torch.randn(1, 3, 8, 9, 9)
+
+    def evolved(layer: nn.PDELayer, f: torch.Tensor) -> torch.Tensor:
+        for term in layer.evolution.values():
+            f = term(f)
+        return f
+
+    assert torch.equal(evolved(whole, evolved(whole, f)), evolved(half, evolved(half, f)))
+    assert not torch.equal(evolved(half, f), evolved(nn.PDELayer(3, 3), f))
+
+
 def test_more_steps_change_the_solution_little_and_the_equation_not():
     """A smooth image, moved and diffused on R^2, where these commute: steps only add their interpolation."""
     y, x = torch.meshgrid(torch.arange(40.0) - 20, torch.arange(40.0) - 20, indexing="ij")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
 from typing import Any
 
@@ -84,6 +85,13 @@ def covariant(model: str, seeds: int) -> Variant:
     return Variant(model, f"{model}-covariant", estimate, profiles=("long",), long_seeds=seeds)
 
 
+def deeper(what: str, **options: object) -> Variant:
+    """The PDE-G-CNN of twelve layers with some options changed, judged on a part of the training images."""
+    return Variant(
+        TWELVE[2], f"{TWELVE[2]}-{what}", options=options, data={"validation": True}, profiles=("long",)
+    )
+
+
 CHANGES = (
     Variant("vessels-pdegcnn6-de"),
     changed("no-dilation", terms=("convection", "erosion")),
@@ -131,6 +139,20 @@ enter(
             for steps, model in product(DOUBLED, (TWELVE[2], SIX[2], UNET, SIX[0], SIX[1]))
         ),
         seeds={"long": 1},
+    ),
+    _experiment(
+        "vessels-depth",
+        "vessels, what helps a PDE-G-CNN of twelve layers, on a part of the training images",
+        # The one as it stands is a run of the search.
+        (
+            deeper("residual", residual=True),
+            deeper("half-time", t=0.5),
+            deeper("residual-half-time", residual=True, t=0.5),
+            deeper("covariant", estimate="rho_b_com_covariant"),
+            replace(deeper("last"), training={"average": 0.0}),
+        ),
+        seeds={"long": 1},
+        keep_weights=False,
     ),
     _experiment(
         "vessels-augmented",

@@ -32,6 +32,8 @@ export NO_COLOR := 1
 # What readers have set for themselves shows nowhere; tools/notebooks.py has more of it.
 export PYTHONUTF8 := 1
 export IPYTHONDIR := $(CURDIR)/.make/ipython
+export JUPYTER_RUNTIME_DIR := $(CURDIR)/.make/jupyter
+export MPLCONFIGDIR := $(CURDIR)/.make/matplotlib
 unexport MPLBACKEND MATPLOTLIBRC PLOTLY_RENDERER PYTHONSTARTUP PYTHONWARNINGS PYTHONOPTIMIZE FORCE_COLOR
 # Every process may use all cores, so that the last and longest notebook is not left with half of them; while several
 # run, threads that wait must sleep rather than spin.

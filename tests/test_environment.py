@@ -92,6 +92,7 @@ def test_what_readers_set_for_themselves_does_not_show_in_a_notebook(tmp_path):
         IPYTHONDIR=str(tmp_path / "profile"),
         MATPLOTLIBRC=str(tmp_path / "style"),
         PYTHONWARNINGS="error",
+        HOME=str(tmp_path / "one.md" / "no folder"),
     )
     assert done.returncode == 0, done.stderr
     outputs = nbformat.read(tmp_path / "executed.ipynb", as_version=4).cells[-2].outputs

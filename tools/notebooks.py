@@ -109,7 +109,8 @@ def leave_out_the_readers_settings() -> None:
     for name in READERS_OWN:
         os.environ.pop(name, None)
     os.environ |= {"JUPYTER_PREFER_ENV_PATH": "1", "TQDM_DISABLE": "1", "NO_COLOR": "1", "PYTHONUTF8": "1"}
-    os.environ["IPYTHONDIR"] = str(Path(".make/ipython").resolve())
+    own = {"IPYTHONDIR": "ipython", "JUPYTER_RUNTIME_DIR": "jupyter", "MPLCONFIGDIR": "matplotlib"}
+    os.environ |= {name: str(Path(".make", folder).resolve()) for name, folder in own.items()}
     if found := importlib.util.find_spec("matplotlib"):
         os.environ["MATPLOTLIBRC"] = str(Path(str(found.origin)).parent / "mpl-data/matplotlibrc")
 

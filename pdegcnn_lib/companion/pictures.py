@@ -36,7 +36,7 @@ def read(path: Path, remarks: list[str] | None = None) -> Tensor:
     content = checked_bytes(path, None, "picture", "check its name", largest=LARGEST_FILE)
     image = picture(content, path, "picture", largest=LARGEST)
     if _is_result(image):
-        raise DataError(f"picture: {path} is itself a result of `pdegcnn segment`")
+        raise DataError(f"picture: {path} is itself a result of `pdegcnn`")
     if (pages := _pages(image)) > 1:
         said.append(f"page 1 of {pages}, the others are left out")
     white = _white(image)
@@ -133,7 +133,5 @@ def put(
         except FileNotFoundError:
             continue
         if not replaceable(path, values):
-            raise DataError(
-                f"{path} is there already and not a result of `pdegcnn segment`; choose another folder"
-            )
+            raise DataError(f"{path} is there already and not a result of `pdegcnn`; choose another folder")
     return [paths.write_atomically(path, encoded(path, values)) for path, values in results.items()]

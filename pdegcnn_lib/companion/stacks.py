@@ -58,7 +58,7 @@ def read(path: Path) -> Stack:
     if values.size > LARGEST:
         raise DataError(f"volume: {path} has {values.size} voxels, it may have {LARGEST}: cut it")
     if mark and mark == _mark(values):
-        raise DataError(f"volume: {path} is itself a result of `pdegcnn segment`")
+        raise DataError(f"volume: {path} is itself a result of `pdegcnn`")
     numbers = values.astype(np.float32)
     if wrong := int((~np.isfinite(numbers)).sum()):
         raise DataError(f"volume: {path} has values that are not finite, {wrong} of {numbers.size}")

@@ -153,7 +153,7 @@ def test_a_file_of_the_reader_is_not_replaced(run, tmp_path, capsys, mine):
         target.symlink_to(other if mine == "link" else tmp_path / "nothing")
     before = target.read_bytes() if target.is_file() else None
     assert run(eye, "-o", tmp_path) == 1
-    assert "not a result of `pdegcnn segment`; choose another folder" in capsys.readouterr().err
+    assert "not a result of `pdegcnn`; choose another folder" in capsys.readouterr().err
     assert (target.read_bytes() if target.is_file() else None) == before and target.is_symlink() == (
         "link" in mine
     )

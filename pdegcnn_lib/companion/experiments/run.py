@@ -64,7 +64,8 @@ def run(unit: Unit, *, out: Path | None = None, device: torch.device | None = No
 
     The result is one JSON file, written atomically after the weights; a run that was interrupted goes on from its
     checkpoint. `quarter_turn_error` is the relative equivariance error of the trained network on training data.
-    Raises: DataError without the data, ValueError for an unknown experiment or model, or where `out` is another file.
+    Raises: DataError without the data, ValueError for an unknown experiment or model, or where `out` or
+    the weights beside it would replace a file of somebody else.
     """
     out = out or result_path(unit)
     if out.is_file():
@@ -75,12 +76,15 @@ def run(unit: Unit, *, out: Path | None = None, device: torch.device | None = No
             return known
     from safetensors.torch import save
 
+    chosen, weights, checkpoint = experiment(unit.experiment), weights_path(out), checkpoint_path(unit)
+    if weights == out:
+        raise ValueError(f"{out} is what the weights would be called; name a file that ends in .json")
+    if chosen.keep_weights and weights.exists() and not out.is_file() and not checkpoint.is_file():
+        raise ValueError(f"{weights} is there already and not the weights of a run; name another file")
     out.parent.mkdir(parents=True, exist_ok=True)  # found out now, not after the training
     device = device or default_device()
-    chosen = experiment(unit.experiment)
     task = chosen.task(unit.profile, **unit.data)
     model = build_model(unit, task.in_channels)
-    checkpoint = checkpoint_path(unit)
     started = time.monotonic()
     curve = train(
         model,
@@ -110,7 +114,7 @@ def run(unit: Unit, *, out: Path | None = None, device: torch.device | None = No
     }
     if chosen.keep_weights:
         state = {name: tensor.contiguous().cpu() for name, tensor in model.state_dict().items()}
-        paths.write_atomically(weights_path(out), save(state))
+        paths.write_atomically(weights, save(state))
     paths.write_atomically(out, json.dumps(result, indent=1) + "\n")
     checkpoint.unlink(missing_ok=True)
     return result

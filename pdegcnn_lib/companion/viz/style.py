@@ -8,6 +8,7 @@ from typing import Any
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
@@ -58,12 +59,23 @@ def arrow(ax: Axes, start: Tensor, step: Tensor, *, colour: str, width: float = 
     )
 
 
-def save(figure: Figure, path: Path, **options: Any) -> Path:
-    """Write a figure as PNG, atomically, and close it; `options` are those of matplotlib's `savefig`."""
+def _png(figure: Figure, **options: Any) -> io.BytesIO:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", **options)
     plt.close(figure)
-    return paths.write_atomically(path, buffer.getvalue())
+    return buffer
+
+
+def save(figure: Figure, path: Path, **options: Any) -> Path:
+    """Write a figure as PNG, atomically, and close it; `options` are those of matplotlib's `savefig`."""
+    return paths.write_atomically(path, _png(figure, **options).getvalue())
+
+
+def pixels(figure: Figure) -> np.ndarray:
+    """A figure as pixels `[H, W, 3]` of 8 bits; it is closed."""
+    from PIL import Image
+
+    return np.asarray(Image.open(_png(figure)).convert("RGB"))
 
 
 def use_style() -> None:

@@ -77,6 +77,18 @@ def test_another_configuration_does_not_take_the_file_for_its_own(tiny, tmp_path
     assert result["seed"] == 4 and json.loads(out.read_text())["seed"] == 4
 
 
+def test_weights_replace_no_file_of_the_reader(tiny, tmp_path):
+    mine = tmp_path / "result.safetensors"
+    mine.write_text("mine")
+    with pytest.raises(
+        ValueError, match=r"result\.safetensors is there already and not the weights of a run"
+    ):
+        run(tiny.UNIT, out=tmp_path / "result.json", device=CPU)
+    with pytest.raises(ValueError, match=r"other\.safetensors is what the weights would be called"):
+        run(tiny.UNIT, out=tmp_path / "other.safetensors", device=CPU)
+    assert mine.read_text() == "mine" and list(tmp_path.glob("*.*")) == [mine]
+
+
 def test_a_checkpoint_of_another_configuration_is_not_taken_up(tiny, tmp_path, monkeypatch):
     """Two runs sent to the same file: the second starts from its own seed."""
     out, undisturbed = tmp_path / "result.json", tmp_path / "alone.json"

@@ -13,13 +13,14 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
+from pdegcnn_lib.companion import pictures
 from pdegcnn_lib.companion.data import retina
 from pdegcnn_lib.companion.experiments import load_model, read_result
 from pdegcnn_lib.companion.segment import read
 from pdegcnn_lib.companion.viz.fields import orientation_montage
 from pdegcnn_lib.companion.viz.kernels import learned_metrics
 from pdegcnn_lib.companion.viz.shapes import association_fields
-from pdegcnn_lib.companion.viz.style import LATERAL, SIGNED_MAP, save, use_style
+from pdegcnn_lib.companion.viz.style import LATERAL, SIGNED_MAP, pixels, use_style
 from pdegcnn_lib.geometry import squared_estimate
 from pdegcnn_lib.kernels.morphological import power_law
 from pdegcnn_lib.nn import CakeLift, Convection, Dilation, Erosion, Lift, PDELayer
@@ -149,7 +150,8 @@ def lift_of(model: nn.Module, image: Tensor) -> Tensor:
 def view(result: Path, image: Path | None, out: Path) -> list[Path]:
     """Write the pictures of a saved network into a folder: the score of one channel, the metrics, the kernels.
 
-    `image` is what the network is shown, by default the crossing of the first chapter.
+    `image` is what the network is shown, by default the crossing of the first chapter. Raises: DataError where a file
+    of the reader would be replaced.
     """
     use_style()
     model, channels = load_model(result), read_result(result)["in_channels"]
@@ -165,4 +167,4 @@ def view(result: Path, image: Path | None, out: Path) -> list[Path]:
     }
     for name, operator in operators(model).items():
         figures[name.replace(", ", "-").replace(" ", "")] = partial(learned_fields, operator)
-    return [save(figure(), out / f"{name}.png") for name, figure in figures.items()]
+    return pictures.write({out / f"{name}.png": pixels(figure()) for name, figure in figures.items()})

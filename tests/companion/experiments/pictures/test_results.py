@@ -270,6 +270,10 @@ def test_view_writes_a_picture_of_everything(result, tmp_path, monkeypatch, caps
         "layer1-erosion.png",
     ]
     assert all(plt.imread(p).std() > 0.01 for p in written)
+    (tmp_path / "out" / "metrics.png").write_text("mine")
+    assert main(["view", str(result), "-o", str(tmp_path / "out")]) == 2
+    assert "metrics.png is there already and not a result of `pdegcnn`" in capsys.readouterr().err
+    assert (tmp_path / "out" / "metrics.png").read_text() == "mine"
 
 
 def test_the_committed_network_with_full_metrics_is_drawn(tmp_path, monkeypatch, capsys):

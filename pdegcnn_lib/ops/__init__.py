@@ -12,6 +12,7 @@ bits. Each gradient has the dtype of its tensor.
 
 from pdegcnn_lib.ops import m3
 from pdegcnn_lib.ops.backends import BACKENDS, availability, backend
+from pdegcnn_lib.ops.components import connected_components
 from pdegcnn_lib.ops.dense import group_convolution, lift, linear, normalised_linear, projection
 from pdegcnn_lib.ops.semiring import (
     dilation,
@@ -29,6 +30,7 @@ __all__ = [
     "BACKENDS",
     "availability",
     "backend",
+    "connected_components",
     "convection",
     "convection_r2",
     "diffusion_table",

@@ -14,16 +14,16 @@ derivation, and `rho_c` is the logarithm on the section, as in Duits, Bellaard a
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from pdegcnn_lib.geometry import metrics
-from pdegcnn_lib.geometry._check import last_axis, positive
-from pdegcnn_lib.geometry.estimates import safe_sqrt, sub_riemannian
+from pdegcnn_lib.geometry._check import has_values, last_axis, positive
+from pdegcnn_lib.geometry.estimates import Estimate, safe_sqrt, sub_riemannian
 from pdegcnn_lib.geometry.groups import half_angle_ratio
-from pdegcnn_lib.geometry.metrics import DiagonalMetric
+from pdegcnn_lib.geometry.metrics import DiagonalMetric, Metric, as_metric
 from pdegcnn_lib.geometry.rigid import SE3, section
 
 NU = 1.4  # of the sub-Riemannian estimate: the 1.6 of M2 is too large where two axes are lateral
@@ -31,46 +31,82 @@ DEGENERATE = 1e-9  # two directions closer than this (or to opposite) have no pl
 
 
 @dataclass(frozen=True)
-class AxialMetric:
+class AxialMetric(Metric):
     r"""Any invariant metric of M3, five numbers: those of a frame that may turn about its main axis.
 
     $$\|(\dot x, \dot n)\|^2 = w_M^2 (n\cdot\dot x)^2 + w_L^2 |\dot x_\perp|^2 + w_A^2 |\dot n|^2
       + 2a\,\dot x\cdot\dot n + 2b\det(n, \dot x, \dot n)$$
 
     Reflections in planes exclude b, the map (x, n) -> (x, -n) excludes a; with both exactly the diagonal ones are left.
-    Shapes: `w [..., 3]`, `a` and `b [...]`. Raises: ValueError unless w > 0 and a^2 + b^2 < (w_L w_A)^2.
+    Shapes: `w [..., 3]`, `a` and `b [...]`. `checked` as in `DiagonalMetric`.
+    Raises: ValueError unless w > 0 and a^2 + b^2 < (w_L w_A)^2.
     """
 
     w: Tensor
     a: Tensor
     b: Tensor
+    checked: bool = True
+    component_axes = 1
+    kind = "axial"
 
     def __post_init__(self) -> None:
+        if not self.checked:
+            return
         positive("w", last_axis("w", self.w, 3))
         room = (self.w[..., 1] * self.w[..., 2]) ** 2 - self.a**2 - self.b**2
-        if not torch.compiler.is_compiling() and not (room > 0).all():
+        if has_values(room) and not (room > 0).all():
             raise ValueError(
                 f"a^2 + b^2 must be below (w_lateral w_angular)^2, it exceeds it by {-room.min().item():g}"
             )
 
-    def squared(self, c: Tensor) -> Tensor:
-        """The squared length of (main, bending, across, angle): `[..., 4]` -> `[...]`."""
-        main, bending, across, angle = c.unbind(-1)
-        w_main, w_lateral, w_angular = self.w.unbind(-1)
-        diagonal = (w_main * main) ** 2 + w_lateral**2 * (bending**2 + across**2) + (w_angular * angle) ** 2
-        return diagonal + 2 * angle * (self.a * bending - self.b * across)
+    @property
+    def parameters(self) -> Tensor:
+        """(w_main, w_lateral, w_angular, a, b): `[..., 5]`."""
+        shape = torch.broadcast_shapes(self.w.shape[:-1], self.a.shape, self.b.shape)
+        mixed = (x.expand(shape)[..., None] for x in (self.a, self.b))
+        return torch.cat([self.w.expand(*shape, 3), *mixed], dim=-1)
 
+    @property
+    def dim(self) -> int:
+        return 4
 
-Metric = DiagonalMetric | AxialMetric
+    @property
+    def matrix(self) -> Tensor:
+        """The components on the vectors forward, along the bending, across it, and of turning: `[..., 4, 4]`."""
+        w_main, w_lateral, w_angular, a, b = self.parameters.unbind(-1)
+        zero, lateral = torch.zeros_like(a), w_lateral**2
+        rows = [
+            *(w_main**2, zero, zero, zero),
+            *(zero, lateral, zero, a),
+            *(zero, zero, lateral, -b),
+            *(zero, a, -b, w_angular**2),
+        ]
+        return torch.stack(rows, dim=-1).unflatten(-1, (4, 4))
+
+    def squared(self, v: Tensor) -> Tensor:
+        """The squared length of (main, bending, across, angle): `[..., 4]` -> `[...]`, broadcast against the metric."""
+        _, bending, across, angle = v.unbind(-1)
+        mixed = 2 * angle * (self.a * bending - self.b * across)
+        # Close to the bound of a^2 + b^2 rounding could make it negative.
+        return (DiagonalMetric(self.w, checked=False).squared(three(v)) + mixed).clamp(min=0)
+
+    def with_parameters(self, parameters: Tensor) -> AxialMetric:
+        return AxialMetric(parameters[..., :3], parameters[..., 3], parameters[..., 4], checked=False)
+
+    def on(self, n: int) -> Tensor:
+        if n != 3:
+            raise ValueError(f"an AxialMetric is one of M3 with three length scales, and here are {n}")
+        return self.parameters
 
 
 def as_axial(w: Tensor | Metric) -> AxialMetric:
     """The metric that an argument stands for: a tensor `[..., 3]` is read as the length scales of a diagonal one."""
-    if isinstance(w, AxialMetric):
-        return w
-    scales = last_axis("w", w.w if isinstance(w, DiagonalMetric) else w, 3)
+    metric = as_metric(w)
+    if isinstance(metric, AxialMetric):
+        return metric
+    scales = last_axis("w", metric.diagonal("an estimate on M3", instead="an AxialMetric"), 3)
     zero = torch.zeros_like(scales[..., 0])
-    return AxialMetric(scales, zero, zero)
+    return AxialMetric(scales, zero, zero, checked=False)
 
 
 def point(name: str, p: Tensor) -> tuple[Tensor, Tensor]:
@@ -124,10 +160,20 @@ def three(c: Tensor) -> Tensor:
     return torch.stack([c[..., 0], lateral, c[..., 3]], dim=-1)
 
 
-def combined(c: Tensor, metric: metrics.Metric, nu: float = NU, covariant: bool = False) -> Tensor:
+@dataclass(frozen=True, kw_only=True)
+class AxialEstimate(Estimate):
+    """An estimate for metrics of both kinds: an axial one sees the `whole` four coordinates of a relative element."""
+
+    whole: Callable[[Tensor], Tensor]
+
+    def __call__(self, p: Tensor, metric: Metric) -> Tensor:
+        return super().__call__(p, metric) if metric.is_diagonal else metric.squared(self.whole(p))
+
+
+def combined(c: Tensor, metric: Metric, nu: float = NU, covariant: bool = False) -> Tensor:
     """rho_b_com**2 of coordinates (main, lateral, angle) `[..., 3]`, see `rho_b_com`."""
-    half_angle, sideways = metric.squared(c), sub_riemannian(c, metric, nu, covariant)
     w_main, w_lateral, w_angular = metric.diagonal("rho_b_com", instead="rho_c or rho_b").unbind(-1)
+    half_angle, sideways = metric.squared(c), sub_riemannian(c, metric, nu, covariant)
     lower = w_main**2 * (c[..., 0] ** 2 + c[..., 1] ** 2) + (w_angular * c[..., 2]) ** 2
     least = torch.maximum(lower, torch.minimum(sideways, half_angle))
     # The axes do not exchange their roles as on M2: there are two lateral ones.
@@ -135,11 +181,8 @@ def combined(c: Tensor, metric: metrics.Metric, nu: float = NU, covariant: bool 
 
 
 def _diagonal(w: Tensor | Metric, estimate: str) -> DiagonalMetric:
-    if isinstance(w, AxialMetric):
-        raise ValueError(
-            f"{estimate} is defined for diagonal metrics only, got an AxialMetric; use rho_c or rho_b"
-        )
-    return DiagonalMetric(as_axial(w).w, checked=False)
+    scales = as_metric(w).diagonal(estimate, instead="rho_c or rho_b")
+    return DiagonalMetric(last_axis("w", scales, 3), checked=False)
 
 
 def rho_b(q: Tensor, p: Tensor, w: Tensor | Metric) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -18,6 +18,7 @@ class Metric(ABC):
     """A left-invariant metric, one or many at once, that answers for itself what its users need to know of it."""
 
     component_axes: int  # how many axes of `parameters` belong to one metric
+    kind: ClassVar[str]  # the word that spaces and layers know such metrics by
 
     @property
     @abstractmethod
@@ -60,7 +61,13 @@ class Metric(ABC):
     def diagonal(self, of: str, instead: str = "") -> Tensor:
         """The length scales w `[..., n]`; where there are none a ValueError says what they were asked for."""
         advice = f"; use {instead}" if instead else ""
-        raise ValueError(f"{of} is defined for diagonal metrics only, got a {type(self).__name__}{advice}")
+        raise ValueError(f"{of} is defined for diagonal metrics only, got {self.in_words}{advice}")
+
+    @property
+    def in_words(self) -> str:
+        """The class with its article, as errors quote it."""
+        name = type(self).__name__
+        return f"{'an' if name[0] in 'AEIO' else 'a'} {name}"
 
     def to(self, *arguments: Any, **options: Any) -> Metric:
         """The same metric in another dtype or on another device, as `Tensor.to`."""
@@ -103,6 +110,7 @@ class DiagonalMetric(Metric):
     w: Tensor
     checked: bool = True
     component_axes = 1
+    kind = "diagonal"
 
     def __post_init__(self) -> None:
         if not self.checked:
@@ -151,6 +159,7 @@ class FullMetric(Metric):
     factor: Tensor
     checked: bool = True
     component_axes = 2
+    kind = "full"
 
     def __post_init__(self) -> None:
         if not self.checked:
@@ -200,6 +209,7 @@ class FinslerMetric(Metric):
     coefficients: Tensor
     checked: bool = True
     component_axes = 1
+    kind = "finsler"
 
     def __post_init__(self) -> None:
         if not self.checked:

@@ -84,9 +84,12 @@ def squared_distances(
     Shapes: a metric over C channels -> `[C, *kernels, *window]`, see `spaces.Space`.
     """
     rho2 = squared_estimate(next(iter(space.estimates)) if estimate is None else estimate, space.estimates)
-    if "full" not in space.metrics:
-        metric.diagonal(f"a kernel on {type(space).__name__}")
     reference = metric.over_channels(space.lengths)
+    if metric.kind not in space.metrics:
+        raise ValueError(
+            f"a kernel on {type(space).__name__} is defined for {' and '.join(space.metrics)} metrics only, "
+            f"got {metric.in_words}"
+        )
     p = space.relative_elements(window, dtype=reference.dtype, device=reference.device)
     return rho2(p, metric.window_axes(p.ndim - 1))
 

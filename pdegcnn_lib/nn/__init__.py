@@ -15,6 +15,7 @@ from pdegcnn_lib.nn.m3 import (
 )
 from pdegcnn_lib.nn.metric import (
     TrainableAlpha,
+    TrainableAxialMetric,
     TrainableDiagonalMetric,
     TrainableFinslerMetric,
     TrainableFullMetric,
@@ -70,6 +71,7 @@ __all__ = [
     "ProjectionM3",
     "Resample",
     "TrainableAlpha",
+    "TrainableAxialMetric",
     "TrainableDiagonalMetric",
     "TrainableFinslerMetric",
     "TrainableFullMetric",

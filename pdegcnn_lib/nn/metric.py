@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pdegcnn_lib.geometry import DiagonalMetric, FinslerMetric, FullMetric
+from pdegcnn_lib.geometry.m3 import AxialMetric
 from pdegcnn_lib.kernels.morphological import check_alpha
 from pdegcnn_lib.spaces import M2, Plane, Space
 
@@ -151,14 +152,47 @@ class TrainableFinslerMetric(nn.Module):
         return f"channels={self.coefficients.shape[0]}, harmonics={self.harmonics}"
 
 
+class TrainableAxialMetric(nn.Module):
+    r"""Any invariant metric of M3 for every channel: a diagonal one with its scales w, and free numbers m `[C, 2]`.
+
+    $$(a, b) = r\, w_L w_A\, \frac{m}{\sqrt{1 + |m|^2}}, \qquad r = 0.99$$
+
+    It is positive whatever the numbers, see `geometry.m3.AxialMetric`, and by r < 1 stays so in float32. It starts
+    close to the diagonal one; at m = 0 its kernels are those, bit for bit.
+    """
+
+    most = 0.99
+
+    def __init__(
+        self, channels: int, dim: int, window: tuple[int, ...], scales: Draw = initial_scales
+    ) -> None:
+        super().__init__()
+        self.diagonal = TrainableDiagonalMetric(channels, dim, window, scales)
+        self.mixed = nn.Parameter(torch.empty(channels, 2))
+        nn.init.normal_(self.mixed, std=0.1)
+
+    def reset_parameters(self) -> None:
+        """Draw new length scales, and mixed terms of about a tenth of what they may be."""
+        self.diagonal.reset_parameters()
+        nn.init.normal_(self.mixed, std=0.1)
+
+    def forward(self) -> AxialMetric:
+        """The metric as the kernels take it."""
+        w = self.diagonal.w
+        share = self.mixed / (1 + (self.mixed**2).sum(-1, keepdim=True)).sqrt()
+        a, b = (self.most * (w[:, 1] * w[:, 2])[:, None] * share).unbind(-1)
+        return AxialMetric(w, a, b, checked=False)
+
+
 def trainable_metric(
     kind: str, channels: int, dim: int, window: tuple[int, ...], scales: Draw = initial_scales
 ) -> nn.Module:
-    """The trainable metric of the given kind, `diagonal`, `full` or `finsler`; ValueError for another."""
+    """The trainable metric of a kind, `diagonal`, `full`, `finsler` or `axial`; ValueError for another."""
     kinds: dict[str, Callable[..., nn.Module]] = {
         "diagonal": TrainableDiagonalMetric,
         "full": TrainableFullMetric,
         "finsler": TrainableFinslerMetric,
+        "axial": TrainableAxialMetric,
     }
     if kind not in kinds:
         raise ValueError(f"metric must be one of {', '.join(kinds)}, got {kind!r}")

@@ -49,7 +49,8 @@ class PDELayer(Layer):
     `diffusion_alpha` that of diffusion; `window`, `estimate`, `metric` and `scales` are those of `Dilation`. A term
     takes the options that its constructor names, and `partial` fixes others.
     Parameters: 9 Cin + Cin Cout + 2 Cout for the default convection-dilation-erosion layer; diffusion adds 3 Cin, a
-    trained alpha Cin for every term that has one, full metrics 6 Cin for every metric.
+    trained alpha Cin for every term that has one, full metrics 6 Cin for every metric. On M3
+    convection has Cin in place of 3 Cin, and axial metrics add 2 Cin for every metric.
     Raises: ValueError for unknown terms, t <= 0 or steps < 1.
     Source: main paper, section 4.2, eq. (23); the authors' implementation takes N steps of unit time.
     """

@@ -164,8 +164,8 @@ class Dilation(_Morphology):
 
     It commutes with the symmetries of its space: roto-translations on M2, the default, translations on R^2. `space`, or
     `orientations` for one of M2; `window` one size for each axis, None for that of `space.default_window`; `alpha` in
-    [1/2, 1], or `"trained"` (`TrainableAlpha`); `metric` `diagonal`, the default, `full`, the default on R^2, or on R^2
-    `finsler`; `estimate` a name or a function; `scales` draws the first length scales.
+    [1/2, 1], or `"trained"` (`TrainableAlpha`); `metric` `diagonal`, the default, `full`, the default on R^2, on R^2
+    `finsler`, or on M3 `axial`; `estimate` a name or a function; `scales` draws the first length scales.
     Shapes: those of the space, -> the same. Raises: TypeError or ValueError for a bad window, alpha, t or metric.
     Source: main paper, Theorem 5.21.
     """

@@ -23,8 +23,8 @@ class Space(ABC):
 
     `axes` are the names of the axes after `[B, C]`; `periodic` says of each whether its last point is followed by its
     first, other axes end. `dim` is the dimension of the space, `lengths` the numbers of a diagonal metric,
-    `velocities` those of a convection. `positions` counts the axes of positions. `metrics` are the kinds of metric
-    that a layer may have, `usual_metric` is the one that it has unless told otherwise.
+    `velocities` those of a convection. `positions` counts the axes of positions. `usual_metric` is the kind of
+    metric that a layer has unless told otherwise.
 
     What is left to a space is little: its points and `relative_elements`, the displacement of a convection, names of
     estimates and symmetries. A fibre whose points have no order, the directions in space, names the `neighbours` of
@@ -37,7 +37,6 @@ class Space(ABC):
     velocities: int
     positions: ClassVar[int]
     usual_metric: ClassVar[str] = "diagonal"
-    metrics: ClassVar[tuple[str, ...]] = ("diagonal", "full")
 
     @property
     def periodic(self) -> tuple[bool, ...]:
@@ -52,6 +51,11 @@ class Space(ABC):
     def kernels(self) -> tuple[int, ...]:
         """The axes of a kernel before its window, `(fibre,)`, or none where there is no fibre: one kernel for all."""
         return () if len(self.axes) == self.positions else (self.fibre,)
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """The kinds of metric that a layer may have here, see `Metric.kind`."""
+        return ("diagonal", "full")
 
     @property
     def estimates(self) -> Mapping[str, Estimate]:

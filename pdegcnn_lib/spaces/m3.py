@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -19,21 +19,21 @@ DIGITS = 1e12  # coordinates are rounded to so many digits, so that equal ones a
 SLOTS = {6: 5, 8: 5, 12: 5, 13: 9, 14: 7, 18: 7, 26: 9}  # usual number of neighbours, a point itself included
 
 
-def _half(c: Tensor) -> Tensor:
-    return m3.three(c)
+def _half_angle(c: Tensor) -> Tensor:
+    return c
 
 
-def _log(c: Tensor) -> Tensor:
-    return m3.three(m3.logarithmic(c))
+def _named(name: str, label: str, whole: Callable[[Tensor], Tensor]) -> m3.AxialEstimate:
+    return m3.AxialEstimate(name, label, lambda c: m3.three(whole(c)), diagonal, whole=whole)
 
 
 ESTIMATES = {
     estimate.name: estimate
     for estimate in (
-        Estimate("rho_b", r"$\rho_b$", _half, diagonal),
-        Estimate("rho_c", r"$\rho_c$", _log, diagonal),
+        _named("rho_b", r"$\rho_b$", _half_angle),
+        _named("rho_c", r"$\rho_c$", m3.logarithmic),
         *(
-            Estimate(f"{name}{suffix}", label, _half, partial(formula, nu=m3.NU, covariant=bool(suffix)))
+            Estimate(f"{name}{suffix}", label, m3.three, partial(formula, nu=m3.NU, covariant=bool(suffix)))
             for suffix in ("", "_covariant")
             for name, label, formula in (
                 ("rho_b_sr", r"$\rho_{b,sr}$", sub_riemannian),
@@ -52,7 +52,8 @@ class M3(Space):
     (all three); 13 are the lines of the 26, n and -n one point, without a forward direction and thus without
     convection. A window (KN, K, K, K) sees the neighbours within an angle that gives no direction more than KN of them
     (`geometry.octahedral.neighbours`), the point itself in the first slot. Metrics are diagonal, (forward, sideways,
-    turning); `rho_b` is the default estimate, exact where the first two agree.
+    turning), or `axial`, the five numbers of `geometry.m3.AxialMetric`, which tell n from -n and thus are not for
+    lines; `rho_b` is the default estimate, exact for diagonal metrics where the first two agree.
 
     Raises: TypeError or ValueError for a number of directions that is none of these.
     """
@@ -62,7 +63,6 @@ class M3(Space):
     axes = ("N", "D", "H", "W")
     positions = 3
     dim, lengths, velocities = 5, 3, 1
-    metrics = ("diagonal",)
 
     def __post_init__(self) -> None:
         octahedral.check_directions(self.directions)
@@ -70,6 +70,10 @@ class M3(Space):
     @property
     def fibre(self) -> int:
         return self.directions
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        return ("diagonal",) if self.undirected else ("diagonal", "axial")
 
     @property
     def estimates(self) -> Mapping[str, Estimate]:

@@ -126,8 +126,10 @@ def test_a_layer_compiles() -> None:
 
 
 def test_bad_input() -> None:
-    with pytest.raises(ValueError, match="metric must be diagonal on M3, got 'full'"):
+    with pytest.raises(ValueError, match="metric must be one of diagonal, axial, got 'full'"):
         m3.DilationM3(2, metric="full")
+    with pytest.raises(ValueError, match="metric must be diagonal on M3, got 'axial'"):
+        m3.DilationM3(2, metric="axial", space=M3(13))
     with pytest.raises(ValueError, match="no forward direction"):
         m3.PDELayerM3(2, 2, space=M3(13))
     with pytest.raises(ValueError, match="closed under the 24 turns.*got 20"):

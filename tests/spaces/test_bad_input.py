@@ -8,6 +8,7 @@ import torch
 from examples.groups_between import GroupsBetween
 from pdegcnn_lib import kernels, nn, ops
 from pdegcnn_lib.geometry import FullMetric
+from pdegcnn_lib.geometry.m3 import AxialMetric
 from pdegcnn_lib.spaces import M2, M3, Plane, Sampled, Volume
 
 BETWEEN = Sampled(GroupsBetween(0.3), [-1.0, -0.5, 0.0, 0.5, 1.0])
@@ -63,8 +64,17 @@ def test_a_metric_of_the_wrong_size(space, kernel):
         wrong = FullMetric(torch.eye(n + 1)[None])
         says(lambda: kernel(wrong, **options), rf"\[\.\.\., {n}\], got \[1, {n + 1}, {n + 1}\]")
     else:
-        says(lambda: kernel(full, **options), "on M3 is defined for diagonal metrics only, got a FullMetric")
-        says(lambda: nn.Dilation(2, space=space, metric="full"), "must be diagonal on M3, got 'full'")
+        # Lines have no sense, which the other kind of metric needs.
+        kinds = "diagonal" if space == M3(13) else "diagonal and axial"
+        says(lambda: kernel(full, **options), f"on M3 is defined for {kinds} metrics only, got a FullMetric")
+        allowed = "diagonal on M3" if space == M3(13) else "one of diagonal, axial"
+        says(lambda: nn.Dilation(2, space=space, metric="full"), f"must be {allowed}, got 'full'")
+    scales = torch.ones(1, 3)
+    axial = AxialMetric(scales, 0 * scales[:, 0], 0 * scales[:, 0])
+    if "axial" in space.metrics:
+        assert kernel(axial, **options).shape[0] == 1
+    else:
+        says(lambda: kernel(axial, **options), r"one of M3 with three|metrics only, got an AxialMetric")
 
 
 @pytest.mark.parametrize("count", [0, 1, 5, 7, 20, 24])

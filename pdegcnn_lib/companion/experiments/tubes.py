@@ -34,14 +34,24 @@ ANGLES = (
     45,
     60,
     90,
-)  # degrees by which the tubes of the test volumes are turned from those of training
+)  # degrees by which tubes of test volumes lean where those of training stand upright
 
 
 class TubesTask(Task):
-    """Masks of tubes from whole volumes, by Dice loss and cross-entropy; with `augment` each is turned like a cube."""
+    """Masks of tubes from whole volumes, by Dice loss and cross-entropy; with `augment` each is turned like a cube.
 
-    def __init__(self, train: Volumes, test: Volumes, *, augment: bool = False) -> None:
-        self.train, self.test, self.augment = train, test, augment
+    `leaning` are further test volumes, by the angle of their tubes.
+    """
+
+    def __init__(
+        self,
+        train: Volumes,
+        test: Volumes,
+        *,
+        augment: bool = False,
+        leaning: Mapping[int, Volumes] | None = None,
+    ) -> None:
+        self.train, self.test, self.augment, self.leaning = train, test, augment, leaning or {}
         self.in_channels = train.images.shape[1]
         deviation, level = torch.std_mean(train.images.double())
         self.preparation = Preparation("tubes", "volume", levels=(float(level), float(deviation)))
@@ -61,38 +71,54 @@ class TubesTask(Task):
         return dice_loss(output, target) + functional.binary_cross_entropy_with_logits(output.float(), target)
 
     @torch.no_grad()
-    def scores(self, model: nn.Module, device: torch.device) -> Tensor:
-        """The logits of the test volumes, `[n, 1, D, H, W]`."""
-        return torch.cat([model(image[None].to(device)).cpu() for image in self.test.images])
+    def scores(self, model: nn.Module, device: torch.device, volumes: Volumes | None = None) -> Tensor:
+        """The logits of volumes, `[n, 1, D, H, W]`: of the test unless told otherwise."""
+        images = (volumes or self.test).images
+        return torch.cat([model(image[None].to(device)).cpu() for image in images])
 
     def evaluate(self, model: nn.Module, device: torch.device) -> dict[str, object]:
         scores, truth = self.scores(model, device), self.test.truth
-        everywhere = torch.ones_like(truth)
-        by_volume = [dice(s > 0, t, f) for s, t, f in zip(scores, truth, everywhere, strict=True)]
+        everywhere, by_volume = torch.ones_like(truth), _by_volume(scores, truth)
+        by_angle = {
+            str(angle): mean(_by_volume(self.scores(model, device, volumes), volumes.truth))
+            for angle, volumes in self.leaning.items()
+        }
         return {
             "dice": mean(by_volume),
+            **({"dice_by_angle": by_angle} if by_angle else {}),
             "dice_by_image": [round(value, 5) for value in by_volume],
             "auc": area_under_curve(scores, truth, everywhere),
             **confusion(scores > 0, truth, everywhere),
         }
 
 
+def _by_volume(scores: Tensor, truth: Tensor) -> list[float]:
+    everywhere = torch.ones_like(truth)
+    return [dice(s > 0, t, f) for s, t, f in zip(scores, truth, everywhere, strict=True)]
+
+
 def task(
-    profile: str, *, volumes: int | None = None, angle: float | None = None, augment: bool = False
+    profile: str, *, volumes: int | None = None, upright: bool = False, augment: bool = False
 ) -> TubesTask:
     """Tubes of any orientation; `volumes` keeps the first training volumes only, `fast` draws smaller and fewer ones.
 
-    With an `angle` (degrees) the tubes of training start along z, and those of the test that far from it.
+    With `upright` tubes start along z, in training and in the test, and further test volumes have them lean from there
+    toward x by each of `ANGLES`: one training for all of them.
     """
     tubes = data.tubes
     fast = profile == "fast"
     size, share = (FAST_SIZE, 4) if fast else (tubes.SIZE, 1)
-    upright, leaning = None, None
-    if angle is not None:
-        upright = (0.0, 0.0, 1.0)
-        leaning = (math.sin(math.radians(angle)), 0.0, math.cos(math.radians(angle)))
-    train = tubes.draw(tubes.TRAIN // share, tubes.SEEDS[True], size, along=upright)
-    test = tubes.draw(tubes.TEST // share, tubes.SEEDS[False], size, along=leaning)
+    train_count, test_count = tubes.TRAIN // share, tubes.TEST // share
+
+    def leaning(angle: float) -> Volumes:
+        along = (math.sin(math.radians(angle)), 0.0, math.cos(math.radians(angle)))
+        return tubes.draw(test_count, tubes.SEEDS[False], size, along=along)
+
+    if upright:
+        train = tubes.draw(train_count, tubes.SEEDS[True], size, along=(0.0, 0.0, 1.0))
+        tests = {angle: leaning(angle) for angle in ANGLES}
+        return TubesTask(train.take(slice(0, volumes)), tests[0], augment=augment, leaning=tests)
+    train, test = (tubes.draw(n, tubes.SEEDS[s], size) for n, s in ((train_count, True), (test_count, False)))
     return TubesTask(train.take(slice(0, volumes)), test, augment=augment)
 
 
@@ -171,7 +197,7 @@ enter(
     _experiment(
         "tubes-turned",
         "tubes that stand upright in training and lean in the test",
-        tuple(on(network, f"{angle}-degrees", angle=angle) for angle, network in product(ANGLES, SOME)),
+        tuple(on(network, "upright", upright=True) for network in SOME),
     ),
     _experiment(
         "tubes-parts",

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from pdegcnn_lib import models
-from pdegcnn_lib.companion.data.tubes import draw
+from pdegcnn_lib.companion.data.tubes import Volumes, draw
 from pdegcnn_lib.companion.experiments import experiment
 from pdegcnn_lib.companion.experiments import tubes as module
 from pdegcnn_lib.companion.experiments.config import Training
@@ -52,9 +52,27 @@ def test_the_data_of_the_variants() -> None:
     assert small.train.images.shape == (16, 1, 16, 16, 16) and len(small.test) == 6
     few = module.task("fast", volumes=3, augment=True)
     assert len(few.train) == 3 and few.augment and torch.equal(few.test.images, small.test.images)
-    upright, level = module.task("fast", angle=0.0), module.task("fast", angle=90.0)
-    assert torch.equal(upright.train.images, level.train.images)
-    assert not torch.equal(upright.test.images, level.test.images)
+
+
+def test_tubes_that_stand_and_tubes_that_lean() -> None:
+    """The same noise and distractors; what lies along z for 0 degrees lies along x for 90."""
+    upright = module.task("fast", upright=True)
+    assert tuple(upright.leaning) == module.ANGLES and upright.test is upright.leaning[0]
+
+    def elongation(volumes: Volumes) -> torch.Tensor:
+        """How many voxels of tubes have a neighbour of theirs along x, and along z."""
+        truth = volumes.truth
+        return torch.stack(
+            [(truth[..., 1:] & truth[..., :-1]).sum(), (truth[:, :, 1:] & truth[:, :, :-1]).sum()]
+        )
+
+    across, along = elongation(upright.leaning[0])
+    assert along > 1.2 * across
+    across, along = elongation(upright.leaning[90])
+    assert across > 1.2 * along
+    by_angle = upright.evaluate(lambda f: f - 0.5, CPU)["dice_by_angle"]  # type: ignore[arg-type]
+    assert list(by_angle) == [str(angle) for angle in module.ANGLES] and min(by_angle.values()) > 0
+    assert "dice_by_angle" not in module.task("fast").evaluate(lambda f: f - 0.5, CPU)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("name", ["tubes", "tubes-size", "tubes-turned", "tubes-parts"])

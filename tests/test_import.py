@@ -50,6 +50,13 @@ def test_the_library_needs_torch_and_numpy_only():
     assert not found & HEAVY
 
 
+def test_the_compiler_of_torch_is_loaded_only_when_it_is_asked_for():
+    """It takes as long as everything else together, in every command and every notebook."""
+    modules = ", ".join([*map(module_name, LIBRARY), "pdegcnn_lib.companion.cli"])
+    program = f"import sys, {modules}; assert 'torch._dynamo' not in sys.modules"
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
 def test_importing_the_companion_asks_for_its_packages_only_where_they_are_used():
     found = imported_by("import " + ", ".join(f"pdegcnn_lib.companion.{m}" for m in LIGHT_COMPANION))
     assert not found & HEAVY

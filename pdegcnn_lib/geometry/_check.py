@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torch._subclasses import FakeTensor
 
+from pdegcnn_lib.geometry.constant import taken_as_found
+
 
 def last_axis(name: str, x: Tensor, size: int) -> Tensor:
     """Return `x` if it is a real floating tensor whose last axis has length `size`; raise otherwise."""
@@ -20,7 +22,7 @@ def last_axis(name: str, x: Tensor, size: int) -> Tensor:
     return x
 
 
-@torch.compiler.assume_constant_result
+@taken_as_found
 def _in_transformation() -> bool:
     return torch._C._are_functorch_transforms_active()
 

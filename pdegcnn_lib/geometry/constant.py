@@ -1,15 +1,26 @@
-"""Tables that depend on their arguments alone, made once in a process."""
+"""Tables that depend on their arguments alone, made once in a process, and what a compiler may take as found."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache, wraps
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def taken_as_found(function: Function) -> Function:
+    """Mark a function that `torch.compile` calls while it traces, and whose result it keeps.
+
+    The mark is that of `torch.compiler.assume_constant_result`, which would load the compiler with every import.
+    """
+    function._dynamo_marked_constant = True  # type: ignore[attr-defined]
+    return function
 
 
 def constant(make: Callable[..., Any]) -> Callable[..., Any]:
@@ -25,7 +36,7 @@ def constant(make: Callable[..., Any]) -> Callable[..., Any]:
         with ThreadPoolExecutor(1) as outside:
             return outside.submit(lambda: _each(make(*arguments), _held)).result()
 
-    @torch.compiler.assume_constant_result
+    @taken_as_found
     @wraps(make)
     def table(*arguments: Hashable) -> Any:
         return _each(values(*arguments), _copied)

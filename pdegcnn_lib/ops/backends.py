@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 from functools import cache, partial
 from typing import Any
 
-import torch
 from torch import Tensor
 
+from pdegcnn_lib.geometry.constant import taken_as_found
 from pdegcnn_lib.ops import compiled, exported, reference
 from pdegcnn_lib.ops.tracing import exporting
 
@@ -113,12 +113,12 @@ def availability() -> dict[str, str | None]:
 
 
 # What runs here does not change while a process lives, so torch.compile need not trace how it is found out.
-@torch.compiler.assume_constant_result
+@taken_as_found
 def _reason(backend: str) -> str | None:
     return availability()[backend]
 
 
-@torch.compiler.assume_constant_result
+@taken_as_found
 def _usable(backend: str) -> bool:
     return _reason_with_one_warning(backend) is None
 

@@ -13,6 +13,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from pdegcnn_lib.geometry.constant import taken_as_found
 from pdegcnn_lib.ops import _check
 from pdegcnn_lib.ops.backends import implementation
 from pdegcnn_lib.spaces import Plane, Space
@@ -55,7 +56,7 @@ def _convolve(f: Tensor, k: Tensor, semiring: str, space: Space, backend: str | 
 
 
 # Values, which do not change while a trace of torch.compile is made.
-@torch.compiler.assume_constant_result
+@taken_as_found
 def _lists(space: Space, window: tuple[int, ...]) -> list[int]:
     return [int(n) for n in space.neighbours(window).flatten()]
 

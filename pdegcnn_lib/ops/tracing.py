@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import torch
 
+from pdegcnn_lib.geometry.constant import taken_as_found
 
-@torch.compiler.assume_constant_result
+
+@taken_as_found
 def exporting() -> bool:
     """Whether `torch.export`, `torch.onnx.export` or `torch.jit.trace` is at work; torch.compile is not meant."""
     if torch.jit.is_tracing():

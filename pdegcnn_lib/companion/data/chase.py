@@ -93,6 +93,11 @@ def photograph(name: str) -> Tensor:
     return _pixels(f"images/{name}.jpg").permute(2, 0, 1).float() / 255
 
 
+def vessels(name: str, observer: str = "1stHO") -> Tensor:
+    """What an observer, `1stHO` or `2ndHO`, drew: bools `[960, 999]`. Raises: DataError as `photograph`."""
+    return _pixels(f"{observer}/{name}_{observer}.png")
+
+
 def load(train: bool, *, mode: str = "green", factor: int = HALF) -> Segmentation:
     """The customary split, every image standardised inside its field of view, at 1/`factor` of the resolution.
 
@@ -110,7 +115,7 @@ def load(train: bool, *, mode: str = "green", factor: int = HALF) -> Segmentatio
         fields.append(smaller(inside[-1], factor))
         images.append(standardise(smaller(channels(rgb, mode), factor), fields[-1][0]))
         for observer, masks in drawn.items():
-            masks.append(_pixels(f"{observer}/{name}_{observer}.png")[None])
+            masks.append(vessels(name, observer)[None])
     first, second = (torch.stack(masks) for masks in drawn.values())
     return Segmentation(
         chosen,

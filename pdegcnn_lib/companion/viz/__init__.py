@@ -6,7 +6,7 @@ The pictures of results are in `companion.experiments.pictures`; nothing here re
 from pdegcnn_lib.companion.viz.distances import error_maps, estimate_handles, geodesic_fans, wavefronts
 from pdegcnn_lib.companion.viz.fields import image_rows, orientation_montage, score_in_space
 from pdegcnn_lib.companion.viz.kernels import kernel_montage, learned_metrics
-from pdegcnn_lib.companion.viz.segmentations import grey, segmentations, verdicts
+from pdegcnn_lib.companion.viz.segmentations import components, grey, segmentations, verdicts
 from pdegcnn_lib.companion.viz.shapes import association_fields, level_surfaces
 from pdegcnn_lib.companion.viz.space import (
     direction_sets,
@@ -21,6 +21,7 @@ from pdegcnn_lib.companion.viz.tables import markdown_table
 
 __all__ = [
     "association_fields",
+    "components",
     "convergence",
     "direction_sets",
     "error_maps",

@@ -1,8 +1,9 @@
-"""Pictures of segmentations: what was found, what was missed, what was made up."""
+"""Pictures of segmentations: what was found, what was missed, what was made up, and what belongs together."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -13,6 +14,7 @@ from torch import Tensor
 
 from pdegcnn_lib.companion.viz.style import COLORS
 
+TREES = ("orange", "sky", "green", "yellow", "vermillion", "purple", "blue")
 VERDICTS = {"found": "#FFFFFF", "missed": COLORS["orange"], "made up": COLORS["blue"]}
 
 
@@ -31,6 +33,25 @@ def grey(image: Tensor, field: Tensor) -> np.ndarray:
     low, high = np.percentile(inside, [1, 99])
     scaled = np.clip((image.numpy() - low) / max(high - low, 1e-9), 0, 1)
     return np.where(field.numpy(), scaled, 0.0)
+
+
+def components(mask: Tensor, labels: Tensor, *, least: int = 20) -> np.ndarray:
+    """A mask in the colours of the components that pass over its pixels, as an RGB picture `[H, W, 3]`.
+
+    `labels [N, H, W]` are 0 where nothing is; the largest component has the first colour, a pixel under several their
+    mean, and what has fewer than `least` points is grey.
+    """
+    numbers, points = labels[labels > 0].unique(return_counts=True)
+    order = [
+        n for count, n in sorted(zip((-points).tolist(), numbers.tolist(), strict=True)) if -count >= least
+    ]
+    picture = np.zeros((*mask.shape, 3))
+    passing = np.stack([(labels == n).any(0).numpy() for n in order]) if order else np.zeros((0, *mask.shape))
+    for place, colour in zip(passing, cycle(TREES), strict=False):
+        picture[place > 0] += to_rgb(COLORS[colour])
+    picture /= np.maximum(passing.sum(0), 1)[..., None]
+    picture[mask.numpy() & (passing.sum(0) == 0)] = 0.3
+    return picture
 
 
 def segmentations(rows: Sequence[Mapping[str, np.ndarray]], *, width: float = 2.5) -> Figure:

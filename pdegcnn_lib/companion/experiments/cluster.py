@@ -11,8 +11,8 @@ import shlex
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack, redirect_stderr
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, redirect_stderr, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from io import StringIO
@@ -132,6 +132,21 @@ def _words(said: str) -> str:
     return "; ".join(line.strip() for line in said.splitlines() if line.strip()) or "no reason is given"
 
 
+@contextmanager
+def _folders(*folders: Path) -> Iterator[None]:
+    """Make these folders; after an error those that were not there before are gone again, where nothing is in them."""
+    missing = [f for folder in folders for f in (*reversed(folder.parents), folder) if not f.exists()]
+    for folder in folders:
+        folder.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    except BaseException:
+        for folder in reversed(missing):
+            with suppress(OSError):
+                folder.rmdir()
+        raise
+
+
 def _shared(folders: Sequence[Path], resources: Resources) -> bool:
     """Whether a node sees what is written into these folders; False where none was free to look.
 
@@ -140,7 +155,6 @@ def _shared(folders: Sequence[Path], resources: Resources) -> bool:
     with ExitStack() as stack:
         marks = []
         for folder in folders:
-            folder.mkdir(parents=True, exist_ok=True)
             marks.append(stack.enter_context(tempfile.NamedTemporaryFile(dir=folder, prefix=".seen-")).name)
         look = 'for mark; do test -e "$mark" && echo "seen" || echo "missed $(dirname "$mark")"; done'
         options = [f"--{name}={value}" for name, value in resources.options.items()]
@@ -181,25 +195,27 @@ def submit(
         say("nothing is missing")
         return
     _check(resources)
-    if not _shared((paths.results(), paths.runs()), resources):
-        say(
-            f"no node was free within {PROBE_SECONDS} seconds to look whether {paths.results()} is shared; "
-            "each task looks for itself"
-        )
     logs = paths.runs() / "cluster"
-    logs.mkdir(exist_ok=True)
-    folder = Path(tempfile.mkdtemp(dir=logs, prefix=f"{profile}-"))
-    executor = SlurmExecutor(folder, max_num_timeout=TIME_LIMITS)
-    executor.update_parameters(**_parameters(profile, resources))
-    witness = next(paths.results().rglob("*.json"), None)
-    try:
-        with redirect_stderr(StringIO()):  # what sbatch says against it is in the error, too
-            jobs = executor.map_array(Work(witness), *zip(*work, strict=True))
-    except (FailedJobError, FailedSubmissionError) as error:
-        shutil.rmtree(folder)
-        raise OSError(f"Slurm refuses the array: {_words(str(error))}") from error
-    number = jobs[0].job_id.split("_")[0]
-    say(f"job {number}: {len(work)} tasks, at most {resources.tasks} at a time; their logs are in {folder}")
+    with _folders(paths.results(), logs):
+        if not _shared((paths.results(), paths.runs()), resources):
+            say(
+                f"no node was free within {PROBE_SECONDS} seconds to look whether {paths.results()} is shared; "
+                "each task looks for itself"
+            )
+        folder = Path(tempfile.mkdtemp(dir=logs, prefix=f"{profile}-"))
+        executor = SlurmExecutor(folder, max_num_timeout=TIME_LIMITS)
+        executor.update_parameters(**_parameters(profile, resources))
+        witness = next(paths.results().rglob("*.json"), None)
+        try:
+            with redirect_stderr(StringIO()):  # what sbatch says against it is in the error, too
+                jobs = executor.map_array(Work(witness), *zip(*work, strict=True))
+        except (FailedJobError, FailedSubmissionError) as error:
+            shutil.rmtree(folder)
+            raise OSError(f"Slurm refuses the array: {_words(str(error))}") from error
+        number = jobs[0].job_id.split("_")[0]
+        say(
+            f"job {number}: {len(work)} tasks, at most {resources.tasks} at a time; their logs are in {folder}"
+        )
 
 
 def _parameters(profile: str, resources: Resources) -> dict[str, Any]:

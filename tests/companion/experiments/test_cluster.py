@@ -201,7 +201,8 @@ def test_an_array_of_jobs_survives_what_happens_to_a_cluster(
     ask.kill_tasks()
     slurm.wait(lambda: not running(), "the tasks to leave the node")
     ask("scontrol", "update", "nodename=localhost", "state=resume")
-    slurm.wait(running, "the tasks to come back")
+    # A step that is asked for while the controller is away is asked for again after two minutes.
+    slurm.wait(lambda: ".0" in ask("squeue", "-h", "-s", "-o", "%i"), "the tasks to come back")
     ask.restart_controller()
     slurm.wait(lambda: not ask("squeue", "-h", "-j", array, "-t", "PD,R,CG"), "the array", 300)
     ask("scancel", second)

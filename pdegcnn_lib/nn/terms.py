@@ -91,8 +91,8 @@ class KernelTerm(Layer):
         t: float = 1.0,
         estimate: str | Squared | None = None,
         metric: str | None = None,
-        backend: str | None = None,
         scales: Draw | None = None,
+        backend: str | None = None,
     ) -> None:
         super().__init__()
         self.space = space = chosen(space, orientations)

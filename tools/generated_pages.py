@@ -133,7 +133,8 @@ def evidence() -> tuple[str, dict[str, str]]:
 
 def support_page() -> str:
     """The table that the tests of `tests/support` measured, and under it the sentence of every `no`."""
-    lines = json.loads((ROOT / "book" / "support.json").read_text(encoding="utf-8"))
+    measured = json.loads((ROOT / "book" / "support.json").read_text(encoding="utf-8"))
+    lines = measured["cells"]
     questions = list(dict.fromkeys(question for answers in lines.values() for question in answers))
     sentences: list[str] = []
     rows = []
@@ -146,7 +147,8 @@ def support_page() -> str:
                 said = f"no ({len(sentences)})"
             row.append(said)
         rows.append(row)
-    return "\n\n".join([table(["", *questions], rows), "\n".join(sentences)])
+    when = f"Measured with torch {measured['torch']} on the sources `{measured['sources']}`."
+    return "\n\n".join([table(["", *questions], rows), "\n".join(sentences), when])
 
 
 def main() -> None:

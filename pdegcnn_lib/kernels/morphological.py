@@ -44,7 +44,7 @@ def check_time(t: float) -> float:
     """Return the time t if it is positive and finite; raise otherwise."""
     if not isinstance(t, int | float) or isinstance(t, bool):
         raise TypeError(f"t must be a float, got {t!r}")
-    if not (math.isfinite(t) and t > 0):
+    if not 0 < t < math.inf:  # comparisons, which torch.compile can trace for a free t, too
         raise ValueError(f"t must be positive and finite, got {t}")
     return float(t)
 

@@ -222,7 +222,7 @@ class TrainableAlpha(nn.Module):
     def forward(self) -> Tensor:
         """The exponents `[C]`."""
         # In float32 alpha would round to 1/2 at beta = 2^24.
-        beta = (2 + functional.softplus(self.v)).clamp(max=1e6)
+        beta = (2 + functional.softplus(self.v)).clamp(max=min(1e6, torch.finfo(self.v.dtype).max))
         return beta / (2 * (beta - 1))
 
     def extra_repr(self) -> str:

@@ -124,7 +124,8 @@ class DiffusionShock(Layer):
 
 def differences(u: Tensor) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor, Tensor]]:
     """The central differences (d_x, d_y) and (d_xx, d_xy, d_yy) along the last two axes, each in the shape of u."""
-    p = functional.pad(u.flatten(0, -3)[None], (1, 1, 1, 1), mode="replicate")[0].unflatten(0, u.shape[:-2])
+    p = torch.cat([u[..., :1, :], u, u[..., -1:, :]], -2)  # `pad` refuses an empty batch
+    p = torch.cat([p[..., :1], p, p[..., -1:]], -1)
     rows = {n: p[..., 1 + n : p.shape[-2] - 1 + n, :] for n in (-1, 0, 1)}
     at = {(i, j): row[..., 1 + j : p.shape[-1] - 1 + j] for i, row in rows.items() for j in (-1, 0, 1)}
     first = ((at[0, 1] - at[0, -1]) / 2, (at[1, 0] - at[-1, 0]) / 2)

@@ -91,10 +91,11 @@ def group_convolution(
     c_out, c_in, points, slots, *window = k.shape
     # Channels and points of the fibre together are the channels of an ordinary convolution, whose kernel is circulant
     # in the orientations. The zeros in it cost less than a grouped convolution without them: torch is tuned for dense.
-    seen = space.neighbours((slots, *window)).to(f.device)
-    owner, slot = torch.meshgrid(*(torch.arange(n, device=f.device) for n in seen.shape), indexing="ij")
-    if space.lists:
+    seen = space.neighbours((slots, *window))
+    owner, slot = torch.meshgrid(*(torch.arange(n, device=seen.device) for n in seen.shape), indexing="ij")
+    if space.lists:  # chosen where the values are: there are none on the meta device
         owner, slot, seen = (x[seen >= 0] for x in (owner, slot, seen))
+    owner, slot, seen = (x.to(f.device) for x in (owner, slot, seen))
     filters = k.new_zeros(c_out, points, c_in, points, *window)
     filters[:, owner, :, seen] = k[:, :, owner, slot].movedim((0, 1), (owner.ndim, owner.ndim + 1))
     padded = _pad(f.flatten(1, 2), tuple(window), padding)

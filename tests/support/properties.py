@@ -75,24 +75,57 @@ def under_autocast(name: str) -> None:
 
 
 def compiled(name: str) -> None:
+    """One graph for every batch, with its gradient."""
     module, x = made(name)
     torch._dynamo.reset()
     run = torch.compile(module, fullgraph=True, dynamic=True, backend="aot_eager")
-    close(run(x), module(x), 1e-8)
-    close(run(torch.cat([x, x])), module(torch.cat([x, x])), 1e-8)
+    for some in (x, torch.cat([x, x])):
+        leaves = [some.requires_grad_(), *module.parameters()]
+        found, known = run(some), module(some)
+        close(found, known, 1e-8)
+        both = [torch.autograd.grad(out.square().mean(), leaves) for out in (found, known)]
+        close(*both, 1e-8)
+
+
+def program(module: nn.Module, x: Tensor) -> torch.export.ExportedProgram:
+    """The module for any batch and any height and width, in operators of torch alone."""
+    axes = range(x.ndim - 2, x.ndim)
+    free = {0: torch.export.Dim("batch"), **{n: torch.export.Dim(f"s{n}", min=6) for n in axes}}
+    found = torch.export.export(module, (torch.cat([x, x]),), dynamic_shapes=(free,), strict=False)
+    if any("pdegcnn" in str(node.target) for node in found.graph.nodes):
+        raise Wrong("operators of this library are in the program")
+    return found
 
 
 def exported(name: str) -> None:
     module, x = made(name)
-    axes = range(x.ndim - 2, x.ndim)
-    free = {0: torch.export.Dim("batch"), **{n: torch.export.Dim(f"s{n}", min=6) for n in axes}}
-    program = torch.export.export(module, (torch.cat([x, x]),), dynamic_shapes=(free,), strict=False)
-    if any("pdegcnn" in str(node.target) for node in program.graph.nodes):
-        raise Wrong("operators of this library are in the program")
     buffer = io.BytesIO()
-    torch.export.save(program, buffer)
+    torch.export.save(program(module, x), buffer)
     buffer.seek(0)
-    close(torch.export.load(buffer).module()(x), module(x), 1e-8)
+    run = torch.export.load(buffer).module()
+    for some in (x, _larger(x)):
+        close(run(some), module(some), 1e-8)
+
+
+def _larger(x: Tensor) -> Tensor:
+    """Another batch and another size."""
+    return torch.cat([torch.cat([x, x.flip(-1)], -1)] * 3)
+
+
+def in_onnx(name: str) -> None:
+    import onnxruntime
+
+    module, x = made(name)
+    module, x = module.float(), x.float()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what the exporter says about itself
+        written = torch.onnx.export(program(module, x), dynamo=True, verbose=False)
+    assert written is not None
+    session = onnxruntime.InferenceSession(written.model_proto.SerializeToString())
+    [given] = session.get_inputs()
+    for some in (x, _larger(x)):
+        [found] = session.run(None, {given.name: some.numpy()})
+        close(torch.from_numpy(found), module(some), 1e-4)
 
 
 def batched(name: str) -> None:
@@ -226,6 +259,7 @@ PROPERTIES: dict[str, Callable[[str], None]] = {
     "autocast": under_autocast,
     "compile": compiled,
     "export": exported,
+    "ONNX": in_onnx,
     "vmap": batched,
     "func.grad": gradient_of_a_function,
     "per sample": gradient_of_each_sample,
@@ -238,13 +272,13 @@ PROPERTIES: dict[str, Callable[[str], None]] = {
     "empty batch": empty_batch,
     "deterministic": deterministic,
 }
-SLOW = ("compile", "export")  # asked of what stands for the others
+SLOW = ("compile", "export", "ONNX")
 
 
-def answer(name: str, question: str) -> str:
+def answer(name: str, asked: Callable[[str], None]) -> str:
     """`yes`, `-` where the question has no sense, or `no: ` and the first sentence that a user gets."""
     try:
-        PROPERTIES[question](name)
+        asked(name)
     except NotApplicable:
         return "-"
     except Wrong:

@@ -8,7 +8,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from pdegcnn_lib import models, ops
+from pdegcnn_lib import models, ops, spaces
 from pdegcnn_lib import nn as layers
 
 
@@ -38,8 +38,11 @@ class Table(nn.Module):
 
 
 M2, IMAGE, VOLUME = (2, 2, 4, 7, 9), (2, 2, 9, 11), (1, 1, 6, 7, 8)
+M3 = (1, 2, 6, 3, 6, 7)
 K = (2, 4, 3, 3, 3)
 small = {"window": (3, 3, 3), "orientations": 4}
+plane = {"window": (3, 3), "space": spaces.Plane()}
+six = {"space": spaces.M3(6)}
 
 # name -> (what makes it, the shape of its input)
 OPERATORS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
@@ -49,6 +52,10 @@ OPERATORS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
     "ops.erosion": (partial(Operator, ops.erosion, *K), M2),
     "ops.linear_convolution": (partial(Operator, ops.linear_convolution, *K), M2),
     "ops.log_convolution": (partial(Operator, ops.log_convolution, *K), M2),
+    "ops.dilation, plane": (partial(Operator, ops.dilation_r2, 2, 3, 3), IMAGE),
+    "ops.erosion, plane": (partial(Operator, ops.erosion_r2, 2, 3, 3), IMAGE),
+    "ops.convection, plane": (partial(Operator, ops.convection_r2, 2, 2), IMAGE),
+    "ops.linear_convolution, plane": (partial(Operator, ops.linear_convolution_r2, 2, 3, 3), IMAGE),
     "ops.group_convolution": (partial(Operator, ops.group_convolution, 3, 2, 4, 3, 3, 3), M2),
     "ops.linear": (partial(Operator, ops.linear, 3, 2), M2),
     "ops.projection": (partial(Operator, ops.projection), M2),
@@ -62,10 +69,25 @@ LAYERS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
     "nn.Dilation": (partial(layers.Dilation, 2, **small), M2),
     "nn.Erosion": (partial(layers.Erosion, 2, **small), M2),
     "nn.Diffusion": (partial(layers.Diffusion, 2, **small), M2),
+    "nn.Dilation, full metric": (partial(layers.Dilation, 2, metric="full", **small), M2),
+    "nn.Dilation, trained alpha": (partial(layers.Dilation, 2, alpha="trained", **small), M2),
+    "nn.Dilation, plane": (partial(layers.Dilation, 2, **plane), IMAGE),
+    "nn.Dilation, M3": (partial(layers.Dilation, 2, **six), M3),
+    "nn.Convection, plane": (partial(layers.Convection, 2, spread=1.0, space=spaces.Plane()), IMAGE),
+    "nn.Convection, M3": (partial(layers.Convection, 2, spread=1.0, **six), M3),
+    "nn.DiffusionShock": (partial(layers.DiffusionShock, 2, **small), M2),
+    "nn.FreeLift": (partial(layers.FreeLift, 2, 3, size=3, orientations=4), IMAGE),
+    "nn.FreeDilation": (partial(layers.FreeDilation, 2, **small), M2),
+    "nn.FreeConvolution": (partial(layers.FreeConvolution, 2, **small), M2),
     "nn.GroupConvolution": (partial(layers.GroupConvolution, 2, 3, **small), M2),
     "nn.Linear": (partial(layers.Linear, 2, 3), M2),
     "nn.Projection": (layers.Projection, M2),
     "nn.PDELayer": (partial(layers.PDELayer, 2, 3, **small), M2),
+    "nn.PDELayer, plane": (partial(layers.PDELayer, 2, 3, **plane), IMAGE),
+    "nn.PDELayer, M3": (partial(layers.PDELayer, 2, 3, **six), M3),
+    "nn.LineLift": (partial(layers.LineLift, size=5, **six), VOLUME),
+    "nn.GroupConvolutionM3": (partial(layers.GroupConvolutionM3, 2, 3, **six), M3),
+    "nn.DirectionalNorm": (partial(layers.DirectionalNorm, 2), M3),
     "nn.InvariantPool": (layers.InvariantPool, M2),
     "nn.Resample": (partial(layers.Resample, 5), IMAGE),
 }
@@ -75,8 +97,18 @@ NETWORKS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
         (1, 1, 9, 10),
     ),
     "vessels-cnn3-narrow": (partial(models.build, "vessels-cnn3-narrow"), (1, 1, 9, 10)),
-    "tubes-pdegcnn": (partial(models.build, "tubes-pdegcnn", channels=2, layers=1), VOLUME),
+    "vessels-gcnn3-narrow": (
+        partial(models.build, "vessels-gcnn3-narrow", orientations=4),
+        (1, 1, 9, 10),
+    ),
+    "vessels-pdecnn6": (partial(models.build, "vessels-pdecnn6", window=(3, 3)), (1, 1, 9, 10)),
+    "vessels-unet": (partial(models.build, "vessels-unet"), (1, 1, 9, 10)),
+    "tubes-pdegcnn": (
+        partial(models.build, "tubes-pdegcnn", channels=2, layers=1, directions=6),
+        VOLUME,
+    ),
+    "tubes-cnn": (partial(models.build, "tubes-cnn"), VOLUME),
 }
 SUBJECTS = {**OPERATORS, **LAYERS, **NETWORKS}
-# Those of which the slow questions are asked.
+# Of these the slow questions are asked in every run.
 SLOWLY = ("nn.Lift", "nn.Convection", "nn.Dilation")

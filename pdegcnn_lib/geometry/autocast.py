@@ -9,12 +9,19 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
+from pdegcnn_lib.geometry.constant import taken_as_found
+
 Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+@taken_as_found
+def _available(kind: str) -> bool:
+    return torch.amp.is_autocast_available(kind)
 
 
 def autocast(device: torch.device) -> bool:
     """Whether autocast is on for a device."""
-    return torch.amp.is_autocast_available(device.type) and torch.is_autocast_enabled(device.type)
+    return _available(device.type) and torch.is_autocast_enabled(device.type)
 
 
 def outside_autocast(function: Function) -> Function:

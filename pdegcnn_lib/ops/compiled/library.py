@@ -10,9 +10,10 @@ bits or store the scores in 32.
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, get_type_hints
 
 import torch
 from torch import Tensor
@@ -20,6 +21,28 @@ from torch import Tensor
 from pdegcnn_lib.ops import reference
 from pdegcnn_lib.ops.compiled import convolution, laws, mixing, smooth, tables, transport
 from pdegcnn_lib.ops.compiled.transforms import apply, autograd_of, enter, transformed
+
+WORDS: dict[Any, str] = {
+    Tensor: "Tensor",
+    int: "SymInt",
+    float: "float",
+    str: "str",
+    list[int]: "SymInt[]",
+    list[int] | None: "SymInt[]?",
+}
+
+
+def schema(launch: Callable[..., Any]) -> str:
+    """The signature of a launch in torch's language. The translation that comes with torch 2.6 fails at `list[int]`."""
+    hints = get_type_hints(launch)
+    results = getattr(hints["return"], "__args__", (hints["return"],))
+    given = [
+        f"{WORDS[hints[name]]} {name}"
+        + ("" if argument.default is argument.empty else f"={argument.default}")
+        for name, argument in inspect.signature(launch).parameters.items()
+    ]
+    said = ", ".join(WORDS[result] for result in results)
+    return f"({', '.join(given)}) -> {said if len(results) == 1 else f'({said})'}"
 
 
 def _operator(
@@ -31,7 +54,7 @@ def _operator(
         results = tuple(arguments[i].new_empty(arguments[i].shape) for i in like)
         return results if len(results) > 1 else results[0]
 
-    operator = torch.library.custom_op(f"pdegcnn::{name}", launch, mutates_args=())
+    operator = torch.library.custom_op(f"pdegcnn::{name}", launch, mutates_args=(), schema=schema(launch))
     operator.register_fake(shapes or empty)
     return operator
 

@@ -39,6 +39,8 @@ class Variant:
     def title(self) -> str:
         """What a reader calls it: the network, and the rest of the label where it begins with the network's name."""
         changed = self.label.removeprefix(self.model).strip("-").replace("-", " ")
+        if changed == str(self.training.get("steps")):
+            changed += " steps"
         return ", ".join(filter(None, (models.entry(self.model).label, changed)))
 
 

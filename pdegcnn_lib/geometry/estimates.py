@@ -114,8 +114,14 @@ ESTIMATES = {
     )
 }
 SQUARED_ESTIMATES = ESTIMATES  # a call of a record gives the square
-# On R^n the logarithm is the vector itself, and the estimate is the distance.
-NORM = Estimate("rho_c", r"$\|\cdot\|$", lambda x: x, diagonal)
+
+
+def vector(x: Tensor) -> Tensor:
+    """The logarithm on R^n, the vector itself. By a name: layers are pickled with the estimate that they were given."""
+    return x
+
+
+NORM = Estimate("rho_c", r"$\|\cdot\|$", vector, diagonal)  # on R^n it is the distance
 
 
 def squared_estimate(estimate: str | Squared, named: Mapping[str, Estimate] | None = None) -> Squared:

@@ -160,14 +160,19 @@ def three(c: Tensor) -> Tensor:
     return torch.stack([c[..., 0], lateral, c[..., 3]], dim=-1)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class AxialEstimate(Estimate):
-    """An estimate for metrics of both kinds: an axial one sees the `whole` four coordinates of a relative element."""
+    """An estimate for metrics of both kinds: an axial one sees four coordinates of a relative element.
 
-    whole: Callable[[Tensor], Tensor]
+    `whole` leads to them; None takes those that the element has.
+    """
+
+    whole: Callable[[Tensor], Tensor] | None = None
 
     def __call__(self, p: Tensor, metric: Metric) -> Tensor:
-        return super().__call__(p, metric) if metric.is_diagonal else metric.squared(self.whole(p))
+        if metric.is_diagonal:
+            return super().__call__(p, metric)
+        return metric.squared(p if self.whole is None else self.whole(p))
 
 
 def combined(c: Tensor, metric: Metric, nu: float = NU, covariant: bool = False) -> Tensor:

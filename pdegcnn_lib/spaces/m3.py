@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -19,19 +19,15 @@ DIGITS = 1e12  # coordinates are rounded to so many digits, so that equal ones a
 SLOTS = {6: 5, 8: 5, 12: 5, 13: 9, 14: 7, 18: 7, 26: 9}  # usual number of neighbours, a point itself included
 
 
-def _half_angle(c: Tensor) -> Tensor:
-    return c
-
-
-def _named(name: str, label: str, whole: Callable[[Tensor], Tensor]) -> m3.AxialEstimate:
-    return m3.AxialEstimate(name, label, lambda c: m3.three(whole(c)), diagonal, whole=whole)
+def _logarithmic(c: Tensor) -> Tensor:
+    return m3.three(m3.logarithmic(c))
 
 
 ESTIMATES = {
     estimate.name: estimate
     for estimate in (
-        _named("rho_b", r"$\rho_b$", _half_angle),
-        _named("rho_c", r"$\rho_c$", m3.logarithmic),
+        m3.AxialEstimate("rho_b", r"$\rho_b$", m3.three, diagonal),
+        m3.AxialEstimate("rho_c", r"$\rho_c$", _logarithmic, diagonal, whole=m3.logarithmic),
         *(
             Estimate(f"{name}{suffix}", label, m3.three, partial(formula, nu=m3.NU, covariant=bool(suffix)))
             for suffix in ("", "_covariant")

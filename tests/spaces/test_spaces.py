@@ -1,6 +1,7 @@
 """What a space answers, recomputed from the group and the grid; and what it says to bad questions."""
 
 import math
+import pickle
 
 import pytest
 import torch
@@ -8,7 +9,8 @@ import torch
 from examples.groups_between import GroupsBetween
 from pdegcnn_lib.geometry import R2, SE2
 from pdegcnn_lib.kernels import relative_elements
-from pdegcnn_lib.spaces import M2, Plane, Sampled, Volume, of_features
+from pdegcnn_lib.nn import Dilation
+from pdegcnn_lib.spaces import M2, M3, Plane, Sampled, Volume, of_features
 from pdegcnn_lib.testing import quarter_turn
 
 CIRCLE = [2 * math.pi * i / 8 for i in range(8)]
@@ -42,6 +44,14 @@ def test_the_answers_fit_together(space):
     assert space.absent(window) is None and not space.lists
     for estimate in space.estimates.values():
         assert estimate.coordinates(elements).shape[-1] == space.lengths
+
+
+@pytest.mark.parametrize("space", [*SPACES.values(), M3(6)], ids=[*SPACES, "M3"])
+def test_a_layer_that_is_given_an_estimate_can_be_pickled(space):
+    for estimate in space.estimates.values():
+        layer = Dilation(1, space=space, estimate=estimate)
+        f = torch.randn(1, 1, *space.kernels, *[3] * space.positions)
+        assert torch.equal(pickle.loads(pickle.dumps(layer))(f), layer(f))
 
 
 @EVERY

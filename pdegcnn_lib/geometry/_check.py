@@ -23,13 +23,14 @@ def last_axis(name: str, x: Tensor, size: int) -> Tensor:
 
 
 @taken_as_found
-def _in_transformation() -> bool:
+def transformed() -> bool:
+    """Whether the call is inside `torch.func`: grad, vjp, vmap, jacrev."""
     return torch._C._are_functorch_transforms_active()
 
 
 def has_values(x: Tensor) -> bool:
     """Whether the entries of `x` can be looked at: not while it is traced, mapped over, on meta or fake."""
-    traced = torch.compiler.is_compiling() or torch.jit.is_tracing() or _in_transformation()
+    traced = torch.compiler.is_compiling() or torch.jit.is_tracing() or transformed()
     return not (traced or x.is_meta or isinstance(x, FakeTensor))
 
 

@@ -8,13 +8,13 @@ from torch import nn
 
 from pdegcnn_lib.geometry import m3 as geometry
 from pdegcnn_lib.kernels import diffusion_kernel, morphological_kernel
-from pdegcnn_lib.nn import DirectionalNorm, Lift, PDELayer, Projection, TrainableAxialMetric
+from pdegcnn_lib.nn import PDELayer, TrainableAxialMetric
 from pdegcnn_lib.spaces import M3
 from pdegcnn_lib.testing import equivariance_error
 from tests.geometry.test_m3 import P0, D, points
 from tests.kernels.test_m3 import turned
+from tests.nn.test_m3 import CDDE, network
 
-CDDE = ("convection", "diffusion", "dilation", "erosion")
 W = torch.tensor([[0.9, 2.1, 1.4], [1.0, 1.0, 0.5]], dtype=D)
 METRIC = geometry.AxialMetric(W, torch.tensor([1.1, -0.2], dtype=D), torch.tensor([-0.7, 0.3], dtype=D))
 
@@ -75,29 +75,8 @@ def test_the_number_of_parameters(c_in: int, c_out: int) -> None:
 
 
 def test_networks_commute_with_all_turns() -> None:
-    torch.manual_seed(0)
-    space = M3(14)
-    layers = [PDELayer(2, 2, space=space, terms=CDDE, metric="axial") for _ in range(2)]
-    network = nn.Sequential(Lift(1, 2, size=5, space=space), DirectionalNorm(2), *layers, Projection()).to(D)
-    for name, parameter in network.named_parameters():
-        if name.endswith(("g0", "mixed")):
-            nn.init.normal_(parameter)
-    network(torch.randn(2, 1, 6, 6, 6, dtype=D))
-    errors = equivariance_error(network.eval(), torch.randn(1, 1, 6, 6, 6, dtype=D))
+    errors = equivariance_error(network(M3(14), metric="axial"), torch.randn(1, 1, 6, 6, 6, dtype=D))
     assert len(errors) == 23 and max(errors.values()) < 1e-12
-
-
-def test_gradcheck_of_a_whole_layer() -> None:
-    torch.manual_seed(2)
-    layer = PDELayer(1, 1, space=M3(6), terms=CDDE, metric="axial").to(D).eval()
-    nn.init.normal_(layer.evolution["convection"].g0, std=0.4)
-    f = torch.randn(1, 1, 6, 3, 3, 3, dtype=D, requires_grad=True)
-    names = [name for name, _ in layer.named_parameters()]
-
-    def forward(f: torch.Tensor, *values: torch.Tensor) -> torch.Tensor:
-        return torch.func.functional_call(layer, dict(zip(names, values, strict=True)), (f,))
-
-    assert torch.autograd.gradcheck(forward, (f, *layer.parameters()), fast_mode=True)
 
 
 def test_any_numbers_make_a_metric() -> None:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from pdegcnn_lib.nn import Convection, DirectionalNorm, m3
+from pdegcnn_lib.nn import DirectionalNorm, m3
 from pdegcnn_lib.nn.dense import Linear
 from pdegcnn_lib.spaces import M3
 from pdegcnn_lib.testing import equivariance_error
@@ -28,9 +28,9 @@ def network(space: M3, **options) -> nn.Module:
         m3.ProjectionM3(),
         Linear(2, 1),
     ).to(D)
-    for module in body.modules():
-        if isinstance(module, Convection):
-            nn.init.normal_(module.g0)
+    for name, parameter in body.named_parameters():
+        if name.endswith(("g0", "mixed")):  # of convections, and of axial metrics
+            nn.init.normal_(parameter)
     body(torch.randn(2, 1, 6, 6, 6, dtype=D))
     return body.eval()
 
@@ -76,9 +76,10 @@ def test_the_number_of_parameters(c_in: int, c_out: int) -> None:
     assert count(m3.GroupConvolutionM3(c_in, c_out, space=space)) == 36 * c_in * c_out
 
 
-def test_gradcheck_of_a_whole_layer() -> None:
+@pytest.mark.parametrize("metric", ["diagonal", "axial"])
+def test_gradcheck_of_a_whole_layer(metric: str) -> None:
     torch.manual_seed(2)
-    layer = m3.PDELayerM3(1, 1, space=M3(6), terms=CDDE).to(D).eval()
+    layer = m3.PDELayerM3(1, 1, space=M3(6), terms=CDDE, metric=metric).to(D).eval()
     nn.init.normal_(layer.evolution["convection"].g0, std=0.4)
     f = torch.randn(1, 1, 6, 3, 3, 3, dtype=D, requires_grad=True)
     names = [name for name, _ in layer.named_parameters()]

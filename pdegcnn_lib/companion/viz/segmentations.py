@@ -42,15 +42,14 @@ def components(mask: Tensor, labels: Tensor, *, least: int = 20) -> np.ndarray:
     mean, and what has fewer than `least` points is grey.
     """
     numbers, points = labels[labels > 0].unique(return_counts=True)
-    order = [
-        n for count, n in sorted(zip((-points).tolist(), numbers.tolist(), strict=True)) if -count >= least
-    ]
-    picture = np.zeros((*mask.shape, 3))
-    passing = np.stack([(labels == n).any(0).numpy() for n in order]) if order else np.zeros((0, *mask.shape))
-    for place, colour in zip(passing, cycle(TREES), strict=False):
-        picture[place > 0] += to_rgb(COLORS[colour])
-    picture /= np.maximum(passing.sum(0), 1)[..., None]
-    picture[mask.numpy() & (passing.sum(0) == 0)] = 0.3
+    largest = points.argsort(descending=True, stable=True)
+    picture, passing = np.zeros((*mask.shape, 3)), np.zeros(mask.shape, dtype=int)
+    for number, colour in zip(numbers[largest[points[largest] >= least]], cycle(TREES), strict=False):
+        place = (labels == number).any(0).numpy()
+        picture[place] += to_rgb(COLORS[colour])
+        passing += place
+    picture /= np.maximum(passing, 1)[..., None]
+    picture[mask.numpy() & (passing == 0)] = 0.3
     return picture
 
 

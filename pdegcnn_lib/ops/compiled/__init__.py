@@ -8,11 +8,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from pdegcnn_lib.geometry._check import transformed
 from pdegcnn_lib.ops import reference
 from pdegcnn_lib.ops.compiled import device, host, library, tables
 from pdegcnn_lib.ops.compiled.convolution import SEMIRINGS
 from pdegcnn_lib.ops.compiled.machines import SCALARS
-from pdegcnn_lib.ops.compiled.transforms import apply, forward_mode, transformed
+from pdegcnn_lib.ops.compiled.transforms import apply, forward_mode
 
 __all__ = [
     "availability",

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 
+from pdegcnn_lib.geometry._check import transformed
 from pdegcnn_lib.geometry.constant import taken_as_found
 
 Law = Callable[..., Any]
@@ -28,17 +29,11 @@ class _Entered(NamedTuple):
 _OPERATORS: dict[Any, _Entered] = {}
 
 
-# Neither changes within a trace of torch.compile, whose guards watch both.
+# It does not change within a trace of torch.compile, whose guards watch it; nor does `transformed`.
 @taken_as_found
 def forward_mode() -> bool:
     """Whether dual numbers may be about: `torch.func.jvp`, `jacfwd`, `forward_ad.dual_level`."""
     return forward_ad._current_level >= 0
-
-
-@taken_as_found
-def transformed() -> bool:
-    """Whether the call is inside `torch.func`: grad, vjp, vmap, jacrev."""
-    return torch._C._are_functorch_transforms_active()
 
 
 def apply(operator: Any, *arguments: Any) -> Any:

@@ -193,3 +193,14 @@ def test_torch_compile_keeps_a_tangent(name: str) -> None:
     torch.testing.assert_close(
         whole(inputs, directions), jvp(partial(operator, backend="cpu"), inputs, directions)
     )
+
+
+@each
+def test_torch_compile_keeps_gradients_and_batches_of_functions(name: str) -> None:
+    operator, names = CASES[name]
+    inputs, function = drawn(names), partial(operator, backend="cpu")
+    stacked = [torch.stack([x, y]) for x, y in zip(inputs, drawn(names), strict=True)]
+    for transformed, given in ((grad(energy(function), every(inputs)), inputs), (vmap(function), stacked)):
+        torch._dynamo.reset()
+        whole = torch.compile(transformed, backend="aot_eager")
+        torch.testing.assert_close(whole(*given), transformed(*given), rtol=1e-9, atol=1e-10)

@@ -13,7 +13,7 @@ from pdegcnn_lib.ops import reference
 from pdegcnn_lib.ops.compiled import device, host, library, tables
 from pdegcnn_lib.ops.compiled.convolution import SEMIRINGS
 from pdegcnn_lib.ops.compiled.machines import SCALARS
-from pdegcnn_lib.ops.compiled.transforms import apply, forward_mode
+from pdegcnn_lib.ops.compiled.transforms import apply, by_law, forward_mode
 
 __all__ = [
     "availability",
@@ -57,7 +57,7 @@ def semiring_convolution(
     _on(backend, f, k)
     # Inside `torch.func` a tensor does not tell whether an outer transformation differentiates it.
     differentiated = torch.is_grad_enabled() and (f.requires_grad or k.requires_grad or transformed())
-    if differentiated and semiring in ("max_plus", "min_plus") and not forward_mode():
+    if differentiated and semiring in ("max_plus", "min_plus") and not by_law():
         return apply(library.tropical_convolution, f, k, semiring, lists)[0]
     return apply(library.semiring_convolution, f, k, semiring, lists)
 

@@ -36,9 +36,14 @@ def forward_mode() -> bool:
     return forward_ad._current_level >= 0
 
 
+def by_law() -> bool:
+    """Whether `apply` gives what the law of an operator says, which may be less than all that the operator returns."""
+    return forward_mode() or (transformed() and torch.compiler.is_compiling())
+
+
 def apply(operator: Any, *arguments: Any) -> Any:
     """The result of an entered operator, in the form that the transformations about can differentiate and batch."""
-    if forward_mode() or (transformed() and torch.compiler.is_compiling()):
+    if by_law():
         return _OPERATORS[operator].law(*arguments)
     return _OPERATORS[operator].function.apply(*arguments) if transformed() else operator(*arguments)
 

@@ -143,7 +143,8 @@ def support_page() -> str:
         for question in questions:
             said = answers.get(question, "")
             if said.startswith("no: "):
-                sentences.append(f"{len(sentences) + 1}. `{name}`, {question}: {said.removeprefix('no: ')}")
+                quoted = f"`` {said.removeprefix('no: ')} ``"  # with stars and underscores as they are
+                sentences.append(f"{len(sentences) + 1}. `{name}`, {question}: {quoted}")
                 said = f"no ({len(sentences)})"
             row.append(said)
         rows.append(row)

@@ -78,11 +78,9 @@ struct List {
     __device__ void fill() const {
         const Tile<A, G>& tile = block.tile;
         const Window w = block.window;
-        Lanes<A> low, high;
-        tile.extremes(&low, &high);
         A* const memory = reinterpret_cast<A*>(taps);
-        const A most = largest_warp(largest_lane(high), memory);
-        const A least = -largest_warp(largest_lane(Lanes<A>(-low)), memory);
+        const A most = largest_warp(largest_lane(tile.high), memory);
+        const A least = -largest_warp(largest_lane(Lanes<A>(-tile.low)), memory);
         for (int t = thread(); t < block.tables; t += threads()) {
             const A* const k = block.kernels + t * w.taps();
             const A middle = least - k[block.middle];

@@ -227,9 +227,7 @@ __device__ inline bool sweep_factors(const Share& block, const Scalar* f, const 
         const int count = block.window.taps();
         const A* const k_block = k + block.first_table * count;
         const A level = to_arithmetic(f[block.at(0, block.place.first_row, block.place.first_column)]);
-        Lanes<A> low, high;
-        block.tile.extremes(&low, &high);
-        bool far = !all_lanes((low - level >= -reach) & (high - level <= reach));
+        bool far = !all_lanes((block.tile.low - level >= -reach) & (block.tile.high - level <= reach));
         for (int n = thread(); n < block.tables * count; n += threads())
             far = far || !(k_block[n / count * count + block.middle] - block.kernels[n] <= reach);
         if (any_in_block(far)) return false;
@@ -274,7 +272,7 @@ extern "C" __global__ void semiring_convolution(const Scalar* f, const A* k, Sca
     const Volume volume{depth, height, image_width};
     const Window window{Grid::lists ? slots : 1, planes, rows, columns};
     const Plan plan{tile_planes, tile_rows, tile_columns};
-    const Share block(volume, window, plan, lists, Grid::lists ? points : 1, channels);
+    Share block(volume, window, plan, lists, Grid::lists ? points : 1, channels);
 
     bool careful = block.tile.fill<Semiring>(f + block.first_volume, A(sign));
     for (int n = thread(); n < block.tables * window.taps(); n += threads()) {

@@ -42,8 +42,8 @@ extern "C" __global__ void smooth_gradient_kernel(const Scalar* g, const Scalar*
     const Volume volume{depth, height, image_width};
     const Window window{Grid::lists ? slots : 1, planes, rows, columns};
     const Plan plan{tile_planes, tile_rows, tile_columns};
-    const Block<A, Grid> block(volume, window, plan, lists, Grid::lists ? points : 1, channels);
-    const Tile<A, Grid>& tile = block.tile;
+    Block<A, Grid> block(volume, window, plan, lists, Grid::lists ? points : 1, channels);
+    Tile<A, Grid>& tile = block.tile;
     const Place& place = block.place;
     tile.template fill<Semiring>(f + block.first_volume, A(1));
     __syncthreads();

@@ -121,3 +121,24 @@ __device__ inline void store_inside(T* row, int x, int length, Lanes<Arithmetic<
     for (int n = 0; n < length - x; n++) row[x + n] = from_arithmetic<T>(A(values[n]));
 #endif
 }
+
+// The row `to` of `length` elements, a multiple of the warp's width: what `map` makes of from[x] for begin <= x < end,
+// `outside` elsewhere. Some elements are shown to `map` twice.
+template <class T, class Map>
+__device__ inline void copy_part(Arithmetic<T>* to, int length, const T* from, int begin, int end,
+                                 Arithmetic<T> outside, Map map) {
+    using A = Arithmetic<T>;
+#ifndef __CUDACC__
+    if (end - begin >= width<A>) {
+        for (int x = 0; x < begin; x += width<A>) store(to, x, splat<A>(outside));
+        for (int x = end / width<A> * width<A>; x < length; x += width<A>) store(to, x, splat<A>(outside));
+        for (int x = begin; x < end - width<A>; x += width<A>) store(to, x, map(load_lanes(from + x)));
+        return store(to, end - width<A>, map(load_lanes(from + end - width<A>)));
+    }
+#endif
+    for (int x = 0; x < length; x += width<A>) {
+        const Lanes<Index<A>> column = position<A>() + Index<A>(x);
+        const Lanes<A> values = map(load_clamped(from + begin, x - begin, end - begin));
+        store(to, x, choose((column >= begin) & (column < end), values, splat<A>(outside)));
+    }
+}

@@ -64,6 +64,7 @@ struct Tile {
     const int* list;                // the volumes that this one reads; null on a circle
     int held, planes, rows, pitch;  // planes of one of them, of all, rows of a plane, elements from row to row
     A* values;
+    Lanes<A> low, high;  // the extremes of what each lane has filled; low > high where it has filled nothing
 
     __device__ Tile(Volume v, Window w, Plan p, Place at, const int* sources, A* memory)
         : volume(v), window(w), place(at), list(sources), values(memory) {
@@ -94,12 +95,22 @@ struct Tile {
     __device__ int after(int plane) const { return G::lists || plane + 1 < planes ? plane + 1 : 0; }
 
     // Copies sign * f into the tile, where f begins with the first volume of the channel; returns whether this lane met
-    // a value that is not regular.
+    // a value that is not regular, and notes the extremes of what it met.
     template <class Semiring, class T>
-    __device__ bool fill(const T* f, A sign) const {
+    __device__ bool fill(const T* f, A sign) {
         const A zero = Semiring::template zero<A>();
         const long long area = (long long)volume.height * volume.width;
+        const int left = window.columns / 2 - place.first_column, right = left + volume.width;
+        const int begin = left > 0 ? left : 0, end = right < pitch ? right : pitch;
         auto regular = splat<A>(0) == splat<A>(0);
+        Lanes<A> least = splat<A>(infinity<A>()), most = splat<A>(-infinity<A>());
+        const auto seen = [&](Lanes<A> value) {
+            value *= sign;
+            regular &= Semiring::template regular_f<A>(value);
+            least = choose(value < least, value, least);
+            most = largest(value, most);
+            return value;
+        };
         for (int line = warp(); line < planes * rows; line += warps()) {
             const int from_plane = source(line / rows), y = place.first_row - window.rows / 2 + line % rows;
             A* to = values + line * pitch;
@@ -107,31 +118,10 @@ struct Tile {
                 for (int x = 0; x < pitch; x += width<A>) store(to, x, splat<A>(zero));
                 continue;
             }
-            const T* from = f + from_plane * area + (long long)y * volume.width;
-            for (int x = 0; x < pitch; x += width<A>) {
-                const int column = place.first_column - window.columns / 2 + x;
-                const Lanes<A> value = load_inside(from, column, volume.width, sign * zero) * sign;
-                regular &= Semiring::template regular_f<A>(value);
-                store(to, x, value);
-            }
+            copy_part(to, pitch, f + from_plane * area + (long long)y * volume.width - left, begin, end, zero, seen);
         }
+        low = least;
+        high = most;
         return !all_lanes(regular);
-    }
-
-    // The extremes of the image in what each lane has filled; low > high where it has filled none of it.
-    __device__ void extremes(Lanes<A>* low, Lanes<A>* high) const {
-        const int left = window.columns / 2 - place.first_column, right = left + volume.width;
-        const int begin = left > 0 ? left : 0, end = right < pitch ? right : pitch;
-        *low = splat<A>(infinity<A>());
-        *high = splat<A>(-infinity<A>());
-        for (int line = warp(); line < planes * rows; line += warps()) {
-            const int y = place.first_row - window.rows / 2 + line % rows;
-            if (y < 0 || y >= volume.height || (G::lists && source(line / rows) < 0)) continue;
-            for (int x = begin; x < end; x += width<A>) {
-                const Lanes<A> lower = load_inside(values + line * pitch, x, end, infinity<A>());
-                *low = choose(lower < *low, lower, *low);
-                *high = largest(load_inside(values + line * pitch, x, end, -infinity<A>()), *high);
-            }
-        }
     }
 };

@@ -139,19 +139,29 @@ void run_grid(const Launch& launch, Kernel kernel) {
 }
 
 template <class... P, size_t... I>
-void launch_kernel(void (*kernel)(P...), const Launch& launch, void** arguments, std::index_sequence<I...>) {
-    run_grid(launch, [&] { kernel(*static_cast<P*>(arguments[I])...); });
+void call_kernel(void (*kernel)(P...), void** arguments, std::index_sequence<I...>) {
+    kernel(*static_cast<P*>(arguments[I])...);
 }
 
-// Makes launch_<kernel>(launch, arguments) with one pointer for each argument, as the CUDA driver takes them.
-#define EXPORT_KERNEL(kernel)                                                 \
-    extern "C" void launch_##kernel(const Launch* launch, void** arguments) { \
-        launch_unpacked(kernel, *launch, arguments);                          \
+// Makes launch_<kernel>(launch, arguments) with one pointer for each argument, as the CUDA driver takes them, and
+// block_<kernel>(block, shared, arguments) for one block, see pass.cu.
+#define EXPORT_KERNEL(kernel)                                                                   \
+    extern "C" void launch_##kernel(const Launch* launch, void** arguments) {                   \
+        launch_unpacked(kernel, *launch, arguments);                                            \
+    }                                                                                           \
+    extern "C" void block_##kernel(int block, unsigned char* shared, void** arguments) {        \
+        here = {block, 0, 1, shared, nullptr};                                                  \
+        call_unpacked(kernel, arguments);                                                       \
     }
 
 template <class... P>
+void call_unpacked(void (*kernel)(P...), void** arguments) {
+    call_kernel(kernel, arguments, std::index_sequence_for<P...>());
+}
+
+template <class... P>
 void launch_unpacked(void (*kernel)(P...), const Launch& launch, void** arguments) {
-    launch_kernel(kernel, launch, arguments, std::index_sequence_for<P...>());
+    run_grid(launch, [&] { call_unpacked(kernel, arguments); });
 }
 
 // Sums to which other threads add at the same time: here only the threads of a team do, as kernels that add in the

@@ -12,7 +12,7 @@ from pdegcnn_lib.geometry.constant import constant
 from pdegcnn_lib.kernels import cake_wavelets, group_kernel, lift_kernel
 from pdegcnn_lib.kernels.splines import lift_basis
 from pdegcnn_lib.kernels.window import check_orientations, check_window
-from pdegcnn_lib.nn.layer import Layer
+from pdegcnn_lib.nn.layer import Layer, watched
 from pdegcnn_lib.ops import _check
 from pdegcnn_lib.spaces import M2, Space, chosen
 
@@ -166,8 +166,11 @@ class Linear(Layer):
 
 def normalised(linear: nn.Module, norm: nn.Module, f: Tensor, backend: str | None = None) -> Tensor:
     """`norm(linear(f))`, in training by one product where both are plain modules, see `ops.normalised_linear`."""
-    watched = any(m._forward_hooks or m._forward_pre_hooks or m._backward_hooks for m in (linear, norm))
-    if watched or type(linear) is not Linear or not isinstance(norm, nn.BatchNorm2d | nn.BatchNorm3d):
+    if (
+        watched(linear, norm)
+        or type(linear) is not Linear
+        or not isinstance(norm, nn.BatchNorm2d | nn.BatchNorm3d)
+    ):
         return norm(linear(f))
     count = norm.num_batches_tracked
     if not norm.training or not norm.affine or count is None or f.dtype != norm.weight.dtype:

@@ -15,7 +15,7 @@ from pdegcnn_lib.nn.dense import Linear, normalised
 from pdegcnn_lib.nn.layer import Layer
 from pdegcnn_lib.nn.metric import Draw
 from pdegcnn_lib.nn.shock import DiffusionShock
-from pdegcnn_lib.nn.terms import Convection, Diffusion, Dilation, Erosion
+from pdegcnn_lib.nn.terms import Convection, Diffusion, Dilation, Erosion, evolved
 from pdegcnn_lib.spaces import Plane, Space, chosen
 
 Term = str | Callable[..., nn.Module]
@@ -101,8 +101,7 @@ class PDELayer(Layer):
 
     def forward(self, f: Tensor) -> Tensor:
         for _ in range(self.steps):
-            for term in self.evolution.values():
-                f = term(f)
+            f = evolved(tuple(self.evolution.values()), f)
         return normalised(self.linear, self.norm, f, self.backend)
 
     def extra_repr(self) -> str:

@@ -7,10 +7,10 @@ names, `space`, `t` and `backend` among them.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 from functools import partial
-from typing import ClassVar
+from typing import Any, ClassVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -19,7 +19,7 @@ from pdegcnn_lib import ops
 from pdegcnn_lib.geometry.autocast import outside_autocast
 from pdegcnn_lib.geometry.estimates import Squared
 from pdegcnn_lib.kernels.morphological import check_time
-from pdegcnn_lib.nn.layer import Layer
+from pdegcnn_lib.nn.layer import Layer, watched
 from pdegcnn_lib.nn.metric import Draw, diffusion_scales, initial_scales, trainable_alpha, trainable_metric
 from pdegcnn_lib.ops._check import beside
 from pdegcnn_lib.spaces import M2, Plane, Space, chosen
@@ -180,6 +180,19 @@ class Erosion(_Morphology):
     """
 
     operator = staticmethod(ops.erosion)
+
+
+def evolved(terms: Sequence[nn.Module], f: Tensor) -> Tensor:
+    """f after each of the terms in turn; convection, dilation and erosion by one operator, see `ops.evolution`."""
+    if [type(term) for term in terms] == [Convection, Dilation, Erosion] and not watched(*terms):
+        move, dilate, erode = (cast(Any, term) for term in terms)
+        alike = {(term.space, term.backend) for term in (move, dilate, erode)}
+        if len(alike) == 1:
+            element, *kernels = (beside(x, f) for x in (move.element(), dilate.kernel(), erode.kernel()))
+            return ops.evolution(f, element, *kernels, space=move.space, backend=move.backend)
+    for term in terms:
+        f = term(f)
+    return f
 
 
 class Diffusion(KernelTerm):

@@ -14,6 +14,7 @@ from pdegcnn_lib.ops import m3
 from pdegcnn_lib.ops.backends import BACKENDS, availability, backend
 from pdegcnn_lib.ops.components import connected_components
 from pdegcnn_lib.ops.dense import group_convolution, lift, linear, normalised_linear, projection
+from pdegcnn_lib.ops.evolution import evolution
 from pdegcnn_lib.ops.semiring import (
     dilation,
     dilation_r2,
@@ -38,6 +39,7 @@ __all__ = [
     "dilation_r2",
     "erosion",
     "erosion_r2",
+    "evolution",
     "group_convolution",
     "lift",
     "linear",

@@ -22,13 +22,15 @@ class Backend:
     """An implementation of the operators, on the one device that it runs on, or on any.
 
     `semiring_convolution(f, k, semiring, lists=None)` and `shift(f, displacement)` are as in `ops.reference`;
-    `kernel_table(w, law, alpha, window, orientations, t, estimate)` may return None where it has no code for a kernel.
+    `kernel_table(w, law, alpha, window, orientations, t, estimate)` may return None where it has no code for a kernel,
+    and `evolution(f, displacement, dilating, eroding)` where the three operators do better one after the other.
     """
 
     device: str | None
     semiring_convolution: Callable[..., Tensor]
     shift: Callable[[Tensor, Tensor], Tensor]
     kernel_table: Callable[..., Tensor | None]
+    evolution: Callable[..., Tensor | None]
     normalised_linear: Callable[..., tuple[Tensor, Tensor, Tensor] | None]
     projection: Callable[[Tensor], Tensor]
 
@@ -51,6 +53,7 @@ def _on(device: str) -> Backend:
         run(compiled.semiring_convolution),
         run(compiled.shift),
         run(compiled.kernel_table),
+        run(compiled.evolution),
         compiled.normalised_linear,
         compiled.projection,
     )
@@ -61,6 +64,7 @@ TABLE = {
         None,
         _widely(reference.semiring_convolution),
         _widely(reference.shift),
+        lambda *arguments: None,
         lambda *arguments: None,
         lambda *arguments: None,
         reference.projection,

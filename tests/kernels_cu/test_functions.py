@@ -38,7 +38,7 @@ def functions(request, tmp_path_factory):
         length = ctypes.c_int(len(x))
         pointers = [ctypes.c_void_p(a.ctypes.data) for a in (x, *both)]
         addresses = (ctypes.c_void_p * 4)(*map(ctypes.addressof, [*pointers, length]))
-        library.launch_functions(ctypes.byref(host._Launch(1, 0, 1, 1, None)), addresses)
+        library.launch_functions(ctypes.byref(host.Launch(1, 0, 1, 1, None)), addresses)
         return both
 
     return dtype, call

@@ -140,6 +140,26 @@ def test_the_shift_and_its_gradients_agree_with_the_reference(gpu, dtype, reach)
     assert gpu.launched == ["shift", "shift_gradient_input", "shift_gradient_displacement"]
 
 
+def test_an_evolution_is_the_three_operators_one_after_the_other(gpu) -> None:
+    f, k = torch.randn(SHAPE), torch.rand(*SHAPE[1:3], 3, 5, 5)
+    results = []
+    for backend in ("cpu", "reference"):
+        leaves = [x.clone().requires_grad_() for x in (f, torch.full((SHAPE[1], 3), 0.4), k, k.flip(2))]
+        out = ops.evolution(*leaves, backend=backend)
+        weight = torch.linspace(-1, 1, out.numel()).reshape(out.shape)
+        results.append([out.detach(), *torch.autograd.grad((out * weight).sum(), leaves)])
+    for found, law in zip(*results, strict=True):
+        torch.testing.assert_close(
+            found, law, rtol=0, atol=100 * EPS[torch.float32] * max(1.0, law.abs().max().item())
+        )
+    assert gpu.launched == [
+        "shift",
+        *["semiring_convolution"] * 2,
+        *["tropical_scatter"] * 2,
+        *["shift_gradient_input", "shift_gradient_displacement"],
+    ]
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_mixing_normalising_and_projection_agree_with_the_reference(gpu, dtype) -> None:
     f, w = torch.randn(2, 5, 4, 17, 69, dtype=dtype) + 1, torch.randn(18, 5, dtype=dtype)

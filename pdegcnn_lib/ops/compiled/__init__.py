@@ -17,6 +17,7 @@ from pdegcnn_lib.ops.compiled.transforms import apply, by_law, forward_mode
 
 __all__ = [
     "availability",
+    "evolution",
     "kernel_table",
     "normalised_linear",
     "projection",
@@ -60,6 +61,24 @@ def semiring_convolution(
     if differentiated and semiring in ("max_plus", "min_plus") and not by_law():
         return apply(library.tropical_convolution, f, k, semiring, lists)[0]
     return apply(library.semiring_convolution, f, k, semiring, lists)
+
+
+def evolution(
+    f: Tensor, displacement: Tensor, dilating: Tensor, eroding: Tensor, backend: str
+) -> Tensor | None:
+    r"""f shifted, dilated and eroded by one operator, bit for bit what the three give one after the other.
+
+    None where they are to do it: where nothing is differentiated, so that no winning taps need be kept, and under
+    tangents and the transformations of `torch.func`.
+
+    Shapes: `f [B, C, Or, H, W]`, `displacement [C, Or, 3]`, `dilating, eroding [C, Or, KOr, KH, KW]` -> as f.
+    Raises: as `semiring_convolution`.
+    """
+    _on(backend, f, displacement, dilating, eroding)
+    differentiated = any(x.requires_grad for x in (f, displacement, dilating, eroding))
+    if not (differentiated and torch.is_grad_enabled()) or forward_mode() or transformed():
+        return None
+    return library.evolve(f, displacement, dilating, eroding)[0]
 
 
 def normalised_linear(

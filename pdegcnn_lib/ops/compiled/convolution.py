@@ -196,10 +196,18 @@ def tropical_backward(
     g: Tensor, taps: Tensor, k: Tensor, semiring: str, lists: list[int] | None = None
 ) -> tuple[Tensor, Tensor]:
     """The gradients to f and k from the codes of the winning taps; of k only shape and type are read."""
+    grad_f, of_images = tropical_gradients(g, taps, k, semiring, lists)
+    return grad_f.to(g.dtype), of_images.sum(0).to(k.dtype)
+
+
+def tropical_gradients(
+    g: Tensor, taps: Tensor, k: Tensor, semiring: str, lists: list[int] | None
+) -> tuple[Tensor, Tensor]:
+    """The same in the type that computes, and for k by each image `[B, *k.shape]`."""
     g, taps = g.contiguous(), taps.contiguous()
     problem = Problem.of(g, tuple(k.shape[2:]), lists)
     if problem.empty:
-        return g.new_zeros(g.shape), k.new_zeros(k.shape)
+        return g.new_zeros(g.shape), k.new_zeros((g.shape[0], *k.shape))
     sign, sources = SEMIRINGS[semiring][1], problem.sources(g.device)
     machine = machine_of(g)
     unit = Unit("tropical_backward", (("SCALAR", scalar(g.dtype)), _code(taps.dtype), problem.grid))
@@ -234,4 +242,4 @@ def tropical_backward(
             blocks=problem.images * tables,
             shared_bytes=0,
         )
-    return grad_f.to(g.dtype), partial.sum(0).to(k.dtype)
+    return grad_f, partial

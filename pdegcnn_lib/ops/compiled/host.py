@@ -96,9 +96,7 @@ def unavailable() -> str | None:
 def _trial(words: tuple[str, ...]) -> str | None:
     """What went wrong with one small kernel, a shift of four numbers by one; None if nothing did."""
     f, by, out = (ctypes.c_float * 4)(*TRIED), (ctypes.c_float * 3)(1, 0, 0), (ctypes.c_float * 4)()
-    values: list[ctypes.c_int | ctypes.c_void_p] = [
-        ctypes.c_void_p(ctypes.addressof(a)) for a in (f, by, out)
-    ]
+    values: list[Value] = [ctypes.c_void_p(ctypes.addressof(a)) for a in (f, by, out)]
     try:
         _run(TRIAL, "shift", values + [ctypes.c_int(n) for n in (1, 1, 1, 4)], 1, 1 << 12)
     except (OSError, RuntimeError) as error:
@@ -199,7 +197,7 @@ def build(unit: Unit, target: Path, options: list[str]) -> None:
         os.replace(scratch, target)
 
 
-class _Launch(ctypes.Structure):
+class Launch(ctypes.Structure):
     # The struct Launch of machine_host.cuh.
     _fields_ = [
         ("blocks", ctypes.c_longlong),
@@ -232,16 +230,30 @@ def launch(
     """
     if blocks == 0:
         return
-    values = [
+    _run(unit, kernel, values(arguments), blocks, shared_bytes)
+
+
+Value = ctypes.c_int | ctypes.c_void_p
+
+
+def values(arguments: list[torch.Tensor | int | None]) -> list[Value]:
+    """The arguments of a kernel as it takes them: addresses, and integers as C int."""
+    return [
         ctypes.c_int(a) if isinstance(a, int) else ctypes.c_void_p(None if a is None else a.data_ptr())
         for a in arguments
     ]
-    _run(unit, kernel, values, blocks, shared_bytes)
 
 
-def _run(
-    unit: Unit, kernel: str, values: list[ctypes.c_int | ctypes.c_void_p], blocks: int, shared_bytes: int
-) -> None:
-    pointers = (ctypes.c_void_p * len(values))(*[ctypes.addressof(value) for value in values])
-    how = _Launch(blocks, shared_bytes, 1, torch.get_num_threads(), _thread_pool())
-    getattr(library(unit), f"launch_{kernel}")(ctypes.byref(how), pointers)
+def pointers(values: list[Value]) -> ctypes.Array[ctypes.c_void_p]:
+    """A pointer to each of the values, which must outlive them."""
+    return (ctypes.c_void_p * len(values))(*[ctypes.addressof(value) for value in values])
+
+
+def launch_on(blocks: int, shared_bytes: int) -> Launch:
+    """A launch on as many threads as torch uses."""
+    return Launch(blocks, shared_bytes, 1, torch.get_num_threads(), _thread_pool())
+
+
+def _run(unit: Unit, kernel: str, values: list[Value], blocks: int, shared_bytes: int) -> None:
+    how = launch_on(blocks, shared_bytes)
+    getattr(library(unit), f"launch_{kernel}")(ctypes.byref(how), pointers(values))

@@ -78,6 +78,24 @@ def shift_gradient_displacement(g: Tensor, f: Tensor, displacement: Tensor) -> T
     return pullback(lambda displacement: shift(f, displacement), g, displacement)[0]
 
 
+def evolution_backward(
+    g: Tensor,
+    f: Tensor,
+    displacement: Tensor,
+    dilating: Tensor,
+    eroding: Tensor,
+    of_dilation: Tensor,
+    of_erosion: Tensor,
+) -> tuple[Tensor, ...]:
+    """The two kernels have their winners given, as in `tropical_convolution_backward`."""
+
+    def at(f: Tensor, displacement: Tensor, dilating: Tensor, eroding: Tensor) -> Tensor:
+        dilated = winners(shift(f, displacement), dilating, of_dilation, "max_plus").to(f.dtype)
+        return winners(dilated, eroding, of_erosion, "min_plus").to(f.dtype)
+
+    return pullback(at, g, f, displacement, dilating, eroding)
+
+
 def projection_gradient(g: Tensor, f: Tensor, out: Tensor) -> Tensor:
     return pullback(reference.projection, g, f)[0]
 

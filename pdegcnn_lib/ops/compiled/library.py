@@ -20,7 +20,7 @@ from torch import Tensor
 
 from pdegcnn_lib.geometry._check import transformed
 from pdegcnn_lib.ops import reference
-from pdegcnn_lib.ops.compiled import convolution, laws, mixing, smooth, tables, transport
+from pdegcnn_lib.ops.compiled import convolution, evolution, laws, mixing, smooth, tables, transport
 from pdegcnn_lib.ops.compiled.transforms import apply, autograd_of, enter
 
 WORDS: dict[Any, str] = {
@@ -205,3 +205,26 @@ def _normalised_gradient(ctx: Any, g: Tensor, *_: Any) -> tuple[Tensor | None, .
 _backward, _keep = autograd_of(laws.normalised_linear_backward, 4)
 normalised_linear_backward.register_autograd(_backward, setup_context=_keep)
 normalised_linear.register_autograd(_normalised_gradient, setup_context=_keep_statistics)
+
+
+def _evolved(f: Tensor, _: Tensor, dilating: Tensor, eroding: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    out, of_dilation = _codes_too(f, dilating)
+    return out, of_dilation, _codes_too(f, eroding)[1]
+
+
+evolve = _operator("evolution", evolution.forward, shapes=_evolved)
+evolve_backward = _operator("evolution_backward", evolution.backward, 0, 2, 3, 4)
+
+
+def _keep_evolution(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor, Tensor]) -> None:
+    ctx.save_for_backward(*inputs, *output[1:])
+
+
+def _evolution_gradient(ctx: Any, g: Tensor, *_: Any) -> tuple[Tensor, ...]:
+    backward: Any = laws.evolution_backward if transformed() else evolve_backward
+    return backward(g, *ctx.saved_tensors)
+
+
+_backward, _keep = autograd_of(laws.evolution_backward, 7)
+evolve_backward.register_autograd(_backward, setup_context=_keep)
+evolve.register_autograd(_evolution_gradient, setup_context=_keep_evolution)

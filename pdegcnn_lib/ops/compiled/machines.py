@@ -8,7 +8,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from pdegcnn_lib.ops.compiled import device, host
+from pdegcnn_lib.ops.compiled import device, passes
 from pdegcnn_lib.ops.compiled.sources import Unit
 
 SCALARS = {
@@ -69,7 +69,7 @@ class Machine:
         return 64 if self.owns_channels else device.multiprocessors() * 2
 
 
-HOST = Machine(host.launch, 16, (64, 64), 512 * 1024, True, 1, True)
+HOST = Machine(passes.launch, 16, (64, 64), 512 * 1024, True, 1, True)
 DEVICE = Machine(device.launch, 32, (16, 64), 64 * 1024, False, device.WARPS, False)
 
 

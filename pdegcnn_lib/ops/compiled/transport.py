@@ -47,11 +47,16 @@ def gradient_input(g: Tensor, displacement: Tensor) -> Tensor:
 
 def gradient_displacement(g: Tensor, f: Tensor, displacement: Tensor) -> Tensor:
     """The gradient to the displacement from the upstream gradient g."""
+    return gradients_displacement(g, f, displacement).sum(0).to(displacement.dtype)
+
+
+def gradients_displacement(g: Tensor, f: Tensor, displacement: Tensor) -> Tensor:
+    """The same by each image, `[B, C, Or, 3]`."""
     g, f = g.contiguous(), f.contiguous()
     table = _table(f, displacement)
     partial = table.new_zeros((f.shape[0], *displacement.shape))
     _launch("shift_gradient_displacement", f, [g, f], table, partial, 3)
-    return partial.sum(0).to(displacement.dtype)
+    return partial
 
 
 def _table(f: Tensor, displacement: Tensor) -> Tensor:

@@ -123,6 +123,7 @@ FIRST = (
     ("vessels-steps", "vessels-unet-6000"),
     ("vessels-steps", "vessels-cnn6-narrow-6000"),
     ("vessels-steps", "vessels-pdegcnn6-6000"),
+    ("vessels-steps", "vessels-pdegcnn12-residual-6000"),
     ("vessels", "vessels-gcnn6-narrow"),
     ("digits-rotated", "digits-lenet5"),
     ("digits-rotated", "digits-pdegcnn-invariant"),

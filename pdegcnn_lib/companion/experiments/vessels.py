@@ -134,9 +134,22 @@ enter(
     _experiment(
         "vessels-steps",
         "vessels, against the number of steps",
-        tuple(
-            Variant(model, f"{model}-{steps}", training={"steps": steps}, profiles=("long",))
-            for steps, model in product(DOUBLED, (TWELVE[2], SIX[2], UNET, SIX[0], SIX[1]))
+        (
+            *(
+                Variant(model, f"{model}-{steps}", training={"steps": steps}, profiles=("long",))
+                for steps, model in product(DOUBLED, (TWELVE[2], SIX[2], UNET, SIX[0], SIX[1]))
+            ),
+            # What `vessels-depth` found to help, on the validation images.
+            *(
+                Variant(
+                    TWELVE[2],
+                    f"{TWELVE[2]}-residual-{steps}",
+                    {"residual": True},
+                    training={"steps": steps},
+                    profiles=("long",),
+                )
+                for steps in DOUBLED
+            ),
         ),
         seeds={"long": 1},
     ),

@@ -1,23 +1,25 @@
-// Displacement by a vector that is constant on each channel and orientation: what convection comes down to.
+// Displacement by a vector that is constant on each plane of a channel: what convection comes down to, on every space.
 //
-//     out[b, c, o, y, x] = f[b, c, o - ds, y - dy, x - dx]        (dx, dy, ds) = displacement[c, o]
+//     out[b, c, z, y, x] = f[b, c, z - dz, y - dy, x - dx]        (dx, dy, dz) = displacement[c, z]
 //
-// interpolated trilinearly. With column = floor(-dx), fraction wx = -dx - column, and likewise for y and orientation,
-// this is one stencil of 2 x 2 x 2 taps for the whole plane (c, o):
+// interpolated trilinearly. With column = floor(-dx), fraction wx = -dx - column, and likewise for y and z, this is one
+// stencil of 2 x 2 x 2 taps for the whole plane (c, z):
 //
-//     out[o, y, x] = sum over p, q, r in {0, 1} of
-//                    w(p, ws) w(q, wy) w(r, wx) f[o + plane + p, y + row + q, x + column + r]
+//     out[z, y, x] = sum over p, q, r in {0, 1} of
+//                    w(p, wz) w(q, wy) w(r, wx) f[z + plane + p, y + row + q, x + column + r]
 //
 // where w(0, a) = 1 - a and w(1, a) = a. It is separable: four rows of f are blended to one, which is then interpolated
-// along x.
+// along x. The planes are the orientations of M2, one of R^2, or those of a volume: of R^3, or of a direction of M3,
+// which is a channel here.
 //
-// Layout    f, g, out, grad_f [B, C, Or, H, W] of Scalar; displacement [C, Or, 3] and grad_displacement [B, C, Or, 3]
+// Layout    f, g, out, grad_f [B, C, Z, H, W] of Scalar; displacement [C, Z, 3] and grad_displacement [B, C, Z, 3]
 //           of the arithmetic type, the sum over B left to the caller. Contiguous.
-// Border    orientations are periodic; pixels beyond the image read its border.
+// Border    pixels beyond the image read its border; planes come round where periodic, else those beyond the ends read
+//           the first and the last.
 // A warp    computes one row at a time, width<A> neighbouring x together, by way of a row in shared memory.
 // Cost      per output 10 operations, one element read (four times, from the cache) and one written.
-// Launch    blocks = B C Or. Shared memory for each warp: one row of W, rounded up to width<A>, three for the gradient
-//           of the displacement, two for that of f, which also keeps a stencil for each orientation. Every sum has one
+// Launch    blocks = B C Z. Shared memory for each warp: one row of W, rounded up to width<A>, three for the gradient
+//           of the displacement, two for that of f, which also keeps a stencil for each plane. Every sum has one
 //           order.
 #include "spmd.cuh"
 
@@ -36,54 +38,64 @@ __device__ inline Fraction split(A d, int limit) {
     return {low > A(0) ? limit : -limit, low == low ? A(0) : low};
 }
 
-struct Stencil {
-    Fraction x, y, s;  // s.whole is the plane that the first taps read
-    int next_plane;    // and this the second
+__device__ inline int clamp(int n, int end) { return n < 0 ? 0 : n < end ? n : end - 1; }
 
-    __device__ Stencil(const A* d, int o, int orientations, int height, int image_width) {
-        x = split(d[0], image_width + 1);
-        y = split(d[1], height + 1);
-        s = split(d[2] - orientations * floor(d[2] / orientations), orientations + 1);
-        s.whole = ((o + s.whole) % orientations + orientations) % orientations;
-        next_plane = (s.whole + 1) % orientations;
+struct Volume {
+    int depth, height, width, periodic;
+
+    // The plane that stands for the n-th, which may lie beyond the ends.
+    __device__ int plane(int n) const { return periodic ? (n % depth + depth) % depth : clamp(n, depth); }
+};
+
+struct Stencil {
+    Fraction x, y, z;             // z.whole counts from the first plane of the volume
+    int first_plane, next_plane;  // those that the taps read
+
+    __device__ Stencil(const A* d, int from, Volume v) {
+        x = split(d[0], v.width + 1);
+        y = split(d[1], v.height + 1);
+        z = split(v.periodic ? d[2] - v.depth * floor(d[2] / v.depth) : d[2], v.depth + 1);
+        z.whole += from;
+        find_planes(v);
+    }
+    __device__ void find_planes(Volume v) {
+        first_plane = v.plane(z.whole);
+        next_plane = v.plane(z.whole + 1);
     }
 };
 
-__device__ inline int clamp(int n, int end) { return n < 0 ? 0 : n < end ? n : end - 1; }
-
 // Where the row of a plane starts that stands for y, and the four that an output row reads.
-__device__ inline const Scalar* row_at(const Scalar* volume, int plane, int y, int height, int image_width) {
-    return volume + ((long long)plane * height + clamp(y, height)) * image_width;
+__device__ inline const Scalar* row_at(const Scalar* from, int plane, int y, Volume v) {
+    return from + ((long long)plane * v.height + clamp(y, v.height)) * v.width;
 }
 
 struct Rows {
     const Scalar* at[2][2];
 
-    __device__ Rows(const Scalar* volume, Stencil stencil, int y, int height, int image_width) {
+    __device__ Rows(const Scalar* from, Stencil stencil, int y, Volume v) {
         for (int p = 0; p < 2; p++)
             for (int q = 0; q < 2; q++)
-                at[p][q] = row_at(volume, p ? stencil.next_plane : stencil.s.whole, y + stencil.y.whole + q, height,
-                                  image_width);
+                at[p][q] = row_at(from, p ? stencil.next_plane : stencil.first_plane, y + stencil.y.whole + q, v);
     }
     __device__ Lanes<A> load(int p, int q, int x, int length) const { return load_inside(at[p][q], x, length, A(0)); }
 };
 
 __device__ inline int padded(int length) { return (length + width<A> - 1) / width<A> * width<A>; }
 
-extern "C" __global__ void shift(const Scalar* f, const A* displacement, Scalar* out, int channels, int orientations,
-                                 int height, int image_width) {
-    const int volume = block() / orientations, o = block() % orientations;
-    const Stencil stencil(displacement + (volume % channels * orientations + o) * 3, o, orientations, height,
-                          image_width);
-    const Scalar* const from = f + (long long)volume * orientations * height * image_width;
+extern "C" __global__ void shift(const Scalar* f, const A* displacement, Scalar* out, int channels, int depth,
+                                 int height, int image_width, int periodic) {
+    const Volume v{depth, height, image_width, periodic};
+    const int volume = block() / depth, z = block() % depth;
+    const Stencil stencil(displacement + (volume % channels * depth + z) * 3, z, v);
+    const Scalar* const from = f + (long long)volume * depth * height * image_width;
     A* const blend = reinterpret_cast<A*>(shared_memory()) + warp() * padded(image_width);
-    const A ws = stencil.s.part, wy = stencil.y.part, wx = stencil.x.part;
+    const A wz = stencil.z.part, wy = stencil.y.part, wx = stencil.x.part;
     for (int y = warp(); y < height; y += warps()) {
-        const Rows rows(from, stencil, y, height, image_width);
+        const Rows rows(from, stencil, y, v);
         for (int x = 0; x < image_width; x += width<A>)
             store(blend, x,
-                  (rows.load(0, 0, x, image_width) * (1 - wy) + rows.load(0, 1, x, image_width) * wy) * (1 - ws) +
-                      (rows.load(1, 0, x, image_width) * (1 - wy) + rows.load(1, 1, x, image_width) * wy) * ws);
+                  (rows.load(0, 0, x, image_width) * (1 - wy) + rows.load(0, 1, x, image_width) * wy) * (1 - wz) +
+                      (rows.load(1, 0, x, image_width) * (1 - wy) + rows.load(1, 1, x, image_width) * wy) * wz);
         warp_barrier();
         Scalar* const to = out + ((long long)block() * height + y) * image_width;
         for (int x = 0; x < image_width; x += width<A>) {
@@ -106,40 +118,39 @@ __device__ inline bool at_kink(Fraction* position) {
     return true;
 }
 
-// d out / d displacement = -(d / dx, d / dy, d / ds) of the interpolated f. At a kink this is the mean of the slopes
+// d out / d displacement = -(d / dx, d / dy, d / dz) of the interpolated f. At a kink this is the mean of the slopes
 // on its two sides, half the difference of the neighbours before and after.
 extern "C" __global__ void shift_gradient_displacement(const Scalar* g, const Scalar* f, const A* displacement,
-                                                       A* grad_displacement, int channels, int orientations, int height,
-                                                       int image_width) {
-    const int volume = block() / orientations, o = block() % orientations;
-    Stencil stencil(displacement + (volume % channels * orientations + o) * 3, o, orientations, height, image_width);
-    const bool kink_x = at_kink(&stencil.x), kink_y = at_kink(&stencil.y), kink_s = at_kink(&stencil.s);
-    stencil.s.whole %= orientations;
-    stencil.next_plane = (stencil.s.whole + 1) % orientations;
-    const int plane_before = (stencil.s.whole + orientations - kink_s) % orientations;
-    const Scalar* const from = f + (long long)volume * orientations * height * image_width;
+                                                       A* grad_displacement, int channels, int depth, int height,
+                                                       int image_width, int periodic) {
+    const Volume v{depth, height, image_width, periodic};
+    const int volume = block() / depth, z = block() % depth;
+    Stencil stencil(displacement + (volume % channels * depth + z) * 3, z, v);
+    const bool kink_x = at_kink(&stencil.x), kink_y = at_kink(&stencil.y), kink_z = at_kink(&stencil.z);
+    stencil.find_planes(v);
+    const int plane_before = v.plane(stencil.z.whole - kink_z);
+    const Scalar* const from = f + (long long)volume * depth * height * image_width;
     A* const blend = reinterpret_cast<A*>(shared_memory()) + warp() * 3 * padded(image_width);
     A* const along_y = blend + padded(image_width);
-    A* const along_s = along_y + padded(image_width);
-    const A ws = stencil.s.part, wy = stencil.y.part, wx = stencil.x.part;
-    Lanes<A> sum_x = splat<A>(A(0)), sum_y = sum_x, sum_s = sum_x;
+    A* const along_z = along_y + padded(image_width);
+    const A wz = stencil.z.part, wy = stencil.y.part, wx = stencil.x.part;
+    Lanes<A> sum_x = splat<A>(A(0)), sum_y = sum_x, sum_z = sum_x;
     for (int y = warp(); y < height; y += warps()) {
-        const Rows rows(from, stencil, y, height, image_width);
-        const Scalar *before_y[2], *before_s[2];
+        const Rows rows(from, stencil, y, v);
+        const Scalar *before_y[2], *before_z[2];
         for (int n = 0; n < 2; n++) {
-            before_y[n] = row_at(from, n ? stencil.next_plane : stencil.s.whole, y + stencil.y.whole - kink_y, height,
-                                 image_width);
-            before_s[n] = row_at(from, plane_before, y + stencil.y.whole + n, height, image_width);
+            before_y[n] = row_at(from, n ? stencil.next_plane : stencil.first_plane, y + stencil.y.whole - kink_y, v);
+            before_z[n] = row_at(from, plane_before, y + stencil.y.whole + n, v);
         }
         for (int x = 0; x < image_width; x += width<A>) {
             const Lanes<A> f00 = rows.load(0, 0, x, image_width), f01 = rows.load(0, 1, x, image_width);
             const Lanes<A> f10 = rows.load(1, 0, x, image_width), f11 = rows.load(1, 1, x, image_width);
             const Lanes<A> near = f00 * (1 - wy) + f01 * wy, far = f10 * (1 - wy) + f11 * wy;
-            store(blend, x, near * (1 - ws) + far * ws);
-            store(along_y, x, (f01 - load_inside(before_y[0], x, image_width, A(0))) * (1 - ws) +
-                                  (f11 - load_inside(before_y[1], x, image_width, A(0))) * ws);
-            store(along_s, x, far - (load_inside(before_s[0], x, image_width, A(0)) * (1 - wy) +
-                                     load_inside(before_s[1], x, image_width, A(0)) * wy));
+            store(blend, x, near * (1 - wz) + far * wz);
+            store(along_y, x, (f01 - load_inside(before_y[0], x, image_width, A(0))) * (1 - wz) +
+                                  (f11 - load_inside(before_y[1], x, image_width, A(0))) * wz);
+            store(along_z, x, far - (load_inside(before_z[0], x, image_width, A(0)) * (1 - wy) +
+                                     load_inside(before_z[1], x, image_width, A(0)) * wy));
         }
         warp_barrier();
         const Scalar* const upstream = g + ((long long)block() * height + y) * image_width;
@@ -149,13 +160,13 @@ extern "C" __global__ void shift_gradient_displacement(const Scalar* g, const Sc
             sum_x -= weight * (load_clamped(blend, right, image_width) - load_clamped(blend, before, image_width));
             sum_y -= weight * (load_clamped(along_y, left, image_width) * (1 - wx) +
                                load_clamped(along_y, right, image_width) * wx);
-            sum_s -= weight * (load_clamped(along_s, left, image_width) * (1 - wx) +
-                               load_clamped(along_s, right, image_width) * wx);
+            sum_z -= weight * (load_clamped(along_z, left, image_width) * (1 - wx) +
+                               load_clamped(along_z, right, image_width) * wx);
         }
         warp_barrier();
     }
     const A of_warp[3] = {sum_lanes(sum_x) * (kink_x ? A(0.5) : A(1)), sum_lanes(sum_y) * (kink_y ? A(0.5) : A(1)),
-                          sum_lanes(sum_s) * (kink_s ? A(0.5) : A(1))};
+                          sum_lanes(sum_z) * (kink_z ? A(0.5) : A(1))};
     __syncthreads();
     for (int n = 0; n < 3; n++) {
         const A sum = sum_warps(of_warp[n], reinterpret_cast<A*>(shared_memory()));
@@ -174,32 +185,32 @@ __device__ inline A sum_row(const A* row, int from, int end) {
 // The transposed stencil, from the side of f: a block owns a plane of grad_f and gathers from the planes that read it.
 // A pixel on the border was read in place of all beyond it.
 extern "C" __global__ void shift_gradient_input(const Scalar* g, const A* displacement, Scalar* grad_f, int channels,
-                                                int orientations, int height, int image_width) {
-    const int volume = block() / orientations, plane = block() % orientations;
-    const Scalar* const from = g + (long long)volume * orientations * height * image_width;
+                                                int depth, int height, int image_width, int periodic) {
+    const Volume v{depth, height, image_width, periodic};
+    const int volume = block() / depth, plane = block() % depth;
+    const Scalar* const from = g + (long long)volume * depth * height * image_width;
     A* const blend = reinterpret_cast<A*>(shared_memory()) + warp() * 2 * padded(image_width);
     A* const result = blend + padded(image_width);
     Stencil* const stencils =
         reinterpret_cast<Stencil*>(shared_memory() + warps() * 2 * padded(image_width) * sizeof(A));
-    for (int o = thread(); o < orientations; o += threads())
-        stencils[o] =
-            Stencil(displacement + (volume % channels * orientations + o) * 3, o, orientations, height, image_width);
+    for (int z = thread(); z < depth; z += threads())
+        stencils[z] = Stencil(displacement + (volume % channels * depth + z) * 3, z, v);
     __syncthreads();
     for (int row = warp(); row < height; row += warps()) {
         for (int x = 0; x < image_width; x += width<A>) store(result, x, splat<A>(A(0)));
-        for (int o = 0; o < orientations; o++) {
-            const Stencil stencil = stencils[o];
-            if (stencil.s.whole != plane && stencil.next_plane != plane) continue;
-            const A ws = (stencil.s.whole == plane ? 1 - stencil.s.part : A(0)) +
-                         (stencil.next_plane == plane ? stencil.s.part : A(0));
+        for (int z = 0; z < depth; z++) {
+            const Stencil stencil = stencils[z];
+            if (stencil.first_plane != plane && stencil.next_plane != plane) continue;
+            const A wz = (stencil.first_plane == plane ? 1 - stencil.z.part : A(0)) +
+                         (stencil.next_plane == plane ? stencil.z.part : A(0));
             for (int x = 0; x < image_width; x += width<A>) store(blend, x, splat<A>(A(0)));
             for (int q = 0; q < 2; q++) {
-                const A weight = ws * (q ? stencil.y.part : 1 - stencil.y.part);
+                const A weight = wz * (q ? stencil.y.part : 1 - stencil.y.part);
                 const int seen = row - stencil.y.whole - q;
                 const int first = row == 0 ? 0 : seen < 0 ? 0 : seen;
                 const int last = row == height - 1 ? height - 1 : seen < height ? seen : height - 1;
                 for (int y = first; y <= last; y++) {
-                    const Scalar* const upstream = from + ((long long)o * height + y) * image_width;
+                    const Scalar* const upstream = from + ((long long)z * height + y) * image_width;
                     for (int x = 0; x < image_width; x += width<A>)
                         store(blend, x, load(blend, x) + load_inside(upstream, x, image_width, A(0)) * weight);
                 }

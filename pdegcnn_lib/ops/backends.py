@@ -21,14 +21,15 @@ from pdegcnn_lib.ops.tracing import exporting
 class Backend:
     """An implementation of the operators, on the one device that it runs on, or on any.
 
-    `semiring_convolution(f, k, semiring, lists=None)` and `shift(f, displacement)` are as in `ops.reference`;
-    `kernel_table(w, law, alpha, window, orientations, t, estimate)` may return None where it has no code for a kernel,
-    and `evolution(f, displacement, dilating, eroding)` where the three operators do better one after the other.
+    `semiring_convolution(f, k, semiring, lists=None)` and `shift(f, displacement, periodic=True)` are as in
+    `ops.reference`; `kernel_table(w, law, alpha, window, orientations, t, estimate)` may return None where it has no
+    code for a kernel, and `evolution(f, displacement, dilating, eroding)` where the three operators do better one after
+    the other.
     """
 
     device: str | None
     semiring_convolution: Callable[..., Tensor]
-    shift: Callable[[Tensor, Tensor], Tensor]
+    shift: Callable[..., Tensor]
     kernel_table: Callable[..., Tensor | None]
     evolution: Callable[..., Tensor | None]
     normalised_linear: Callable[..., tuple[Tensor, Tensor, Tensor] | None]
@@ -38,10 +39,10 @@ class Backend:
 def _widely(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
     """An operator of the reference where f and its partner differ in dtype: the wider one computes."""
 
-    def run(f: Tensor, x: Tensor, *semiring: str, **lists: Any) -> Tensor:
+    def run(f: Tensor, x: Tensor, *semiring: str, **grid: Any) -> Tensor:
         if f.dtype == x.dtype:
-            return function(f, x, *semiring, **lists)
-        return function(*reference.widened(f, x), *semiring, **lists).to(f.dtype)
+            return function(f, x, *semiring, **grid)
+        return function(*reference.widened(f, x), *semiring, **grid).to(f.dtype)
 
     return run
 

@@ -56,10 +56,10 @@ def _over_lists(f: Tensor, k: Tensor, semiring: str, lists: list[int]) -> Tensor
     return total(torch.stack(sums), (0,))
 
 
-def shift(f: Tensor, displacement: Tensor) -> Tensor:
+def shift(f: Tensor, displacement: Tensor, periodic: bool = True) -> Tensor:
     """As `reference.shift`, without its care for gradients at whole displacements."""
-    dx, dy, ds = displacement[..., None, None].unbind(2)  # [C, Or, 1, 1]
-    return _along(_along(_along(f, 2, ds, periodic=True), 3, dy), 4, dx)
+    dx, dy, dz = displacement[..., None, None].unbind(2)  # [C, Z, 1, 1]
+    return _along(_along(_along(f, 2, dz, periodic), 3, dy), 4, dx)
 
 
 def _along(f: Tensor, axis: int, by: Tensor, periodic: bool = False) -> Tensor:

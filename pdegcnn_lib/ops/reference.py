@@ -110,22 +110,23 @@ def _extremum(f: Tensor, k: Tensor, lists: list[int] | None) -> Tensor:
     return best
 
 
-def shift(f: Tensor, displacement: Tensor) -> Tensor:
-    r"""The input displaced by a constant vector per channel and orientation, trilinearly interpolated.
+def shift(f: Tensor, displacement: Tensor, periodic: bool = True) -> Tensor:
+    r"""The input displaced by a constant vector per channel and plane, trilinearly interpolated.
 
-    $$out[b,c,o,y,x] = f[b, c, o - ds, y - dy, x - dx], \qquad (dx, dy, ds) = displacement[c, o]$$
+    $$out[b,c,z,y,x] = f[b, c, z - dz, y - dy, x - dx], \qquad (dx, dy, dz) = displacement[c, z]$$
 
-    The orientation axis is periodic; spatial coordinates beyond the image are clamped to its border. At a whole
-    displacement the interpolation has a kink, and its gradient is the mean of the derivatives on the two sides.
+    Planes come round where `periodic`, as orientations do; other coordinates beyond the grid are clamped to its border.
+    At a whole displacement the interpolation has a kink, and its gradient is the mean of the derivatives on the two
+    sides.
 
-    Shapes: `f [B, C, Or, H, W]`, `displacement [C, Or, 3]` in pixels, pixels and orientation steps -> as f.
+    Shapes: `f [B, C, Z, H, W]`, `displacement [C, Z, 3]` in pixels, pixels and planes -> as f.
     """
-    dx, dy, ds = displacement[..., None, None].unbind(2)  # [C, Or, 1, 1]
-    return shift_along(shift_along(shift_along(f, 2, ds, periodic=True), 3, dy), 4, dx)
+    dx, dy, dz = displacement[..., None, None].unbind(2)  # [C, Z, 1, 1]
+    return shift_along(shift_along(shift_along(f, 2, dz, periodic), 3, dy), 4, dx)
 
 
 def shift_along(f: Tensor, axis: int, by: Tensor, periodic: bool = False) -> Tensor:
-    """The input displaced along one axis; `by [C, Or, 1, 1]`."""
+    """The input displaced along one axis; `by [C, Z, 1, 1]`."""
     size = f.shape[axis]
     index = torch.arange(size, dtype=by.dtype, device=by.device)
     place = index.reshape([size if n == axis else 1 for n in range(1, 5)]) - by

@@ -45,14 +45,11 @@ def _convolve(f: Tensor, k: Tensor, semiring: str, space: Space, backend: str | 
     if not space.kernels:  # one plane that is its own neighbour, or one volume
         lists = None if space.positions == 2 else [0]
         return run(f[:, :, None], k[:, None, None], semiring, lists=lists)[:, :, 0]
-    if space.periodic[-3]:
+    if space.periodic[0]:
         return run(f, k, semiring)
-    # Planes that end and have kernels of their own: zeros follow them around the circle.
-    planes, window = f.shape[2], k.shape[2]
-    more = max(window // 2, window - planes)
-    f = torch.nn.functional.pad(f, (0, 0, 0, 0, 0, more), value=SEMIRINGS[semiring][0])
-    k = torch.cat([k, k[:, -1:].expand(-1, more, -1, -1, -1)], dim=1)
-    return run(f, k, semiring)[:, :, :planes]
+    # Planes that end and have kernels of their own: volumes of one, each of which reads those beside it.
+    lists = _lists(space, tuple(k.shape[2:]))
+    return run(f[:, :, :, None], k[:, :, :, None], semiring, lists=lists)[:, :, :, 0]
 
 
 # Values, which do not change while a trace of torch.compile is made.

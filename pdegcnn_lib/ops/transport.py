@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from pdegcnn_lib.ops import _check
@@ -26,28 +25,15 @@ def convection(f: Tensor, g0: Tensor, *, space: Space | None = None, backend: st
 
 
 def _convected(f: Tensor, g0: Tensor, space: Space, backend: str | None) -> Tensor:
-    by = space.displacement(g0)
-    if space.positions == 2 and not space.kernels:
-        return _on_volumes(f[:, :, None], by[:, None], True, backend)[:, :, 0]
-    if space.lists:  # each point of the fibre has a volume of its own
-        volumes = _on_volumes(f.flatten(1, 2), by.flatten(0, 1)[:, None], False, backend)
-        return volumes.unflatten(1, f.shape[1:3])
-    return _on_volumes(f, by if space.kernels else by[:, None], space.periodic[-3], backend)
-
-
-def _on_volumes(f: Tensor, by: Tensor, periodic: bool, backend: str | None) -> Tensor:
-    """`f [B, C, Z, H, W]`, `by [C, Z, 3]` or `[C, 1, 3]`; where planes end the first and the last go on."""
-    run, planes = implementation(backend, f).shift, f.shape[2]
-    by = by.expand(-1, planes, -1)
-    if periodic:
-        return run(f, by)
-    f = torch.cat(
-        [f[:, :, :1].expand(-1, -1, planes, -1, -1), f, f[:, :, -1:].expand(-1, -1, planes, -1, -1)], 2
-    )
-    by = torch.cat([by[..., :2], by[..., 2:].clamp(-planes, planes)], dim=-1)
-    return run(f, torch.cat([by[:, :1].expand(-1, planes, -1), by, by[:, -1:].expand(-1, planes, -1)], 1))[
-        :, :, planes : 2 * planes
-    ]
+    volumes, by = f, space.displacement(g0)
+    if len(space.axes) == 2:  # a plane is a volume of one
+        volumes = f[:, :, None]
+    elif len(space.axes) == 4:  # each point of the fibre has a volume of its own
+        volumes, by = f.flatten(1, 2), by.flatten(0, 1)
+    if by.ndim == 2:
+        by = by[:, None].expand(-1, volumes.shape[2], -1)
+    periodic = len(space.axes) == 3 and space.periodic[0]
+    return implementation(backend, f).shift(volumes, by, periodic=periodic).reshape(f.shape)
 
 
 def convection_r2(f: Tensor, shift: Tensor, *, backend: str | None = None) -> Tensor:

@@ -129,11 +129,12 @@ int main() {
                           by = numbers<float>(C * O * 3, -30, 30);
         std::vector<float> out(size), grad_f(size), grad_by(B * C * O * 3);
         const long long row = threads * round_up(W, width<float>) * sizeof(float);
-        call(launch_shift, threads, B * C * O, row, f.data(), by.data(), out.data(), C, O, H, W);
+        call(launch_shift, threads, B * C * O, row, f.data(), by.data(), out.data(), C, O, H, W,
+             PERIODIC);
         call(launch_shift_gradient_input, threads, B * C * O, 2 * row + O * (long long)sizeof(Stencil), g.data(),
-             by.data(), grad_f.data(), C, O, H, W);
+             by.data(), grad_f.data(), C, O, H, W, PERIODIC);
         call(launch_shift_gradient_displacement, threads, B * C * O, 3 * row, g.data(), f.data(), by.data(),
-             grad_by.data(), C, O, H, W);
+             grad_by.data(), C, O, H, W, PERIODIC);
         std::vector<float> result = out;
         result.insert(result.end(), grad_f.begin(), grad_f.end());
         for (float value : grad_by) result.push_back(value / float(H * W));  // sums in another order

@@ -85,10 +85,10 @@ std::vector<float> results(int volume) {
     std::vector<float> grad_f(volume_size), grad_by(O * 3);
     for (long long plane = 0; plane < O; plane++) {
         run_block((long long)volume * O + plane, [&] {
-            shift(from_start(f, volume), by.data(), from_start(out, volume), 1, O, H, W);
-            shift_gradient_input(from_start(g, volume), by.data(), from_start(grad_f, volume), 1, O, H, W);
+            shift(from_start(f, volume), by.data(), from_start(out, volume), 1, O, H, W, 1);
+            shift_gradient_input(from_start(g, volume), by.data(), from_start(grad_f, volume), 1, O, H, W, 1);
             shift_gradient_displacement(from_start(g, volume), from_start(f, volume), by.data(),
-                                        from_start(grad_by, volume), 1, O, H, W);
+                                        from_start(grad_by, volume), 1, O, H, W, 1);
         });
     }
     out.insert(out.end(), grad_f.begin(), grad_f.end());

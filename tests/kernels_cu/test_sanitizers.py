@@ -26,6 +26,7 @@ SMOOTH = ["-DIS_SMOOTH_BACKWARD", '-DKERNELS="smooth_backward.cu"']
 FIVE = ["-DWINDOW_ROWS=5", "-DWINDOW_COLUMNS=5"]
 ANY = ["-DWINDOW_ROWS=0", "-DWINDOW_COLUMNS=0"]
 BACK = ["-DIS_TROPICAL_BACKWARD", '-DKERNELS="tropical_backward.cu"', "-DCODE=Code8"]
+SHIFT = ["-DIS_SHIFT", '-DKERNELS="shift.cu"']
 KERNELS = {
     "dilation": [*CONVOLUTION, *CIRCLE, "-DSEMIRING=Tropical", *FIVE],
     "dilation-taps": [*CONVOLUTION, *CIRCLE, "-DSEMIRING=Tropical", *FIVE, "-DCODE=Code8"],
@@ -38,7 +39,8 @@ KERNELS = {
     "tropical-backward-lists": [*BACK, *NEIGHBOURS],
     "logarithmic-backward": [*SMOOTH, *CIRCLE, "-DSEMIRING=Logarithmic", "-DWINDOW_COLUMNS=5"],
     "logarithmic-backward-lists": [*SMOOTH, *NEIGHBOURS, "-DSEMIRING=Logarithmic", "-DWINDOW_COLUMNS=5"],
-    "shift": ["-DIS_SHIFT", '-DKERNELS="shift.cu"'],
+    "shift": [*SHIFT, "-DPERIODIC=1"],
+    "shift-with-ends": [*SHIFT, "-DPERIODIC=0"],
     "mixing": ["-DIS_MIXING", '-DKERNELS="mixing.cu"'],
     "projection": ["-DIS_PROJECTION", '-DKERNELS="projection.cu"'],
     "tables": ["-DIS_TABLES", '-DKERNELS="tables.cu"', "-DESTIMATE=Combined", "-DLAW=Gaussian"],

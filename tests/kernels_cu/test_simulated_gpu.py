@@ -129,11 +129,12 @@ def test_the_deterministic_mode_gathers_the_same_sums(gpu, semiring) -> None:
 
 @pytest.mark.parametrize("dtype", EPS)
 @pytest.mark.parametrize("reach", [0.4, 30.0])
-def test_the_shift_and_its_gradients_agree_with_the_reference(gpu, dtype, reach) -> None:
+@pytest.mark.parametrize("periodic", [True, False])
+def test_the_shift_and_its_gradients_agree_with_the_reference(gpu, dtype, reach, periodic) -> None:
     f, g = torch.randn(2, *SHAPE, dtype=torch.float64).to(dtype)
     by = (torch.randn(*SHAPE[1:3], 3, dtype=torch.float64) * reach).to(dtype)
-    found = both_ways(lambda f, by: compiled.shift(f, by, "cpu"), (f, by), g)
-    law = both_ways(reference.shift, (f.double(), by.double()), g.double())
+    found = both_ways(lambda f, by: compiled.shift(f, by, "cpu", periodic), (f, by), g)
+    law = both_ways(lambda f, by: reference.shift(f, by, periodic), (f.double(), by.double()), g.double())
     assert_close(found[:2], law[:2], dtype)
     # A gradient of the displacement is a sum over all pixels of products of order one.
     torch.testing.assert_close(found[2].double(), law[2], rtol=0, atol=30 * EPS[dtype] * law[2].abs().max())

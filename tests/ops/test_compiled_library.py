@@ -56,6 +56,7 @@ def test_opcheck(layout: str) -> None:
         (library.smooth_gradient_input, (g, f.detach(), k.detach(), out, "log")),
         (library.smooth_gradient_kernel, (g, f.detach(), k.detach(), out, "linear")),
         (library.shift, (f, by)),
+        (library.shift, (f, by, False)),
         (library.shift_gradient_input, (g, by.detach())),
         (library.shift_gradient_displacement, (g, f.detach(), by.detach())),
     ]:

@@ -23,8 +23,8 @@ pytestmark = pytest.mark.skipif(
 SIZES = st.sampled_from([1, 2, 3, 5, 8, 13, 15, 16, 17, 31, 33, 64, 65, 70])
 
 
-def fast_shift(f: Tensor, by: Tensor) -> Tensor:
-    return compiled.shift(f.to(DEVICE), by.to(DEVICE), DEVICE).cpu()
+def fast_shift(f: Tensor, by: Tensor, periodic: bool = True) -> Tensor:
+    return compiled.shift(f.to(DEVICE), by.to(DEVICE), DEVICE, periodic).cpu()
 
 
 @given(
@@ -32,9 +32,10 @@ def fast_shift(f: Tensor, by: Tensor) -> Tensor:
     reach=st.sampled_from([0.3, 3.0, 200.0]),
     seed=st.integers(0, 10**6),
     permuted=st.booleans(),
+    periodic=st.booleans(),
 )
 def test_shift_and_its_gradients_agree_with_the_reference(
-    shape: tuple[int, ...], reach: float, seed: int, permuted: bool
+    shape: tuple[int, ...], reach: float, seed: int, permuted: bool, periodic: bool
 ) -> None:
     torch.manual_seed(seed)
     f, g = torch.randn(shape, dtype=torch.float64), torch.randn(shape, dtype=torch.float64)
@@ -42,7 +43,7 @@ def test_shift_and_its_gradients_agree_with_the_reference(
         f, g = (x.transpose(-1, -2).contiguous().transpose(-1, -2) for x in (f, g))
     f = f.requires_grad_()
     by = (torch.randn(*shape[1:3], 3, dtype=f.dtype) * reach).requires_grad_()
-    out, expected = fast_shift(f, by), reference.shift(f, by)
+    out, expected = fast_shift(f, by, periodic), reference.shift(f, by, periodic)
     torch.testing.assert_close(out, expected, rtol=1e-11, atol=1e-11)
     for result, law in zip(
         torch.autograd.grad(out, (f, by), g), torch.autograd.grad(expected, (f, by), g), strict=True
@@ -68,7 +69,8 @@ def test_shift_by_whole_steps_moves_values_unchanged() -> None:
     assert torch.equal(fast_shift(f, by), expected)
 
 
-def test_shift_gradcheck() -> None:
+@pytest.mark.parametrize("periodic", [True, False])
+def test_shift_gradcheck(periodic: bool) -> None:
     f = torch.randn(2, 1, 3, 5, 4, dtype=torch.float64, requires_grad=True)
     by = (torch.randn(1, 3, 3, dtype=torch.float64) * 2).requires_grad_()
-    assert torch.autograd.gradcheck(lambda f, by: fast_shift(f, by), (f, by))
+    assert torch.autograd.gradcheck(lambda f, by: fast_shift(f, by, periodic), (f, by))

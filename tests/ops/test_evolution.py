@@ -164,7 +164,7 @@ def test_a_pass_that_fails_leaves_nothing_to_wait():
 
     def shifted() -> Tensor:
         out = torch.zeros(4)
-        passes.launch(TRIAL, "shift", [f, by, out, 1, 1, 1, 4], blocks=1, shared_bytes=4096)
+        passes.launch(TRIAL, "shift", [f, by, out, 1, 1, 1, 4, 1], blocks=1, shared_bytes=4096)
         return out
 
     with pytest.raises(RuntimeError, match="in between"), passes.one_pass(1):

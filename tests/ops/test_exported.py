@@ -22,10 +22,12 @@ def test_a_convolution_is_that_of_the_reference(semiring, orientations, window):
 
 
 @pytest.mark.parametrize("whole", [False, True])
-def test_a_shift_is_that_of_the_reference(whole):
+@pytest.mark.parametrize("periodic", [False, True])
+def test_a_shift_is_that_of_the_reference(whole, periodic):
     f, by = torch.randn(2, 3, 5, 6, 9, dtype=torch.float64), 4 * torch.randn(3, 5, 3, dtype=torch.float64)
     by = by.round() if whole else by
-    torch.testing.assert_close(exported.shift(f, by), reference.shift(f, by), rtol=1e-12, atol=1e-12)
+    found, known = exported.shift(f, by, periodic), reference.shift(f, by, periodic)
+    torch.testing.assert_close(found, known, rtol=1e-12, atol=1e-12)
 
 
 def test_a_program_has_few_nodes_whatever_the_window():

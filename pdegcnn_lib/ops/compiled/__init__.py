@@ -107,14 +107,14 @@ def projection(f: Tensor) -> Tensor:
     return apply(library.projection, f)
 
 
-def shift(f: Tensor, displacement: Tensor, backend: str) -> Tensor:
-    r"""The input displaced by a constant vector per channel and orientation, see `ops.reference.shift` for the law.
+def shift(f: Tensor, displacement: Tensor, backend: str, periodic: bool = True) -> Tensor:
+    r"""The input displaced by a constant vector per channel and plane, see `ops.reference.shift` for the law.
 
-    Shapes: `f [B, C, Or, H, W]`, `displacement [C, Or, 3] = (dx, dy, ds)` in pixels and orientation steps -> as f.
+    Shapes: `f [B, C, Z, H, W]`, `displacement [C, Z, 3] = (dx, dy, dz)` in pixels and planes -> as f.
     Raises: as `semiring_convolution`.
     """
     _on(backend, f, displacement)
-    return apply(library.shift, f, displacement)
+    return apply(library.shift, f, displacement, periodic)
 
 
 def kernel_table(

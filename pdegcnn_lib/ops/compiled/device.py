@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from pdegcnn_lib.ops.compiled import sources
-from pdegcnn_lib.ops.compiled.sources import SHIFTED, TRIAL, TRIED, Unit
+from pdegcnn_lib.ops.compiled.sources import SHIFTED, TRIAL, TRIAL_SIZES, TRIED, Unit
 
 WARPS = 8
 OPTIONS = ("-std=c++17", "--fmad=true")
@@ -41,7 +41,7 @@ def _trial(index: int) -> str | None:
         with cupy.cuda.Device(index):
             f, by = (cupy.asarray(numpy.array(x, numpy.float32)) for x in (TRIED, (1.0, 0.0, 0.0)))
             out = cupy.zeros_like(f)
-            pointers, sizes = (x.data.ptr for x in (f, by, out)), map(numpy.int32, (1, 1, 1, len(TRIED)))
+            pointers, sizes = (x.data.ptr for x in (f, by, out)), map(numpy.int32, TRIAL_SIZES)
             function = _function(TRIAL, "shift", index, 1 << 12)
             function((1,), (32 * WARPS,), (*pointers, *sizes), shared_mem=1 << 12)
             right = tuple(cupy.asnumpy(out).tolist()) == SHIFTED

@@ -24,7 +24,7 @@ from pathlib import Path
 import torch
 
 from pdegcnn_lib.ops.compiled import binaries, sources
-from pdegcnn_lib.ops.compiled.sources import SHIFTED, TRIAL, TRIED, Unit
+from pdegcnn_lib.ops.compiled.sources import SHIFTED, TRIAL, TRIAL_SIZES, TRIED, Unit
 
 # No -ffast-math: NaN and infinities keep their meaning. -fno-trapping-math only says that nobody reads the flags of
 # the floating point unit, which lets a comparison of vectors be one instruction.
@@ -98,7 +98,7 @@ def _trial(words: tuple[str, ...]) -> str | None:
     f, by, out = (ctypes.c_float * 4)(*TRIED), (ctypes.c_float * 3)(1, 0, 0), (ctypes.c_float * 4)()
     values: list[Value] = [ctypes.c_void_p(ctypes.addressof(a)) for a in (f, by, out)]
     try:
-        _run(TRIAL, "shift", values + [ctypes.c_int(n) for n in (1, 1, 1, 4)], 1, 1 << 12)
+        _run(TRIAL, "shift", values + [ctypes.c_int(n) for n in TRIAL_SIZES], 1, 1 << 12)
     except (OSError, RuntimeError) as error:
         return str(error)
     return None if tuple(out) == SHIFTED else f"{shlex.join(words)} makes kernels that compute wrongly"

@@ -65,17 +65,17 @@ def smooth_gradient_kernel(
     return pullback(lambda k: semiring_convolution(f, k, semiring, lists), g, k)[0]
 
 
-def shift(f: Tensor, displacement: Tensor) -> Tensor:
-    return reference.shift(*reference.widened(f, displacement)).to(f.dtype)
+def shift(f: Tensor, displacement: Tensor, periodic: bool = True) -> Tensor:
+    return reference.shift(*reference.widened(f, displacement), periodic).to(f.dtype)
 
 
-def shift_gradient_input(g: Tensor, displacement: Tensor) -> Tensor:
+def shift_gradient_input(g: Tensor, displacement: Tensor, periodic: bool = True) -> Tensor:
     """The shift is linear in f, so its gradient is the same at every f."""
-    return pullback(lambda f: shift(f, displacement), g, torch.zeros_like(g))[0]
+    return pullback(lambda f: shift(f, displacement, periodic), g, torch.zeros_like(g))[0]
 
 
-def shift_gradient_displacement(g: Tensor, f: Tensor, displacement: Tensor) -> Tensor:
-    return pullback(lambda displacement: shift(f, displacement), g, displacement)[0]
+def shift_gradient_displacement(g: Tensor, f: Tensor, displacement: Tensor, periodic: bool = True) -> Tensor:
+    return pullback(lambda displacement: shift(f, displacement, periodic), g, displacement)[0]
 
 
 def evolution_backward(

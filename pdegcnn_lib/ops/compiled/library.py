@@ -26,6 +26,7 @@ from pdegcnn_lib.ops.compiled.transforms import apply, autograd_of, enter
 WORDS: dict[Any, str] = {
     Tensor: "Tensor",
     int: "SymInt",
+    bool: "bool",
     float: "float",
     str: "str",
     list[int]: "SymInt[]",
@@ -120,17 +121,18 @@ shift_gradient_displacement = _operator("shift_gradient_displacement", transport
 
 
 def _keep_shift(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-    f, displacement = inputs
+    f, displacement, *ctx.options = inputs
     need_displacement = ctx.needs_input_grad[1]
     ctx.save_for_backward(displacement, f if need_displacement else None)
 
 
-def _shift_gradient(ctx: Any, g: Tensor) -> tuple[Tensor | None, Tensor | None]:
+def _shift_gradient(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
     displacement, f = ctx.saved_tensors
-    need_f, need_displacement = ctx.needs_input_grad
-    grad_f = apply(shift_gradient_input, g, displacement) if need_f else None
-    grad_displacement = apply(shift_gradient_displacement, g, f, displacement) if need_displacement else None
-    return grad_f, grad_displacement
+    need_f, need_displacement, *_ = ctx.needs_input_grad
+    by = (displacement, *ctx.options)
+    grad_f = apply(shift_gradient_input, g, *by) if need_f else None
+    grad_displacement = apply(shift_gradient_displacement, g, f, *by) if need_displacement else None
+    return grad_f, grad_displacement, None
 
 
 enter(shift_gradient_input, laws.shift_gradient_input, "fk", "f")

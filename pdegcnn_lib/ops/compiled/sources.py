@@ -52,3 +52,4 @@ class Unit:
 # What a machine is tried with: four numbers shifted by one, the border repeated.
 TRIAL = Unit("shift", (("SCALAR", "float"),))
 TRIED, SHIFTED = (1.0, 2.0, 3.0, 4.0), (1.0, 1.0, 2.0, 3.0)
+TRIAL_SIZES = (1, 1, 1, len(TRIED), 0)

@@ -12,9 +12,15 @@ STENCIL_BYTES = 64
 
 
 def _launch(
-    kernel: str, f: Tensor, tensors: list[Tensor], displacement: Tensor, out: Tensor, rows: int
+    kernel: str,
+    f: Tensor,
+    tensors: list[Tensor],
+    displacement: Tensor,
+    out: Tensor,
+    periodic: bool,
+    rows: int,
 ) -> None:
-    _, channels, orientations, height, width = f.shape
+    images, channels, depth, height, width = f.shape
     if f.numel() == 0:
         return
     machine = machine_of(f)
@@ -22,40 +28,39 @@ def _launch(
     machine.launch(
         Unit("shift", (("SCALAR", scalar(f.dtype)),)),
         kernel,
-        [*tensors, displacement, out, channels, orientations, height, width],
-        blocks=f.shape[0] * channels * orientations,
-        shared_bytes=machine.warps * rows * padded * displacement.element_size()
-        + orientations * STENCIL_BYTES,
+        [*tensors, displacement, out, channels, depth, height, width, int(periodic)],
+        blocks=images * channels * depth,
+        shared_bytes=machine.warps * rows * padded * displacement.element_size() + depth * STENCIL_BYTES,
     )
 
 
-def forward(f: Tensor, displacement: Tensor) -> Tensor:
-    """`f [B, C, Or, H, W]` displaced by `displacement [C, Or, 3]`."""
+def forward(f: Tensor, displacement: Tensor, periodic: bool = True) -> Tensor:
+    """`f [B, C, Z, H, W]` displaced by `displacement [C, Z, 3]`."""
     f = f.contiguous()
     out = f.new_empty(f.shape)
-    _launch("shift", f, [f], _table(f, displacement), out, 1)
+    _launch("shift", f, [f], _table(f, displacement), out, periodic, 1)
     return out
 
 
-def gradient_input(g: Tensor, displacement: Tensor) -> Tensor:
+def gradient_input(g: Tensor, displacement: Tensor, periodic: bool = True) -> Tensor:
     """The gradient to f from the upstream gradient g."""
     g = g.contiguous()
     grad_f = g.new_empty(g.shape)
-    _launch("shift_gradient_input", g, [g], _table(g, displacement), grad_f, 2)
+    _launch("shift_gradient_input", g, [g], _table(g, displacement), grad_f, periodic, 2)
     return grad_f
 
 
-def gradient_displacement(g: Tensor, f: Tensor, displacement: Tensor) -> Tensor:
+def gradient_displacement(g: Tensor, f: Tensor, displacement: Tensor, periodic: bool = True) -> Tensor:
     """The gradient to the displacement from the upstream gradient g."""
-    return gradients_displacement(g, f, displacement).sum(0).to(displacement.dtype)
+    return gradients_displacement(g, f, displacement, periodic).sum(0).to(displacement.dtype)
 
 
-def gradients_displacement(g: Tensor, f: Tensor, displacement: Tensor) -> Tensor:
+def gradients_displacement(g: Tensor, f: Tensor, displacement: Tensor, periodic: bool = True) -> Tensor:
     """The same by each image, `[B, C, Or, 3]`."""
     g, f = g.contiguous(), f.contiguous()
     table = _table(f, displacement)
     partial = table.new_zeros((f.shape[0], *displacement.shape))
-    _launch("shift_gradient_displacement", f, [g, f], table, partial, 3)
+    _launch("shift_gradient_displacement", f, [g, f], table, partial, periodic, 3)
     return partial
 
 

@@ -143,6 +143,14 @@ def _export(arguments: argparse.Namespace) -> None:
     print(printable(written))
 
 
+def _convert(arguments: argparse.Namespace) -> None:
+    from pdegcnn_lib.companion.convert import convert
+
+    for remark in convert(**{k: v for k, v in vars(arguments).items() if k not in ("command", "action")}):
+        print(remark)
+    print(printable(arguments.out))
+
+
 def _gallery(arguments: argparse.Namespace) -> None:
     from pdegcnn_lib.companion.experiments.pictures.gallery import gallery
 
@@ -258,6 +266,20 @@ def _parser() -> argparse.ArgumentParser:
         "-o", "--out", type=Path, required=True, metavar="FILE", help="a name that ends in .onnx or .pt2"
     )
     export.add_argument("--force", action="store_true", help="replace a file that is there already")
+    convert = add(
+        "convert", _convert, "write a checkpoint of LieTorch down for a network here", has_json=False
+    )
+    convert.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help="a state dict of torch.save")
+    convert.add_argument("--lietorch", required=True, metavar="VERSION", help="whose it is: 0.7 or 0.8")
+    convert.add_argument(
+        "--model", required=True, metavar="NAME", help="the same network, of `pdegcnn models`"
+    )
+    convert.add_argument("--channels", type=int, default=1, metavar="N", help="of the image; default: 1")
+    convert.add_argument(
+        "--option", dest="options", type=_assignment, action="append", default=[], metavar="NAME=VALUE"
+    )
+    convert.add_argument("-o", "--out", type=Path, required=True, metavar="FILE", help="a .safetensors file")
+    convert.add_argument("--force", action="store_true", help="replace a file that is there already")
     add(
         "gallery", _gallery, "draw the best and worst test photographs of the vessel networks", has_json=False
     )

@@ -112,7 +112,7 @@ class Operators {
   shift(f, displacement, out) {
     const { channels, orientations, height, width } = f;
     const args = [f.address, displacement, out, channels, orientations, height, width, 1];
-    this.machine.launch("transport_shift", channels * orientations, args, 4 * ceil(width, 16) + 64 * orientations);
+    this.machine.launch("transport_shift", channels * orientations, args, 4 * ceil(width, 16));
   }
 }
 

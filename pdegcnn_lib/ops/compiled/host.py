@@ -230,6 +230,7 @@ def launch(
 
     Tensors are passed by address, None as a null pointer, integers as C int.
     """
+    sources.check(unit, kernel, arguments)
     if blocks == 0:
         return
     values = [

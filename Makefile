@@ -123,6 +123,7 @@ lint: setup ## style, types, notebook pairs
 	@$(venv)/ruff check .
 	@$(venv)/ruff format --check .
 	@$(venv)/mypy
+	@$(venv)/python tools/browser_types.py
 	@$(venv)/python tools/notebooks.py check notebooks/*.md
 	@$(venv)/jupytext --quiet --to md:myst --test notebooks/*.ipynb
 

@@ -223,7 +223,7 @@ __device__ inline void sweep_carefully(const Share& block, Scalar* out, [[maybe_
 template <class S>
 __device__ inline bool sweep_factors(const Share& block, const Scalar* f, const A* k, Scalar* out, Code* taps) {
     if constexpr (S::logarithmic) {
-        constexpr A reach = sizeof(A) == 4 ? A(28) : A(320);
+        constexpr A reach = sizeof(A) == 4 ? A(FLOAT_REACH) : A(DOUBLE_REACH);
         const int count = block.window.taps();
         const A* const k_block = k + block.first_table * count;
         const A level = to_arithmetic(f[block.at(0, block.place.first_row, block.place.first_column)]);

@@ -64,6 +64,8 @@ struct Stencil {
     }
 };
 
+static_assert(sizeof(Stencil) <= STENCIL_BYTES);
+
 // Where the row of a plane starts that stands for y, and the four that an output row reads.
 __device__ inline const Scalar* row_at(const Scalar* from, int plane, int y, Volume v) {
     return from + ((long long)plane * v.height + clamp(y, v.height)) * v.width;

@@ -33,9 +33,9 @@ using Grid = GRID;
 
 // Neighbouring outputs often choose the same tap: sums in several copies keep them from waiting for each other.
 #ifdef __CUDACC__
-constexpr int copies = 8, batch = 1;
+constexpr int copies = GPU_COPIES, batch = 1;
 #else
-constexpr int copies = 4, batch = 4;
+constexpr int copies = HOST_COPIES, batch = 4;
 #endif
 
 extern "C" __global__ void tropical_scatter(const Scalar* g, const Code* taps, A* grad_f, A* grad_k, const int* lists,

@@ -10,6 +10,7 @@ import pytest
 pytest.importorskip("jupytext")
 ROOT = Path(__file__).resolve().parent.parent
 CHAPTERS = sorted((ROOT / "notebooks").glob("1[0-9]*_*.md"))
+ALL = sorted((ROOT / "notebooks").glob("*.md"))
 FIRST = [*sorted((ROOT / "notebooks").glob("0[12]_*.md")), *CHAPTERS]
 
 
@@ -64,13 +65,21 @@ def test_every_figure_has_a_caption_and_is_spoken_of(path: Path) -> None:
         assert f"{{numref}}`{figure['name']}`" in everywhere, f"{figure['name']}: no text points to it"
 
 
+@pytest.mark.parametrize("path", ALL, ids=names(ALL))
+def test_code_is_short_and_fits_its_column(path: Path) -> None:
+    code = [cell.source for cell in cells(path) if cell.cell_type == "code"]
+    for source in code:
+        lines = [line for line in source.splitlines() if line.strip()]
+        assert len(lines) <= 20, f"{len(lines)} lines: {lines[0]}"
+    shown = re.findall(r"^```python\n(.*?)^```$", prose(path), re.MULTILINE | re.DOTALL)
+    assert not [line for text in (*code, *shown) for line in text.splitlines() if len(line) > 79]
+
+
 @pytest.mark.parametrize("path", FIRST, ids=names(FIRST))
-def test_cells_are_short_and_define_no_classes(path: Path) -> None:
+def test_cells_define_no_classes(path: Path) -> None:
     for cell in cells(path):
         if cell.cell_type == "code":
-            lines = [line for line in cell.source.splitlines() if line.strip()]
-            assert len(lines) <= 20, f"{len(lines)} lines: {lines[0]}"
-            assert not any(line.startswith("class ") for line in lines)
+            assert not any(line.startswith("class ") for line in cell.source.splitlines())
 
 
 def test_references_lead_to_labels() -> None:

@@ -231,3 +231,19 @@ def test_an_example_makes_stale_the_notebook_that_reads_it(tree, monkeypatch):
     before = fingerprint(tree, monkeypatch)
     (tree / "examples/mine.py").write_text("x = 2\n")
     assert fingerprint(tree, monkeypatch) != before
+
+
+def test_a_wrong_type_in_a_script_of_the_pages_is_named_with_its_line(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(TOOLS)
+    types = load("browser_types")
+    monkeypatch.setattr(types, "PAGE_SCRIPTS", {"page": ("machine.js", "evolution.js")})
+    monkeypatch.setattr(types, "WORKER_SCRIPTS", ("machine.js",))
+    monkeypatch.setattr(types, "SCRIPTS", tmp_path)
+    (tmp_path / "machine.js").write_text(
+        "class Machine {\n  /** @param {number} count */\n  take(count) {}\n}\n"
+    )
+    (tmp_path / "evolution.js").write_text(
+        '"use strict";\nnew Machine().take(3);\nnew Machine().take("3");\n'
+    )
+    [fault] = [text for text in types.check(tmp_path / "types") if "TS2345" in text]
+    assert "at book/_browser/evolution.js:3:" in fault

@@ -19,6 +19,8 @@ from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from pdegcnn_lib.ops.compiled.sources import CONTRACT
+
 SOURCES = Path(__file__).resolve().parent.parent / "kernels_cu"
 MODULE = Path(".make/browser/kernels.wasm")
 LARGEST = 400_000  # bytes
@@ -70,7 +72,7 @@ KERNELS = {
 
 
 def key(sources: Path, units: Mapping[str, dict[str, str]]) -> str:
-    total = hashlib.sha256(version("ziglang").encode() + repr((units, FLAGS)).encode())
+    total = hashlib.sha256(version("ziglang").encode() + repr((CONTRACT, units, FLAGS)).encode())
     for path in [*sorted(sources.glob("*.cu*")), Path(__file__)]:
         total.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
     return total.hexdigest()
@@ -100,6 +102,7 @@ def build(target: Path, sources: Path = SOURCES, units: Mapping[str, dict[str, s
         def compiled(unit: str) -> str:
             macros = {**units[unit], "SOURCE": f'"{units[unit]["SOURCE"]}"', "UNIT": unit}
             to = f"{folder}/{unit}.o"
+            macros = {**CONTRACT, **macros}
             flags = [*FLAGS, f"-I{sources}", *(f"-D{name}={value}" for name, value in macros.items())]
             run([*COMPILER, *flags, "-x", "c++", "-c", str(sources / "unit.cu"), "-o", to])
             return to

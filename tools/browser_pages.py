@@ -6,12 +6,14 @@ A page that is opened from a file may fetch nothing, so everything is text in it
 from __future__ import annotations
 
 import base64
-import io
 import json
 import math
 from functools import cache
 from pathlib import Path
 from typing import Any
+
+import browser_pictures
+from browser_pictures import embedded
 
 SCRIPTS = Path(__file__).resolve().parent.parent / "book/_browser"
 MODULE = Path(".make/browser/kernels.wasm")
@@ -19,6 +21,14 @@ NETWORKS = {
     "vessels/vessels-pdegcnn6": "PDE-G-CNN of 6 layers",
     "vessels-steps/vessels-pdegcnn12-6000": "PDE-G-CNN of 12 layers",
 }
+# The scripts of every page and of the worker, in the order in which they are read.
+PAGE_SCRIPTS = {
+    "try-it": ("machine.js", "page.js", "try-it.js"),
+    "inside": ("machine.js", "network.js", "page.js", "steps.js", "inside.js"),
+    "evolution": ("machine.js", "network.js", "page.js", "score.js", "evolution.js"),
+    "explorers": ("machine.js", "network.js", "page.js", "contours.js", "explorers.js"),
+}
+WORKER_SCRIPTS = ("machine.js", "network.js", "photograph.js", "worker.js")
 SIDE = 900  # pixels of a photograph on the page, at most
 CENTRE = [0.5, 0.5]  # where the page `inside` looks first, as parts of the height and the width
 
@@ -33,7 +43,7 @@ def script(*names: str) -> str:
 
 def worker(name: str) -> str:
     """What the worker of a page runs, as text that the page hands to it."""
-    text = script("machine.js", "network.js", "photograph.js", "worker.js")
+    text = script(*WORKER_SCRIPTS)
     return f'<script type="text/plain" id="{name}">{text}</script>'
 
 
@@ -63,13 +73,6 @@ def networks() -> dict[str, Any]:
         network = browser.network(trained.resolve(name), label)
         found[name] = {**network, "bytes": len(json.dumps(network))}
     return found
-
-
-def as_data(image: Any, quality: int = 88) -> str:
-    """A picture as a JPEG inside an address."""
-    buffer = io.BytesIO()
-    image.save(buffer, format="JPEG", quality=quality, optimize=True)
-    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
 @cache
@@ -102,17 +105,17 @@ def photographs() -> tuple[list[tuple[str, Any]], str]:
     return [(label, image.convert("RGB")) for label, image in found], source
 
 
-def finished(name: str) -> str:
-    """Pictures of a finished run, for a browser that cannot compute."""
-    from PIL import Image
-
-    picture = Image.open(SCRIPTS.parent.parent / "results/vessels/examples.png").convert("RGB")
-    picture.thumbnail((1000, 1000), Image.Resampling.LANCZOS)
-    return (
-        f'<figure id="{name}" hidden>'
-        f'<img src="{as_data(picture, 75)}" alt="Photographs of eyes and the vessels that networks found">'
-        "<figcaption>Photographs of the test set, and what networks found in them</figcaption></figure>"
+def finished(name: str, pictures: list[tuple[str, str]]) -> str:
+    """Pictures of a finished run, with a sentence each; the page shows them where it cannot compute."""
+    shown = "".join(
+        f'<img src="{source}" alt="{text}"><figcaption>{text}</figcaption>' for source, text in pictures
     )
+    return f'<figure class="finished" id="{name}" hidden>{shown}</figure>'
+
+
+def example(label: str, image: Any) -> dict[str, str]:
+    """A photograph to start with, as a page has it."""
+    return {"label": label, "picture": embedded(image, "JPEG", quality=88)}
 
 
 def colours(name: str, count: int, period: int) -> list[list[int]]:
@@ -126,14 +129,14 @@ def colours(name: str, count: int, period: int) -> list[list[int]]:
 def try_it() -> str:
     """The page `try-it` below its controls."""
     found, source = photographs()
-    examples = [{"label": label, "picture": as_data(image)} for label, image in found]
+    examples = [example(*each) for each in found]
     return "\n".join(
         [
-            finished("finished"),
+            finished("finished", browser_pictures.vessels()),
             f'<p class="machine-source">{source}</p>',
             element("try-it-data", {"module": module(), "networks": networks(), "examples": examples}),
             worker("try-it-worker"),
-            scope("machine.js", "page.js", "try-it.js"),
+            scope(*PAGE_SCRIPTS["try-it"]),
         ]
     )
 
@@ -149,18 +152,17 @@ def inside() -> str:
     data = {
         "module": module(),
         "network": network,
-        "examples": [{"label": label, "picture": as_data(image)} for label, image in found],
+        "examples": [example(*each) for each in found],
         "centre": CENTRE,
         "colours": colours(VALUE_MAP, 256, 256),
         "signed": colours(SIGNED_MAP, 256, 256),
         "angles": colours(ORIENTATION_MAP, half, half),
         "main": MAIN,
     }
-    scripts = scope("machine.js", "network.js", "page.js", "steps.js", "inside.js")
+    scripts = scope(*PAGE_SCRIPTS["inside"])
     source = f'<p class="machine-source">{source}</p>'
-    return "\n".join(
-        [finished("inside-finished"), source, element("inside-data", data), worker("inside-worker"), scripts]
-    )
+    pictures = finished("inside-finished", browser_pictures.vessels())
+    return "\n".join([pictures, source, element("inside-data", data), worker("inside-worker"), scripts])
 
 
 def evolution() -> str:
@@ -171,7 +173,7 @@ def evolution() -> str:
     from pdegcnn_lib.companion.viz.style import ORIENTATION_MAP, VALUE_MAP
     from pdegcnn_lib.kernels import cake_wavelets
 
-    orientations, size = 16, 21
+    orientations, size = browser_pictures.ORIENTATIONS, browser_pictures.WAVELET
     wavelets = cake_wavelets(orientations, size).flatten(1)
     lift = browser.combination(wavelets, torch.zeros(orientations, dtype=wavelets.dtype), size)
 
@@ -180,8 +182,10 @@ def evolution() -> str:
         "lift": {"orientations": orientations, "channels": 1, "steps": [lift]},
         "colours": colours(VALUE_MAP, 256, 256),
         "angles": colours(ORIENTATION_MAP, orientations, orientations // 2),
+        "pictures": browser_pictures.lines(),
     }
-    return element("evolution-data", data) + "\n" + scope("machine.js", "network.js", "evolution.js")
+    pictures = finished("evolution-finished", browser_pictures.evolution())
+    return "\n".join([pictures, element("evolution-data", data), scope(*PAGE_SCRIPTS["evolution"])])
 
 
 def explorers() -> str:
@@ -190,7 +194,6 @@ def explorers() -> str:
     d is even in the half-angle coordinates b, so a table over |b1|, |b2| and |theta| covers the window [-3, 3]^2 at
     every height. Nodes lie at reach * s^2; values are whole multiples of `unit`, little-endian 16-bit integers.
     """
-    import matplotlib as mpl
     import torch
 
     from pdegcnn_lib.companion.viz.style import ESTIMATE_STYLES, VALUE_MAP
@@ -205,11 +208,16 @@ def explorers() -> str:
     p = torch.cat([xy, theta[..., None]], dim=-1)
     w = torch.tensor([[1.0, zeta, 1.0] for zeta in zetas], dtype=torch.float64)
     values = (distance(p, w[:, None, None, None]) / unit).round().numpy().astype("<u2")
-    shades = [mpl.colors.to_hex(colour) for colour in mpl.colormaps[VALUE_MAP](range(256))]
     table = {"zetas": zetas, "nodes": nodes, "heights": heights, "reach": reach, "unit": unit}
     table["values"] = base64.b64encode(values.tobytes()).decode()
-    data = {"module": module(), "distance": table, "styles": ESTIMATE_STYLES, "colours": shades}
-    return element("explorer-data", data) + "\n" + scope("machine.js", "network.js", "explorers.js")
+    data = {
+        "module": module(),
+        "distance": table,
+        "styles": ESTIMATE_STYLES,
+        "colours": colours(VALUE_MAP, 256, 256),
+    }
+    pictures = finished("explorer-finished", browser_pictures.explorers())
+    return "\n".join([pictures, element("explorer-data", data), scope(*PAGE_SCRIPTS["explorers"])])
 
 
 PAGES = {"try-it": try_it, "inside": inside, "evolution": evolution, "explorers": explorers}

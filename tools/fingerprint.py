@@ -155,7 +155,8 @@ def main() -> None:
         for notebook in sorted(ROOT.glob("notebooks/*.md")):
             write(options.out / notebook.stem, options.salt, notebook_inputs(notebook))
     if "browser" in options.what:
-        write(options.out / "browser", options.salt, [*files("kernels_cu"), ROOT / "tools/browser_module.py"])
+        ours = [ROOT / "tools/browser_module.py", PACKAGE / "ops/compiled/sources.py"]
+        write(options.out / "browser", options.salt, [*files("kernels_cu"), *ours])
     if "book" in options.what:
         pages = [p for folder in ("book", PACKAGE, "tools", LEDGER, *FIRST_PAGE) for p in files(folder)]
         write(options.out / "book", options.salt, pages)

@@ -2,24 +2,33 @@
 // The page `evolution`: what is drawn evolves by a PDE on the plane and, lifted, on positions and orientations.
 (() => {
   const N = 128, OR = 16, WINDOW = [5, 5, 5], PLANE = [1, 5, 5];
+  const PACE = 100; // milliseconds of a step, at least: eyes have to follow
   const $ = (/** @type {string} */ id) => /** @type {any} */ (document.getElementById(id));
   const data = JSON.parse($("evolution-data").textContent);
+  const say = (/** @type {string} */ text) => ($("evolution-status").textContent = text);
   const TERMS = ["convection", "diffusion", "dilation", "erosion"];
   const SLIDERS = ["zeta", "angular", "alpha", "time", "speed"];
+  /** @typedef {[number, number]} Point */
+  /** @typedef {Features & {spare: number}} Evolving */
+  /** @typedef {{k: number, smooth: number, k2: number, smooth2: number, shift: number}} Tables */
   /** @type {Machine} */ let machine;
   /** @type {Operators} */ let operators;
   /** @type {Network} */ let lift;
-  const image = new Float32Array(N * N);
-  /** @type {any} */ const state = {};
-  /** @type {any} */ let fields, tables;
-  let steps = 0, playing = false, yaw = 0.6, pitch = 1.0, rate = 0;
+  /** @type {{plane: Evolving, score: Evolving}} */ let fields;
+  /** @type {Tables | null} */ let tables = null;
+  /** @type {Point[][]} */ let strokes = []; // by hand, on top of the picture that is chosen
+  const image = new Float32Array(N * N), pen = { x: N / 2, y: N / 2, shown: false };
+  /** @type {Record<string, number>} */ const at = {}; // what the sliders stand at
+  /** @type {Record<string, boolean>} */ const on = {}; // which terms are ticked
+  const turned = { yaw: 0.6, pitch: 1.0 };
+  let steps = 0, playing = false, rate = 0, last = 0;
 
   // ---- the equation --------------------------------------------------------------------------------------------
 
   // The tables of one step on M2, with the metric of the sliders, and on the plane, with the Euclidean one.
   function makeTables() {
-    if (tables) machine.give(...tables.owned);
-    const { zeta, angular, alpha, time, speed } = state;
+    if (tables) machine.give(...Object.values(tables));
+    const { zeta, angular, alpha, time, speed } = at;
     const make = (/** @type {number[]} */ window, /** @type {number} */ orientations, /** @type {number[]} */ w, /** @type {string} */ law, /** @type {number[]} */ constants) => {
       const b = operators.coordinates(window, orientations, "rho_b_com");
       const count = window[0] * window[1] * window[2];
@@ -34,199 +43,214 @@
     }
     const w = [1, zeta, angular], flat = [1, 1, 1];
     const morphological = powerLaw(alpha, time), heat = [1 / (4 * 0.3 * time)];
-    const [k, smooth] = [make(WINDOW, OR, w, "Power", morphological), make(WINDOW, OR, w, "Gaussian", heat)];
-    const [k2, smooth2] = [make(PLANE, 1, flat, "Power", morphological), make(PLANE, 1, flat, "Gaussian", heat)];
-    const shift = machine.copy(by);
-    tables = { k, smooth, k2, smooth2, shift, owned: [k, smooth, k2, smooth2, shift] };
+    tables = {
+      k: make(WINDOW, OR, w, "Power", morphological),
+      smooth: make(WINDOW, OR, w, "Gaussian", heat),
+      k2: make(PLANE, 1, flat, "Power", morphological),
+      smooth2: make(PLANE, 1, flat, "Gaussian", heat),
+      shift: machine.copy(by),
+    };
   }
 
   function advance() {
-    for (const [f, window, k, smooth] of [
-      [fields.score, WINDOW, tables.k, tables.smooth],
-      [fields.plane, PLANE, tables.k2, tables.smooth2],
-    ]) {
-      const into = (/** @type {(out: number) => void} */ run) => {
-        run(f.spare);
-        [f.address, f.spare] = [f.spare, f.address];
-      };
-      // The plane has no directions to convect along.
-      if (state.convection && f.orientations > 1) into((out) => operators.shift(f, tables.shift, out));
-      if (state.diffusion) into((out) => operators.convolve("linear", f, smooth, out, 1, window));
-      if (state.dilation) into((out) => operators.convolve("tropical", f, k, out, 1, window));
-      if (state.erosion) into((out) => operators.convolve("tropical", f, k, out, -1, window));
-    }
+    const { k, smooth, k2, smooth2, shift } = /** @type {Tables} */ (tables);
+    evolve(fields.score, WINDOW, k, smooth, shift);
+    evolve(fields.plane, PLANE, k2, smooth2, 0); // which has no directions to convect along
     steps++;
   }
 
+  function evolve(/** @type {Evolving} */ f, /** @type {number[]} */ window, /** @type {number} */ k, /** @type {number} */ smooth, /** @type {number} */ shift) {
+    const into = (/** @type {(out: number) => void} */ run) => {
+      run(f.spare);
+      [f.address, f.spare] = [f.spare, f.address];
+    };
+    if (on.convection && shift) into((out) => operators.shift(f, shift, out));
+    if (on.diffusion) into((out) => operators.convolve("linear", f, smooth, out, 1, window));
+    if (on.dilation) into((out) => operators.convolve("tropical", f, k, out, 1, window));
+    if (on.erosion) into((out) => operators.convolve("tropical", f, k, out, -1, window));
+  }
+
+  const values = (/** @type {Evolving} */ f) => machine.floats(f.address, f.orientations * N * N);
+
   function reset() {
-    steps = 0;
-    machine.floats(fields.plane.address, N * N).set(image);
+    steps = rate = 0;
+    values(fields.plane).set(image);
     let score = new Float32Array(OR * N * N);
     lift.run(image, N, N, (_, f) => (score = machine.floats(f.address, OR * N * N).slice()));
     const most = Math.max(1e-6, score.reduce((a, b) => Math.max(a, b), 0));
-    machine.floats(fields.score.address, score.length).set(score.map((value) => Math.max(0, value) / most));
+    values(fields.score).set(score.map((value) => Math.max(0, value) / most));
     draw();
   }
 
   // ---- drawing -------------------------------------------------------------------------------------------------
 
-  function paint(/** @type {HTMLCanvasElement} */ canvas, /** @type {number} */ width, /** @type {number} */ height, /** @type {(n: number) => number} */ value) {
-    Object.assign(canvas, { width, height });
-    const context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
-    const pixels = context.createImageData(width, height);
-    for (let n = 0; n < width * height; n++) {
-      const colour = data.colours[Math.round(255 * Math.min(Math.max(value(n), 0), 1))];
-      pixels.data.set(colour, 4 * n);
-    }
-    context.putImageData(pixels, 0, 0);
-  }
+  const palette = words(data.colours), shades = shaded(data.angles);
+  const surface = () => drawCloud($("surface"), values(fields.score), { side: N, orientations: OR, ...turned }, shades);
 
   function draw() {
-    const score = machine.floats(fields.score.address, OR * N * N), plane = machine.floats(fields.plane.address, N * N);
-    const most = new Float32Array(N * N);
-    for (let n = 0; n < score.length; n++) if (score[n] > most[n % (N * N)]) most[n % (N * N)] = score[n];
-    paint($("plane"), N, N, (n) => plane[n]);
-    paint($("projected"), N, N, (n) => most[n]);
-    const side = 4 * N;
-    paint($("slices"), side, side, (n) => {
-      const x = n % side, y = Math.floor(n / side), o = 4 * Math.floor(y / N) + Math.floor(x / N);
+    const score = values(fields.score), most = new Float32Array(N * N);
+    for (let o = 0; o < OR; o++)
+      for (let n = 0, m = o * N * N; n < N * N; n++, m++) if (score[m] > most[n]) most[n] = score[m];
+    drawPlane(values(fields.plane));
+    paint($("projected"), N, palette, (n) => most[n]);
+    paint($("slices"), 4 * N, palette, (n) => {
+      const x = n % (4 * N), y = Math.floor(n / (4 * N)), o = 4 * Math.floor(y / N) + Math.floor(x / N);
       return score[(o * N + (y % N)) * N + (x % N)];
     });
-    surface(score);
-    $("evolution-status").textContent =
-      `${steps} steps, time ${(steps * state.time).toFixed(2)}` + (rate ? `; ${rate.toFixed(0)} steps a second` : "");
+    surface();
+    say(`${steps} steps, time ${(steps * at.time).toFixed(2)}` + (rate ? `; ${rate.toFixed(0)} steps a second` : ""));
   }
 
-  // The points where the score is high, as seen from the side; the nearest hides what is behind it.
-  function surface(/** @type {Float32Array} */ score) {
-    const size = 360, canvas = $("surface"), depth = new Float32Array(size * size).fill(-1e9);
-    Object.assign(canvas, { width: size, height: size });
-    const context = canvas.getContext("2d"), pixels = context.createImageData(size, size);
-    const [c, s, cp, sp] = [Math.cos(yaw), Math.sin(yaw), Math.cos(pitch), Math.sin(pitch)];
-    for (let n = 0; n < score.length; n++) {
-      if (score[n] < 0.35) continue;
-      const x = (n % N) - N / 2, y = (Math.floor(n / N) % N) - N / 2, z = (Math.floor(n / (N * N)) - OR / 2) * 8;
-      const across = c * x - s * y, along = s * x + c * y;
-      const px = Math.round(size / 2 + 1.6 * across), py = Math.round(size / 2 + 1.6 * (cp * along - sp * z));
-      const near = sp * along + cp * z, colour = data.angles[Math.floor(n / (N * N))];
-      const light = 0.6 + 0.4 * Math.min(1, Math.max(0, near / 128 + 0.5));
-      for (let dy = -1; dy <= 1; dy++)
-        for (let dx = -1; dx <= 1; dx++) {
-          const at = (py + dy) * size + px + dx;
-          if (px < 1 || py < 1 || px >= size - 1 || py >= size - 1 || near <= depth[at]) continue;
-          depth[at] = near;
-          pixels.data.set([light * colour[0], light * colour[1], light * colour[2], 255], 4 * at);
-        }
-    }
-    context.putImageData(pixels, 0, 0);
+  function drawPlane(/** @type {Float32Array} */ plane) {
+    paint($("plane"), N, palette, (n) => plane[n]);
+    if (!pen.shown) return;
+    const context = /** @type {CanvasRenderingContext2D} */ ($("plane").getContext("2d"));
+    context.strokeStyle = `rgb(${ORANGE})`;
+    context.strokeRect(pen.x - 2.5, pen.y - 2.5, 6, 6);
   }
 
   // ---- what is drawn -------------------------------------------------------------------------------------------
 
-  function stroke(/** @type {number} */ x0, /** @type {number} */ y0, /** @type {number} */ x1, /** @type {number} */ y1) {
+  function stroke(/** @type {Point} */ [x0, y0], /** @type {Point} */ [x1, y1]) {
+    const length = (x1 - x0) ** 2 + (y1 - y0) ** 2 || 1;
     for (let y = 0; y < N; y++)
       for (let x = 0; x < N; x++) {
-        const length = (x1 - x0) ** 2 + (y1 - y0) ** 2 || 1;
         const t = Math.min(1, Math.max(0, ((x - x0) * (x1 - x0) + (y - y0) * (y1 - y0)) / length));
         const far = Math.hypot(x - x0 - t * (x1 - x0), y - y0 - t * (y1 - y0));
         image[y * N + x] = Math.max(image[y * N + x], Math.min(1, Math.max(0, 2.2 - far)));
       }
   }
-  /** @type {Record<string, () => void>} */
-  const PICTURES = {
-    crossing() {
-      for (const [a, b] of [[14, 54], [66, 78], [90, 114]]) {
-        stroke(a, 30 + a * 0.4, b, 30 + b * 0.4);
-        stroke(a, 110 - a * 0.7, b, 110 - b * 0.7);
-      }
-    },
-    circle() {
-      for (let n = 0; n < 40; n++) {
-        if (n % 8 > 5) continue;
-        const at = (/** @type {number} */ m) => [64 + 40 * Math.cos(m * 0.157), 64 + 40 * Math.sin(m * 0.157)];
-        stroke(...at(n), ...at(n + 1));
-      }
-    },
-    empty() {},
-  };
+
+  function take() {
+    image.fill(0);
+    const lines = [...data.pictures[$("evolution-picture").value], ...strokes];
+    for (const line of lines) line.slice(1).forEach((/** @type {Point} */ to, /** @type {number} */ n) => stroke(line[n], to));
+    pause(true);
+    reset();
+  }
+
+  /** A stroke goes on to a point of the grid. */
+  function onward(/** @type {number} */ x, /** @type {number} */ y) {
+    const to = /** @type {Point} */ ([x, y].map((v) => Math.min(N - 1, Math.max(0, Math.round(v)))));
+    const line = strokes[strokes.length - 1], from = line[line.length - 1];
+    if (from && Math.hypot(to[0] - from[0], to[1] - from[1]) < 2) return;
+    line.push(to);
+    stroke(from || to, to);
+    drawPlane(image);
+  }
+
+  // ---- the link ------------------------------------------------------------------------------------------------
+
+  function remember() {
+    const pairs = [...SLIDERS.map((name) => [name, at[name]]), ["picture", $("evolution-picture").value]];
+    pairs.push(...TERMS.map((name) => [name, Number(on[name])]));
+    const coded = strokes.map((line) => line.flat().map((v) => v.toString(16).padStart(2, "0")).join(""));
+    if (coded.length) pairs.push(["drawn", coded.join(".")]);
+    history.replaceState(null, "", `#${pairs.map((pair) => pair.join("=")).join("&")}`);
+  }
+
+  // A link with the state sets the controls; what it does not name, or names badly, stays.
+  function restore() {
+    const said = new URLSearchParams(location.hash.slice(1));
+    for (const name of SLIDERS) {
+      const value = Number(said.get(name));
+      if (said.has(name) && Number.isFinite(value)) $(`evolution-${name}`).value = value;
+    }
+    for (const name of TERMS) if (said.has(name)) $(`evolution-${name}`).checked = said.get(name) === "1";
+    const picture = said.get("picture") || "";
+    if (Object.hasOwn(data.pictures, picture)) $("evolution-picture").value = picture;
+    strokes = (said.get("drawn") || "").split(".").map((line) => {
+      const numbers = (line.match(/../g) || []).map((pair) => parseInt(pair, 16));
+      const points = Array.from({ length: numbers.length >> 1 }, (_, n) => /** @type {Point} */ ([numbers[2 * n], numbers[2 * n + 1]]));
+      return points.filter(([x, y]) => x < N && y < N);
+    });
+    strokes = strokes.filter((line) => line.length > 1);
+  }
 
   // ---- the page ------------------------------------------------------------------------------------------------
 
   function read() {
     for (const name of SLIDERS) {
       const input = $(`evolution-${name}`);
-      state[name] = input.valueAsNumber;
-      const text = state[name].toFixed(2);
-      input.parentElement.querySelector(".explorer-value").textContent = text;
-      input.setAttribute("aria-valuetext", text);
+      at[name] = input.valueAsNumber;
+      tell(input, at[name].toFixed(2));
     }
-    for (const name of TERMS) state[name] = $(`evolution-${name}`).checked;
+    for (const name of TERMS) on[name] = $(`evolution-${name}`).checked;
     makeTables();
-    const words = [...SLIDERS, "picture", ...TERMS].map((name) => `${name}=${Number(state[name]) || state[name] || 0}`);
-    history.replaceState(null, "", `#${words.join("&")}`);
   }
 
-  // A link with the state sets the controls; what it does not name, or names badly, stays.
-  function restore() {
-    const words = new URLSearchParams(location.hash.slice(1));
-    for (const name of SLIDERS) {
-      const value = Number(words.get(name));
-      if (words.has(name) && Number.isFinite(value)) $(`evolution-${name}`).value = value;
-    }
-    for (const name of TERMS) if (words.has(name)) $(`evolution-${name}`).checked = words.get(name) === "1";
-    const picture = words.get("picture") || "";
-    state.picture = Object.hasOwn(PICTURES, picture) ? picture : "crossing";
-    $("evolution-picture").value = state.picture;
-  }
-
-  function take() {
-    state.picture = $("evolution-picture").value;
-    image.fill(0);
-    PICTURES[state.picture]();
-    read();
-    reset();
-  }
-
-  function play() {
+  function play(/** @type {number} */ now) {
     if (!playing) return;
-    const started = performance.now();
+    requestAnimationFrame(play);
+    if (now - last < PACE) return;
+    const seconds = (now - last) / 1000;
+    rate = last ? 0.7 * (rate || 1 / seconds) + 0.3 / seconds : 0;
+    last = now;
     advance();
     draw();
-    rate = 0.8 * rate + 0.2 * (1000 / (performance.now() - started)) || 1000 / (performance.now() - started);
-    requestAnimationFrame(play);
   }
   function pause(/** @type {boolean} */ stop) {
     playing = !stop;
-    rate = 0;
+    rate = last = 0;
     $("evolution-play").textContent = playing ? "Pause" : "Play";
-    if (playing) play();
+    if (playing) requestAnimationFrame(play);
   }
 
-  function pointers() {
+  function hand() {
     const pad = $("plane");
-    /** @type {number[] | null} */ let last = null;
-    const place = (/** @type {PointerEvent} */ event) => [event.offsetX, event.offsetY].map((v) => (v * N) / pad.clientWidth);
-    pad.addEventListener("pointerdown", (/** @type {PointerEvent} */ event) => {
+    let drawing = false;
+    const to = (/** @type {PointerEvent} */ { offsetX, offsetY }) =>
+      onward((offsetX * N) / pad.clientWidth, (offsetY * N) / pad.clientHeight);
+    const begin = () => {
       pause(true);
-      last = place(event);
+      drawing = true;
+      strokes.push([]);
+    };
+    const end = () => {
+      if (!drawing) return;
+      drawing = false;
+      if (strokes[strokes.length - 1].length < 2) strokes.pop();
+      take();
+      remember();
+    };
+    pad.addEventListener("pointerdown", (/** @type {PointerEvent} */ event) => {
+      begin();
+      to(event);
       pad.setPointerCapture(event.pointerId);
     });
-    pad.addEventListener("pointermove", (/** @type {PointerEvent} */ event) => {
-      if (!last) return;
-      const next = place(event);
-      stroke(last[0], last[1], next[0], next[1]);
-      last = next;
-      paint(pad, N, N, (n) => image[n]);
+    pad.addEventListener("pointermove", (/** @type {PointerEvent} */ event) => drawing && to(event));
+    for (const kind of ["pointerup", "pointercancel"]) pad.addEventListener(kind, end);
+    // Arrow keys move a pen, which draws while Shift is held.
+    pad.addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => {
+      const by = { ArrowLeft: [-3, 0], ArrowRight: [3, 0], ArrowUp: [0, -3], ArrowDown: [0, 3] }[event.key];
+      if (!by) return;
+      event.preventDefault();
+      if (event.shiftKey && !drawing) {
+        begin();
+        onward(pen.x, pen.y);
+      }
+      [pen.x, pen.y] = [pen.x + by[0], pen.y + by[1]].map((v) => Math.min(N - 2, Math.max(1, v)));
+      if (event.shiftKey) onward(pen.x, pen.y);
+      drawPlane(drawing ? image : values(fields.plane));
     });
-    pad.addEventListener("pointerup", () => {
-      if (last) reset();
-      last = null;
+    pad.addEventListener("keyup", (/** @type {KeyboardEvent} */ event) => event.key === "Shift" && end());
+    pad.addEventListener("focus", () => {
+      pen.shown = pad.matches(":focus-visible"); // a pointer needs no pen
+      drawPlane(values(fields.plane));
     });
+    pad.addEventListener("blur", () => {
+      pen.shown = false;
+      end();
+      drawPlane(values(fields.plane));
+    });
+  }
+
+  function turning() {
     const space = $("surface");
     const turn = (/** @type {number} */ dx, /** @type {number} */ dy) => {
-      yaw += dx;
-      pitch = Math.min(1.57, Math.max(0, pitch + dy));
-      surface(machine.floats(fields.score.address, OR * N * N));
+      turned.yaw += dx;
+      turned.pitch = Math.min(1.57, Math.max(0, turned.pitch + dy));
+      surface();
     };
     space.addEventListener("pointerdown", (/** @type {PointerEvent} */ event) => space.setPointerCapture(event.pointerId));
     space.addEventListener("pointermove", (/** @type {PointerEvent} */ event) => {
@@ -240,25 +264,42 @@
     });
   }
 
+  function connect() {
+    const root = $("evolution"), picture = $("evolution-picture");
+    root.addEventListener("input", (/** @type {Event} */ event) => event.target !== picture && read());
+    root.addEventListener("change", (/** @type {Event} */ event) => {
+      if (event.target === picture) {
+        strokes = [];
+        take();
+      }
+      remember();
+    });
+    $("evolution-play").addEventListener("click", () => pause(playing));
+    $("evolution-step").addEventListener("click", () => {
+      pause(true);
+      advance();
+      draw();
+    });
+    $("evolution-reset").addEventListener("click", take);
+    $("evolution-clear").addEventListener("click", () => {
+      picture.value = "empty";
+      strokes = [];
+      take();
+      remember();
+    });
+    hand();
+    turning();
+  }
+
   /** @type {any} */ (window).pdegcnn = {
     // The numbers on the plane and on M2 as they are now.
-    evolution: () => ({
-      plane: [...machine.floats(fields.plane.address, N * N)],
-      score: [...machine.floats(fields.score.address, OR * N * N)],
-    }),
+    evolution: () => ({ plane: [...values(fields.plane)], score: [...values(fields.score)] }),
   };
 
   document.addEventListener("DOMContentLoaded", async () => {
-    const root = $("evolution"), status = $("evolution-status");
-    try {
-      if (!data.module) throw new Error("This copy of the book was built without a compiler for WebAssembly.");
-      if (!Machine.supported()) throw new Error("This browser has no vectors of WebAssembly (SIMD).");
-      machine = await Machine.load(data.module);
-    } catch (error) {
-      status.textContent = `Nothing can be computed here. ${/** @type {Error} */ (error).message}`;
-      for (const control of root.querySelectorAll("input, select, button")) control.disabled = true;
-      return;
-    }
+    const found = await machineFor(data.module, [$("evolution")], say);
+    if (!found) return;
+    machine = found;
     operators = new Operators(machine);
     lift = new Network(machine, data.lift);
     const field = (/** @type {number} */ orientations) => {
@@ -267,21 +308,8 @@
     };
     fields = { plane: field(1), score: field(OR) };
     restore();
+    read();
     take();
-    pointers();
-    root.addEventListener("input", (/** @type {Event} */ event) => {
-      if (event.target !== $("evolution-picture")) read();
-    });
-    $("evolution-picture").addEventListener("change", take);
-    $("evolution-play").addEventListener("click", () => pause(playing));
-    $("evolution-step").addEventListener("click", () => {
-      pause(true);
-      advance();
-      draw();
-    });
-    $("evolution-reset").addEventListener("click", () => {
-      pause(true);
-      reset();
-    });
+    connect();
   });
 })();

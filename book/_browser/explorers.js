@@ -15,7 +15,8 @@
   /** @type {any} */ let data;
   /** @type {Machine} */ let machine;
   /** @type {Operators} */ let operators;
-  /** @typedef {{zeta: number, alpha: number, t: number, o: number, theta: number, level: number, estimate: string, shown: string[]}} State */
+  /** @typedef {{zeta: number, alpha: number, t: number, o: number, theta: number, level: number}} Sliders */
+  /** @typedef {Sliders & {estimate: string, shown: string[]}} State */
 
   // ---- values at points ----------------------------------------------------------------------------------------
 
@@ -45,7 +46,7 @@
   const known = {};
 
   // The kernel at neighbours (x, y, theta_o + angle) of p = (0, 0, theta_o).
-  function kernel(/** @type {string} */ name, /** @type {State} */ { zeta, alpha, t, o }, /** @type {Float32Array} */ points) {
+  function kernel(/** @type {string} */ name, /** @type {Pick<State, "zeta" | "alpha" | "t" | "o">} */ { zeta, alpha, t, o }, /** @type {Float32Array} */ points) {
     const count = points.length / 3, kept = points === slices;
     const b = (kept && known[name]) || operators.coordinatesAt(points, ORIENTATIONS, name);
     if (kept) known[name] = b;
@@ -79,49 +80,18 @@
   const field = (/** @type {string} */ name, /** @type {Float32Array} */ points, /** @type {number} */ zeta) =>
     name === "d" ? distance(points, zeta) : rho(name, points, zeta);
 
-  // ---- contour lines -------------------------------------------------------------------------------------------
-
-  // Marching squares on values[row * n + col]. An edge of the grid is 2 i (from i to the right) or 2 i + 1 (downward).
-  function contours(values, n, level) {
-    const links = new Map();
-    const inside = (i) => values[i] <= level;
-    const link = (a, b) => (links.has(a) ? links.get(a).push(b) : links.set(a, [b]));
-    for (let row = 0; row < n - 1; row++) {
-      for (let i = row * n; i < row * n + n - 1; i++) {
-        const [a, b, c, d] = [inside(i), inside(i + 1), inside(i + n + 1), inside(i + n)];
-        if (a === b && b === c && c === d) continue;
-        const cuts = [[a !== b, 2 * i], [b !== c, 2 * i + 3], [c !== d, 2 * (i + n)], [d !== a, 2 * i + 1]];
-        const cut = cuts.filter(([crossed]) => crossed).map(([, edge]) => edge);
-        for (let k = 0; k < cut.length; k += 2) {
-          link(cut[k], cut[k + 1]);
-          link(cut[k + 1], cut[k]);
-        }
-      }
-    }
-    const point = (edge) => {
-      const from = edge >> 1, down = edge & 1, to = from + (down ? n : 1);
-      const part = (level - values[from]) / (values[to] - values[from]);
-      return [(from % n) + (down ? 0 : part), Math.floor(from / n) + (down ? part : 0)];
-    };
-    const seen = new Set();
-    const follow = (start) => {
-      const line = [];
-      for (let edge = start; edge !== undefined; edge = links.get(edge).find((next) => !seen.has(next))) {
-        seen.add(edge);
-        line.push(point(edge));
-      }
-      return links.get(start).length === 2 ? [...line, line[0]] : line;
-    };
-    // Open lines first, from an end; what is left are loops.
-    const starts = [...links.keys()].sort((a, b) => links.get(a).length - links.get(b).length);
-    return starts.flatMap((start) => (seen.has(start) ? [] : [follow(start)]));
-  }
-
   // ---- drawing -------------------------------------------------------------------------------------------------
 
-  // A canvas of the width of its column, sharp on every screen; everything below is in CSS pixels.
+  const context2d = (/** @type {HTMLCanvasElement} */ canvas) =>
+    /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
+
+  /**
+   * A canvas of the width of its column, sharp on every screen; everything below is in CSS pixels.
+   * @param {HTMLCanvasElement} canvas
+   * @param {(width: number) => number} height
+   */
   function prepare(canvas, height) {
-    const width = canvas.clientWidth, scale = window.devicePixelRatio || 1, context = canvas.getContext("2d");
+    const width = canvas.clientWidth, scale = window.devicePixelRatio || 1, context = context2d(canvas);
     canvas.width = Math.round(width * scale);
     canvas.height = Math.round(height(width) * scale);
     context.setTransform(scale, 0, 0, scale, 0, 0);
@@ -132,11 +102,16 @@
     return context;
   }
 
+  /**
+   * @param {number} width
+   * @param {number} height
+   * @param {(col: number, row: number) => number[]} colour
+   */
   function picture(width, height, colour) {
     const image = document.createElement("canvas");
     image.width = width;
     image.height = height;
-    const context = image.getContext("2d"), pixels = context.createImageData(width, height);
+    const context = context2d(image), pixels = context.createImageData(width, height);
     for (let row = 0, k = 0; row < height; row++) {
       for (let col = 0; col < width; col++, k += 4) pixels.data.set(colour(col, row), k);
     }
@@ -144,8 +119,16 @@
     return image;
   }
 
-  const cividis = (value) => data.palette[Math.round(255 * Math.min(Math.max(value / CLIP, 0), 1))];
+  /** @type {(value: number) => number[]} */
+  const cividis = (value) => data.colours[Math.round(255 * Math.min(Math.max(value / CLIP, 0), 1))];
 
+  /**
+   * @param {CanvasRenderingContext2D} context
+   * @param {number} x
+   * @param {number} y
+   * @param {number} angle
+   * @param {number} length
+   */
   function arrow(context, x, y, angle, length) {
     context.save();
     context.translate(x, y);
@@ -162,26 +145,27 @@
   }
 
   // Five slices and the colour bar: two rows of three, or one row of six where a page is very wide.
-  function kernelLayout(width) {
+  function kernelLayout(/** @type {number} */ width) {
     const columns = width < 1000 ? 3 : 6, cell = width / columns, side = cell - 8;
     return { columns, cell, side, row: side + 26, height: (6 / columns) * (side + 26) };
   }
 
-  function drawKernel(canvas, state) {
+  function drawKernel(/** @type {HTMLCanvasElement} */ canvas, /** @type {State} */ state) {
     const context = prepare(canvas, (width) => kernelLayout(width).height);
     const { columns, cell, side, row } = kernelLayout(canvas.clientWidth);
     const values = kernel(state.estimate, state, slices);
     for (let slice = 0; slice < 5; slice++) {
       const step = slice - 2, left = (slice % columns) * cell + 4, top = Math.floor(slice / columns) * row + 20;
+      /** @type {(col: number, line: number) => number[]} */
       const shown = (col, line) => cividis(values[(slice * SAMPLES + line) * SAMPLES + col]);
       const degrees = (((state.o + step + ORIENTATIONS) % ORIENTATIONS) * 360) / ORIENTATIONS;
       context.textAlign = "left";
       context.fillText(`${step > 0 ? "+" : ""}${step} (${degrees}°)`, left, top - 6);
       context.drawImage(picture(SAMPLES, SAMPLES, shown), left, top, side, side);
-      for (const [colour, size] of [["#222", 3], ["#fff", 1.5]]) {
+      for (const { colour, size } of [{ colour: "#222", size: 3 }, { colour: "#fff", size: 1.5 }]) {
         context.fillStyle = colour;
         for (let tap = 0; tap < 25; tap++) {
-          const place = (v) => ((v + EXTENT) / (2 * EXTENT)) * side - size / 2;
+          const place = (/** @type {number} */ v) => ((v + EXTENT) / (2 * EXTENT)) * side - size / 2;
           context.fillRect(left + place((tap % 5) - 2), top + place(Math.floor(tap / 5) - 2), size, size);
         }
       }
@@ -191,13 +175,14 @@
     const left = 5 % columns * cell + 14, top = Math.floor(5 / columns) * row + 20;
     context.fillText("k", left, top - 6);
     context.drawImage(picture(1, 256, (_, line) => cividis((CLIP * (255 - line)) / 255)), left, top, 16, side);
-    [[`≥ ${CLIP}`, 0.06], [`${CLIP / 2}`, 0.5], ["0", 1]].forEach(([text, part]) => {
-      context.fillText(text, left + 22, top + part * side + (part === 0.5 ? 4 : 0));
-    });
+    context.fillText(`≥ ${CLIP}`, left + 22, top + 0.06 * side);
+    context.fillText(`${CLIP / 2}`, left + 22, top + 0.5 * side + 4);
+    context.fillText("0", left + 22, top + side);
     canvas.setAttribute("aria-label", `The kernel with ${NAMES[state.estimate]} in five slices, orientation steps ` +
       `-2 to 2, zeta ${state.zeta.toFixed(2)}, alpha ${state.alpha}, t ${state.t}, at ${state.o * 45} degrees`);
   }
 
+  /** @type {(width: number, px: number, py: number, state: State) => string} */
   function readKernel(width, px, py, state) {
     const { columns, cell, side, row } = kernelLayout(width);
     const slice = Math.floor(px / cell) + columns * Math.floor(py / row);
@@ -209,11 +194,11 @@
 
   const MARGIN = 30; // room for the labels of the axes
 
-  function drawFronts(canvas, state) {
+  function drawFronts(/** @type {HTMLCanvasElement} */ canvas, /** @type {State} */ state) {
     const n = 121, context = prepare(canvas, (width) => width), side = canvas.clientWidth - MARGIN - 8;
-    const coordinate = (k) => -EXTENT + (2 * EXTENT * k) / (n - 1);
-    const trace = (lines, first) => {
-      const place = (k) => ((k - first) / (n - 1)) * side;
+    const coordinate = (/** @type {number} */ k) => -EXTENT + (2 * EXTENT * k) / (n - 1);
+    const trace = (/** @type {number[][][]} */ lines, /** @type {number} */ first) => {
+      const place = (/** @type {number} */ k) => ((k - first) / (n - 1)) * side;
       context.beginPath();
       for (const line of lines) {
         line.forEach(([x, y], k) => context[k ? "lineTo" : "moveTo"](MARGIN + place(x), 8 + place(y)));
@@ -248,9 +233,9 @@
     for (let tick = -EXTENT; tick <= EXTENT; tick++) {
       const place = ((tick + EXTENT) / (2 * EXTENT)) * side;
       context.textAlign = "center";
-      context.fillText(tick, MARGIN + place, side + 24);
+      context.fillText(`${tick}`, MARGIN + place, side + 24);
       context.textAlign = "right";
-      context.fillText(tick, MARGIN - 6, 12 + place);
+      context.fillText(`${tick}`, MARGIN - 6, 12 + place);
     }
     context.fillText("x", MARGIN + (side * 11) / 12, side + 24);
     context.fillText("y", MARGIN - 6, 12 + (side * 11) / 12);
@@ -259,11 +244,12 @@
       `theta ${Math.round((state.theta * 180) / Math.PI)} degrees, x and y from -3 to 3`);
   }
 
+  /** @type {(width: number, px: number, py: number, state: State) => string} */
   function readFronts(width, px, py, state) {
     const side = width - MARGIN - 8;
     const [x, y] = [px - MARGIN, py - 8].map((v) => (v / side) * 2 * EXTENT - EXTENT);
     if (Math.max(Math.abs(x), Math.abs(y)) > EXTENT) return "";
-    const value = (name) => field(name, Float32Array.of(x, y, state.theta), state.zeta)[0].toFixed(2);
+    const value = (/** @type {string} */ name) => field(name, Float32Array.of(x, y, state.theta), state.zeta)[0].toFixed(2);
     const values = Object.keys(NAMES).map((name) => `${NAMES[name]} = ${value(name)}`);
     return `x = ${x.toFixed(2)}, y = ${y.toFixed(2)}: ${values.join(", ")}`;
   }
@@ -271,6 +257,7 @@
   // ---- the page ------------------------------------------------------------------------------------------------
 
   // What a slider stands at, as a number, and how it is read out.
+  /** @type {Record<keyof Sliders, {value: (v: number) => number, text: (v: number) => string}>} */
   const SLIDERS = {
     zeta: { value: (v) => 2 ** v, text: (v) => v.toFixed(2) },
     level: { value: (v) => v, text: (v) => v.toFixed(2) },
@@ -280,22 +267,28 @@
     theta: { value: (v) => (v * Math.PI) / 180, text: (v) => `${Math.round((v * 180) / Math.PI)}°` },
   };
 
-  function connect(root, draw, read) {
-    const canvas = root.querySelector("canvas"), readout = root.querySelector(".explorer-readout");
-    const hint = readout.textContent;
-    let state;
+  /**
+   * @param {string} name of the explorer
+   * @param {(canvas: HTMLCanvasElement, state: State) => void} draw
+   * @param {(width: number, px: number, py: number, state: State) => string} read
+   */
+  function connect(name, draw, read) {
+    const root = /** @type {HTMLElement} */ (document.getElementById(name));
+    const canvas = /** @type {HTMLCanvasElement} */ (root.querySelector("canvas"));
+    const readout = /** @type {HTMLElement} */ (root.querySelector(".explorer-readout")), hint = readout.textContent;
+    const inputs = /** @type {HTMLInputElement[]} */ ([...root.querySelectorAll("input")]);
+    const state = /** @type {State} */ ({});
     const update = () => {
-      state = { estimate: root.querySelector("select")?.value };
-      state.shown = [...root.querySelectorAll("input[type=checkbox]:checked")].map((box) => box.name);
-      for (const input of root.querySelectorAll("input[type=range]")) {
-        const { value, text } = SLIDERS[input.name];
-        state[input.name] = value(input.valueAsNumber);
-        input.parentElement.querySelector(".explorer-value").textContent = text(state[input.name]);
-        input.setAttribute("aria-valuetext", text(state[input.name]));
+      state.estimate = root.querySelector("select")?.value || "";
+      state.shown = inputs.filter((input) => input.type === "checkbox" && input.checked).map((box) => box.name);
+      for (const input of inputs.filter(({ type }) => type === "range")) {
+        const slider = /** @type {keyof Sliders} */ (input.name), { value, text } = SLIDERS[slider];
+        state[slider] = value(input.valueAsNumber);
+        tell(input, text(state[slider]));
       }
       draw(canvas, state);
     };
-    const point = (event) => {
+    const point = (/** @type {PointerEvent} */ event) => {
       readout.textContent = read(canvas.clientWidth, event.offsetX, event.offsetY, state) || hint;
     };
     root.addEventListener("input", update);
@@ -304,12 +297,15 @@
     canvas.addEventListener("pointerleave", () => (readout.textContent = hint));
     let width = 0;
     new ResizeObserver(() => {
-      if (canvas.clientWidth !== width) update((width = canvas.clientWidth));
+      if (canvas.clientWidth === width) return;
+      width = canvas.clientWidth;
+      update();
     }).observe(canvas);
   }
 
   /** @type {any} */ (window).pdegcnn = {
     // Values at single points, for whoever wants to compare them.
+    /** @type {Record<string, (...all: any[]) => number>} */
     explorers: {
       rho: (name, x, y, theta, zeta) => rho(name, Float32Array.of(x, y, theta), zeta)[0],
       kernel: (name, state, step, x, y) => kernel(name, state, Float32Array.of(x, y, step * TURN))[0],
@@ -318,28 +314,22 @@
   };
 
   document.addEventListener("DOMContentLoaded", async () => {
-    data = JSON.parse(document.getElementById("explorer-data").textContent);
-    try {
-      if (!data.module) throw new Error("This copy of the book was built without a compiler for WebAssembly.");
-      if (!Machine.supported()) throw new Error("This browser has no vectors of WebAssembly (SIMD).");
-      machine = await Machine.load(data.module);
-    } catch (error) {
-      for (const root of document.querySelectorAll(".explorer")) {
-        root.querySelector(".explorer-readout").textContent = `Nothing can be computed here. ${error.message}`;
-        for (const control of root.querySelectorAll("input, select")) control.disabled = true;
-      }
-      return;
-    }
+    data = JSON.parse(document.getElementById("explorer-data")?.textContent || "");
+    const found = await machineFor(data.module, document.querySelectorAll(".explorer"), (text) => {
+      for (const readout of document.querySelectorAll(".explorer-readout")) readout.textContent = text;
+    });
+    if (!found) return;
+    machine = found;
     operators = new Operators(machine);
     const bytes = Uint8Array.from(atob(data.distance.values), (letter) => letter.charCodeAt(0));
     data.table = Uint16Array.from({ length: bytes.length / 2 }, (_, i) => bytes[2 * i] + 256 * bytes[2 * i + 1]);
-    data.palette = data.colours.map((hex) => [1, 3, 5].map((k) => parseInt(hex.slice(k, k + 2), 16)).concat(255));
-    for (const box of document.querySelectorAll(".explorer input[type=checkbox]")) {
-      const style = data.styles[box.name], line = box.parentElement.querySelector("path").style;
-      Object.assign(line, { stroke: style.colors, strokeWidth: style.linewidths });
-      line.strokeDasharray = DASHES[style.linestyles].join(" ");
+    for (const line of /** @type {NodeListOf<SVGPathElement>} */ (document.querySelectorAll(".explorer label path"))) {
+      const { name } = /** @type {HTMLInputElement} */ (line.closest("label")?.querySelector("input"));
+      const { colors, linewidths, linestyles } = data.styles[name];
+      const strokeDasharray = DASHES[linestyles].join(" ");
+      Object.assign(line.style, { stroke: colors, strokeWidth: linewidths, strokeDasharray });
     }
-    connect(document.getElementById("kernel-explorer"), drawKernel, readKernel);
-    connect(document.getElementById("wavefront-explorer"), drawFronts, readFronts);
+    connect("kernel-explorer", drawKernel, readKernel);
+    connect("wavefront-explorer", drawFronts, readFronts);
   });
 })();

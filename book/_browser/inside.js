@@ -6,8 +6,8 @@
   const data = JSON.parse($("data").textContent);
   const { network } = data, { orientations } = network;
   const say = (/** @type {string} */ text) => ($("status").textContent = text);
-  const worker = new Errands($("worker").textContent, data.module, say);
-  /** @type {Machine} */ let machine;
+  const worker = new Errands($("worker").textContent, data.module);
+  /** @type {Machine | null} */ let machine = null;
   /** @type {{picture: ImageData, name: string, sent: boolean} | null} */ let shown = null;
   /** @type {{rows: number, columns: number, y: number[], x: number[]}} */ let square;
   /** @type {{channels: number, orientations: number, largest: Float32Array, where: Uint8Array}[]} */
@@ -17,6 +17,7 @@
 
   // ---- the steps by name ---------------------------------------------------------------------------------------
 
+  /** @type {Record<string, string>} */
   const WORDS = { shift: "convection", dilation: "dilation", erosion: "erosion", projection: "largest over angles" };
   /** @type {{layer: string, name: string}[]} */
   const names = [];
@@ -90,13 +91,13 @@
   }
 
   function drawStep() {
+    if (!machine) return;
     const text = drawn($("kernel"), machine, network, state.step, state.channel, data);
     $("kernel-caption").textContent = text;
     $("kernel").setAttribute("aria-label", text);
   }
 
   function draw() {
-    if (!machine) return;
     const step = found[state.step], { layer, name } = names[state.step];
     const channels = network.steps.slice(0, state.step + 1).reduce(
       (/** @type {number} */ n, /** @type {any} */ s) => (s.outputs ? s.outputs / (s.size > 1 ? orientations : 1) : n), 1);
@@ -243,17 +244,8 @@
   }
 
   document.addEventListener("DOMContentLoaded", async () => {
-    let reason = obstacle(data.module);
-    if (!reason) machine = await Machine.load(data.module).catch((error) => {
-      reason = `The module of kernels is damaged, so nothing can be computed: ${error.message}`;
-      return /** @type {any} */ (null);
-    });
-    if (reason) {
-      say(`${reason} Below is a finished run.`);
-      for (const control of $("page").querySelectorAll("input, select, button")) control.disabled = true;
-      $("finished").hidden = false;
-      return;
-    }
+    machine = await machineFor(data.module, [$("page")], say);
+    if (!machine) return;
     connect();
     window.addEventListener("pagehide", () => worker.stop());
     const [first] = data.examples;

@@ -2,11 +2,14 @@
 // A trained network, step by step, on the kernels of kernels_cu/. Features are [channels, orientations, height, width].
 
 /**
- * @typedef {{step: string, channels?: number, terms?: number, outputs?: number, size?: number, w?: string,
- *   bias?: string, displacement?: string, window?: number[], estimate?: string, exponent?: number,
- *   scale?: number}} Step
- * @typedef {{label: string, parameters: number, channels: number, orientations: number, reach: number,
- *   threshold: number, steps: Step[]}} NetworkData
+ * @typedef {{step: "combination", terms: number, outputs: number, size: number, w: string, bias: string}} Combination
+ * @typedef {{step: "shift", channels: number, displacement: string}} Shift
+ * @typedef {{step: "dilation" | "erosion", channels: number, window: number[], estimate: string, exponent: number,
+ *   scale: number, w: string}} Morphology
+ * @typedef {{step: "projection"}} Largest
+ * @typedef {Combination | Shift | Morphology | Largest} Step
+ * @typedef {{channels: number, orientations: number, steps: Step[]}} Computation
+ * @typedef {Computation & {label: string, parameters: number, bytes: number, reach: number, threshold: number}} NetworkData
  * @typedef {{address: number, channels: number, orientations: number, height: number, width: number}} Features
  */
 
@@ -19,9 +22,7 @@ const FORMULAS = {
 const LARGEST = 3.1e35; // a table's values above it are infinite
 const ceil = (/** @type {number} */ a, /** @type {number} */ b) => Math.ceil(a / b) * b;
 
-/**
- * What a step computes with, once for all tiles: its kernel tables, weights and displacements in the memory.
- */
+/** The operators on features in the memory of a machine. */
 class Operators {
   /** @param {Machine} machine */
   constructor(machine) {
@@ -111,7 +112,7 @@ class Operators {
   shift(f, displacement, out) {
     const { channels, orientations, height, width } = f;
     const args = [f.address, displacement, out, channels, orientations, height, width, 1];
-    this.machine.launch("transport_shift", channels * orientations, args, 4 * ceil(width, 16) + 64 * orientations);
+    this.machine.launch("transport_shift", channels * orientations, args, 4 * ceil(width, 16));
   }
 }
 
@@ -125,34 +126,40 @@ function powerLaw(alpha, t) {
   return [exponent, nu * t ** (1 - 2 * exponent), LARGEST];
 }
 
+/** A network with what its steps compute with, once for all tiles: kernel tables, weights and displacements. */
 class Network {
   /**
    * @param {Machine} machine
-   * @param {NetworkData} data
+   * @param {Computation} data
    */
   constructor(machine, data) {
     this.machine = machine;
     this.data = data;
     this.operators = new Operators(machine);
-    const { orientations } = data;
     /** @type {Map<string, number>} */
-    const coordinates = new Map();
-    this.steps = data.steps.map((step) => {
-      const copy = (/** @type {string} */ text) => machine.copy(Machine.numbers(text));
-      if (step.step === "combination") return { ...step, weights: copy(step.w), shifts: copy(step.bias) };
-      if (step.step === "shift") return { ...step, by: copy(step.displacement) };
-      if (step.step === "projection") return step;
-      const key = JSON.stringify([step.window, step.estimate]);
-      if (!coordinates.has(key))
-        coordinates.set(key, this.operators.coordinates(step.window, orientations, step.estimate));
-      const count = step.window[0] * step.window[1] * step.window[2];
-      const constants = [step.exponent, step.scale, LARGEST];
-      const scales = Machine.numbers(step.w);
-      return {
-        ...step,
-        k: this.operators.table(coordinates.get(key), scales, orientations, count, step.estimate, "Power", constants),
-      };
-    });
+    this.coordinates = new Map();
+    this.steps = data.steps.map((step) => this.prepared(step));
+  }
+
+  /** A step with what it computes with, as addresses. @param {Step} step */
+  prepared(step) {
+    const copy = (/** @type {string} */ text) => this.machine.copy(Machine.numbers(text));
+    switch (step.step) {
+      case "combination":
+        return { ...step, weights: copy(step.w), shifts: copy(step.bias) };
+      case "shift":
+        return { ...step, by: copy(step.displacement) };
+      case "projection":
+        return step;
+      default: {
+        const { orientations } = this.data, { window, estimate, exponent, scale } = step;
+        const count = window[0] * window[1] * window[2], key = JSON.stringify([window, estimate]);
+        const b = this.coordinates.get(key) ?? this.operators.coordinates(window, orientations, estimate);
+        this.coordinates.set(key, b);
+        const scales = Machine.numbers(step.w), law = [exponent, scale, LARGEST];
+        return { ...step, k: this.operators.table(b, scales, orientations, count, estimate, "Power", law) };
+      }
+    }
   }
 
   /**
@@ -164,10 +171,13 @@ class Network {
    * @returns {Float32Array}
    */
   run(image, height, width, watch = () => {}) {
-    const { machine, data } = this, lift = data.steps[0], half = lift.size >> 1;
+    const { machine, data } = this, half = /** @type {Combination} */ (data.steps[0]).size >> 1; // the lift's
     const [padded, pitch] = reflected(image, data.channels, height, width, half);
-    const widest = Math.max(...data.steps.map((step) => step.outputs || 0), 16 * data.orientations);
-    const most = Math.max(widest, 16 * data.orientations) * height * width;
+    const planes = data.steps.map((step) => {
+      if (step.step !== "combination") return 0;
+      return step.size > 1 ? step.outputs : step.outputs * data.orientations;
+    });
+    const most = Math.max(...planes) * height * width;
     const input = machine.copy(padded), buffers = [machine.take(most), machine.take(most)];
     /** @type {Features} */
     let f = { address: input, channels: data.channels, orientations: 1, height: height + 2 * half, width: pitch };
@@ -184,7 +194,7 @@ class Network {
   }
 
   /**
-   * @param {any} step
+   * @param {ReturnType<Network["prepared"]>} step
    * @param {Features} f
    * @param {number} out
    * @param {number} height

@@ -8,12 +8,10 @@ class Errands {
   /**
    * @param {string} source the text of worker.js and what it needs
    * @param {string} module the module of kernels in base 64
-   * @param {(message: string) => void} damaged told when the module does not load
    */
-  constructor(source, module, damaged) {
+  constructor(source, module) {
     this.source = source;
     this.module = module;
-    this.damaged = damaged;
     this.requests = 0;
     /** @type {Worker | null} */
     this.worker = null;
@@ -25,26 +23,23 @@ class Errands {
     const worker = new Worker(URL.createObjectURL(new Blob([this.source], { type: "text/javascript" })));
     worker.onmessage = ({ data: answer }) => {
       const request = this.waiting.get(answer.id);
-      if (!request) {
-        if (answer.kind === "failed")
-          this.damaged(`The module of kernels is damaged, so nothing can be computed: ${answer.message}`);
-        return;
-      }
+      if (!request) return;
       request.watch(answer);
       if (answer.kind !== "done" && answer.kind !== "failed") return;
       this.waiting.delete(answer.id);
       if (answer.kind === "done") request.resolve(answer);
       else request.reject(new Error(answer.message));
     };
+    worker.onerror = ({ message }) => this.stop(message || "the worker of this page cannot run");
     worker.postMessage({ module: this.module });
     this.worker = worker;
     return worker;
   }
 
-  stop() {
+  stop(reason = "stopped") {
     this.worker?.terminate();
     this.worker = null;
-    for (const { reject } of this.waiting.values()) reject(new Error("stopped"));
+    for (const { reject } of this.waiting.values()) reject(new Error(reason));
     this.waiting.clear();
   }
 
@@ -63,13 +58,40 @@ class Errands {
 }
 
 /**
- * Why a page cannot compute: a sentence, empty where it can.
- * @param {string} module
+ * The machine of a page. Without one the page says why, and shows the pictures of a finished run in its place.
+ * @param {string} module the module of kernels in base 64
+ * @param {Iterable<Element>} roots what holds the controls
+ * @param {(message: string) => void} say
+ * @returns {Promise<Machine | null>}
  */
-function obstacle(module) {
-  if (!module) return "This copy of the book was built without a compiler for WebAssembly, so nothing runs here.";
-  if (!Machine.supported()) return "This browser has no vectors of WebAssembly (SIMD), so nothing runs here.";
-  return "";
+async function machineFor(module, roots, say) {
+  let reason = "";
+  if (!module) reason = "This copy of the book was built without a compiler for WebAssembly.";
+  else if (!Machine.supported()) reason = "This browser has no vectors of WebAssembly (SIMD).";
+  else
+    try {
+      return await Machine.load(module);
+    } catch (error) {
+      reason = `The module of kernels is damaged (${/** @type {Error} */ (error).message}).`;
+    }
+  say(`Nothing can be computed here. ${reason} Below is a finished run.`);
+  for (const root of roots) {
+    for (const control of root.querySelectorAll("input, select, button"))
+      /** @type {HTMLInputElement} */ (control).disabled = true;
+  }
+  for (const figure of document.querySelectorAll(".finished")) /** @type {HTMLElement} */ (figure).hidden = false;
+  return null;
+}
+
+/**
+ * Writes what a slider stands at beside it, and for who cannot see it.
+ * @param {HTMLInputElement} input
+ * @param {string} text
+ */
+function tell(input, text) {
+  const beside = input.parentElement?.querySelector(".explorer-value");
+  if (beside) beside.textContent = text;
+  input.setAttribute("aria-valuetext", text);
 }
 
 /**

@@ -66,7 +66,7 @@ function drawField(/** @type {any} */ { canvas, machine, step, channel, colours 
   const operators = new Operators(machine), count = q.length / 3;
   const b = operators.coordinatesAt(Float32Array.from(q), 1, step.estimate);
   const table = operators.table(b, w, 1, count, step.estimate, "Power", [step.exponent, step.scale, LARGEST]);
-  const k = machine.floats(table, count).slice(), context = pad(canvas, reach + 0.35);
+  const k = /** @type {Machine} */ (machine).floats(table, count).slice(), context = pad(canvas, reach + 0.35);
   machine.give(b, table);
   const half = (0.84 * reach) / (positions - 1);
   for (let n = 0; n < positions * positions; n++) {

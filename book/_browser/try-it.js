@@ -6,7 +6,7 @@
   /** @type {{picture: ImageData, name: string, probability?: Float32Array} | null} */
   let shown = null;
   const say = (/** @type {string} */ text) => ($("status").textContent = text);
-  const worker = new Errands($("try-it-worker").textContent, data.module, say);
+  const worker = new Errands($("try-it-worker").textContent, data.module);
 
   /**
    * @param {ImageData} picture
@@ -64,7 +64,8 @@
         if (part.probability) draw((mine.probability = part.probability));
       });
       if (shown !== mine) return;
-      const share = mine.probability?.reduce((sum, value) => sum + (value >= threshold ? 1 : 0), 0) || 0;
+      const found = /** @type {Float32Array} */ (answer.probability);
+      const share = found.reduce((sum, value) => sum + (value >= threshold ? 1 : 0), 0);
       say(
         `${title}. ${data.networks[$("network").value].label} took ${answer.seconds.toFixed(1)} s on one core and saw ` +
           `${answer.columns} × ${answer.rows} pixels; ${((100 * share) / (width * height)).toFixed(1)} % of the picture ` +
@@ -161,15 +162,9 @@
     $("save-overlay").addEventListener("click", () => save($("overlay"), "overlay"));
   }
 
-  document.addEventListener("DOMContentLoaded", () => {
-    const reason = obstacle(data.module);
-    if (reason) {
-      say(`${reason} Below is a finished run.`);
-      for (const control of $("try-it").querySelectorAll("input, select, button")) control.disabled = true;
-      $("finished").hidden = false;
-      return;
-    }
+  document.addEventListener("DOMContentLoaded", async () => {
     connect();
+    if (!(await machineFor(data.module, [$("try-it")], say))) return;
     worker.start();
     window.addEventListener("pagehide", () => worker.stop());
   });

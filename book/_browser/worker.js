@@ -7,16 +7,20 @@ let machine;
 /** @type {Map<string, Network>} */
 const networks = new Map();
 
-/** The network of a request, once. @param {any} request */
+/**
+ * The network of a request, once.
+ * @param {any} request
+ * @returns {Promise<Network & {data: NetworkData}>}
+ */
 async function loaded({ name, network }) {
-  let net = networks.get(name);
-  if (!net) networks.set(name, (net = new Network(await machine, network)));
-  return net;
+  const net = networks.get(name) || new Network(await machine, network);
+  networks.set(name, net);
+  return /** @type {any} */ (net);
 }
 
 /**
  * The output of a network on a rectangle of an image, which it sees with all that an output there depends on.
- * @param {Network} net
+ * @param {Network & {data: NetworkData}} net
  * @param {{image: Float32Array, rows: number, columns: number}} view
  * @param {[number, number]} y
  * @param {[number, number]} x
@@ -112,6 +116,7 @@ self.onmessage = async ({ data }) => {
     await machine;
     if (data.task) await TASKS[data.task](data);
   } catch (error) {
-    self.postMessage({ id: data.id, kind: "failed", message: String(error && error.message || error) });
+    const message = error instanceof Error ? error.message : String(error);
+    self.postMessage({ id: data.id, kind: "failed", message });
   }
 };

@@ -2,17 +2,7 @@
 
 from pdegcnn_lib.nn.dense import CakeLift, GroupConvolution, Lift, Linear, Projection
 from pdegcnn_lib.nn.free import FreeConvolution, FreeDilation, FreeErosion, FreeLift
-from pdegcnn_lib.nn.m3 import (
-    ConvectionM3,
-    DiffusionM3,
-    DilationM3,
-    ErosionM3,
-    GroupConvolutionM3,
-    LiftM3,
-    LineLift,
-    PDELayerM3,
-    ProjectionM3,
-)
+from pdegcnn_lib.nn.m3 import GroupConvolutionM3, LineLift
 from pdegcnn_lib.nn.metric import (
     TrainableAlpha,
     TrainableAxialMetric,
@@ -39,18 +29,14 @@ from pdegcnn_lib.nn.terms import (
 __all__ = [
     "CakeLift",
     "Convection",
-    "ConvectionM3",
     "ConvectionR2",
     "Diffusion",
-    "DiffusionM3",
     "DiffusionR2",
     "DiffusionShock",
     "Dilation",
-    "DilationM3",
     "DilationR2",
     "DirectionalNorm",
     "Erosion",
-    "ErosionM3",
     "ErosionR2",
     "FreeConvolution",
     "FreeDilation",
@@ -61,14 +47,11 @@ __all__ = [
     "InvariantPool",
     "KernelTerm",
     "Lift",
-    "LiftM3",
     "LineLift",
     "Linear",
     "PDELayer",
-    "PDELayerM3",
     "PDELayerR2",
     "Projection",
-    "ProjectionM3",
     "Resample",
     "TrainableAlpha",
     "TrainableAxialMetric",

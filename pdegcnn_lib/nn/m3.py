@@ -1,13 +1,12 @@
-r"""The layers on M3, each told how many directions there are: `[B, C, N, D, H, W]` -> the same unless said otherwise.
+r"""The layers that are M3's own: a fixed lift, and the group convolution of a G-CNN.
 
-All of them commute with roto-translations of space, and exactly with the 24 turns of a cubic grid. Most are the layers
-of every space on this one; a fixed lift and the group convolution of a G-CNN are its own.
+They commute with roto-translations of space, and exactly with the 24 turns of a cubic grid. All others are the layers
+of every space, told `space=M3(directions)`.
 """
 
 from __future__ import annotations
 
 import math
-from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -15,19 +14,8 @@ from torch import Tensor, nn
 from pdegcnn_lib import ops
 from pdegcnn_lib.geometry.constant import constant
 from pdegcnn_lib.kernels.m3 import line_wavelets, orbits
-from pdegcnn_lib.nn.dense import Lift, Projection
 from pdegcnn_lib.nn.layer import Layer
-from pdegcnn_lib.nn.pde import PDELayer
-from pdegcnn_lib.nn.terms import Convection, Diffusion, Dilation, Erosion
 from pdegcnn_lib.spaces import M3
-
-LiftM3 = partial(Lift, space=M3())  # 15 numbers for each pair of channels at size 5
-ConvectionM3 = partial(Convection, space=M3())  # forward by c along n: one number for a channel
-DilationM3 = partial(Dilation, space=M3())
-ErosionM3 = partial(Erosion, space=M3())
-DiffusionM3 = partial(Diffusion, space=M3())
-PDELayerM3 = partial(PDELayer, space=M3())  # 7 Cin + Cin Cout + 2 Cout parameters
-ProjectionM3 = Projection
 
 
 @constant

@@ -10,7 +10,6 @@ does, and take a kernel or displacement of any floating dtype as it is: float32 
 bits. Each gradient has the dtype of its tensor.
 """
 
-from pdegcnn_lib.ops import m3
 from pdegcnn_lib.ops.backends import BACKENDS, availability, backend
 from pdegcnn_lib.ops.components import connected_components
 from pdegcnn_lib.ops.dense import group_convolution, lift, linear, normalised_linear, projection
@@ -46,7 +45,6 @@ __all__ = [
     "linear_convolution",
     "linear_convolution_r2",
     "log_convolution",
-    "m3",
     "morphological_table",
     "normalised_linear",
     "projection",

@@ -8,6 +8,7 @@ import re
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
@@ -18,6 +19,14 @@ NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"
 # The last four keep the browser from asking for things of its own.
 OPTIONS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
 OPTIONS += ["--disable-sync", "--disable-quic"]
+PATIENCE = 180_000  # milliseconds; a machine for tests is busy
+
+
+def tool(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, ROOT / f"tools/{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 @pytest.fixture(scope="session")
@@ -29,6 +38,12 @@ def browser() -> Iterator[Browser]:
         chromium = driver.chromium.launch(executable_path=program, args=OPTIONS)
         yield chromium
         chromium.close()
+
+
+@pytest.fixture(scope="session")
+def pictures() -> ModuleType:
+    """The module that makes the pictures of a finished run."""
+    return tool("browser_pictures")
 
 
 @pytest.fixture
@@ -53,9 +68,7 @@ def page_with_a_fault_in(changed_page, tmp_path: Path) -> Callable[..., Path]:
     """Makes a page whose module of kernels is compiled from sources with an error, of the units that are needed."""
 
     def make(name: str, file: str, right: str, wrong: str, units: tuple[str, ...]) -> Path:
-        spec = importlib.util.spec_from_file_location("browser_module", ROOT / "tools/browser_module.py")
-        builder = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(builder)
+        builder = tool("browser_module")
         sources = tmp_path / "spoiled"
         shutil.copytree(builder.SOURCES, sources)
         text = (sources / file).read_text()
@@ -80,6 +93,7 @@ def watched(browser: Browser) -> Iterator[Callable[..., Page]]:
 
     def make(**options: object) -> Page:
         page = browser.new_page(**options)
+        page.set_default_timeout(PATIENCE)
         page.on("pageerror", lambda error: faults.append(str(error)))
         page.on(
             "request", lambda request: faults.append(request.url) if request.url.startswith("http") else None

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import torch
-from playwright.sync_api import Page
+from playwright.sync_api import Browser, Page
 from torch import Tensor
 
 from pdegcnn_lib import ops
@@ -66,6 +67,34 @@ def test_a_step_is_that_of_the_operators(page: Page, term: str) -> None:
     torch.testing.assert_close(after_score, expected(score, term, [1.0, 4.0, 8.0]), rtol=0, atol=2e-5)
 
 
+def test_the_finished_run_is_that_of_the_page(page: Page, pictures: ModuleType) -> None:
+    image = pictures.drawn(pictures.lines()["crossing"])
+    plane, score = fields(page)
+    torch.testing.assert_close(plane[0, 0, 0], image, rtol=0, atol=1e-6)
+    # A sum of 441 products with numbers of at most 1, in another order.
+    torch.testing.assert_close(score[0, 0], pictures.lifted(image), rtol=0, atol=2e-5)
+    for _ in range(pictures.STEPS):
+        page.click("#evolution-step")
+    plane, score = fields(page)
+    tolerance = {"rtol": 0, "atol": 2e-5 * pictures.STEPS}
+    torch.testing.assert_close(plane[0, 0], pictures.evolved(image[None], (1.0, 1.0, 1.0)), **tolerance)
+    expected = pictures.evolved(pictures.lifted(image), (1.0, 4.0, 8.0))
+    torch.testing.assert_close(score[0, 0], expected, **tolerance)
+
+
+def test_a_planted_error_in_a_kernel_is_noticed(browser: Browser, page_with_a_fault_in) -> None:
+    right = "return lower > upper ? lower : upper"
+    units = ("coordinates", "dense", "tropical5", "table_Combined_Power", "table_Combined_Gaussian")
+    page = browser.new_page()
+    page.goto(page_with_a_fault_in("evolution.html", "estimates.cuh", right, "return lower", units).as_uri())
+    page.wait_for_function("() => document.getElementById('evolution-status').textContent")
+    _, before = fields(page)
+    page.click("#evolution-step")
+    _, after = fields(page)
+    assert float((after - expected(before, "dilation", [1.0, 4.0, 8.0])).abs().max()) > 1e-2
+    page.close()
+
+
 def test_the_plane_joins_what_crosses_and_m2_does_not(page: Page) -> None:
     for _ in range(8):
         page.click("#evolution-step")
@@ -102,6 +131,24 @@ def test_a_stroke_is_drawn_and_lifted_to_its_direction(page: Page) -> None:
     plane, score = fields(page)
     assert plane.max() == 1
     assert int(score[0, 0, :, 64, 64].argmax()) % (ORIENTATIONS // 2) == 0
+
+
+def test_strokes_by_the_keyboard_are_kept_in_the_link_and_cleared(page: Page) -> None:
+    page.click("#evolution-clear")
+    assert fields(page)[0].max() == 0
+    page.locator("#plane").focus()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.down("Shift")
+    for _ in range(5):
+        page.keyboard.press("ArrowRight")
+    page.keyboard.up("Shift")
+    plane, _ = fields(page)
+    address = page.evaluate("() => location.hash")
+    assert plane.max() == 1 and "drawn=4043" in address
+    opened(page, address)
+    assert torch.equal(fields(page)[0], plane)
+    opened(page, "#picture=empty&drawn=zz.4043.ffff4043.40434143")
+    assert fields(page)[0].max() == 1
 
 
 def test_it_plays_pauses_and_turns_by_the_keyboard(page: Page) -> None:

@@ -6,6 +6,7 @@ import io
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -49,9 +50,9 @@ def choose(page: Page, content: bytes, until: str) -> None:
     )
 
 
-def png() -> bytes:
+def png(pixels: np.ndarray = PHOTOGRAPH) -> bytes:
     buffer = io.BytesIO()
-    Image.fromarray(PHOTOGRAPH).save(buffer, format="PNG")
+    Image.fromarray(pixels).save(buffer, format="PNG")
     return buffer.getvalue()
 
 
@@ -136,6 +137,29 @@ def test_it_stops_and_what_is_no_picture_is_said(page: Page) -> None:
         "#inside-photograph", {"name": "notes.txt", "mimeType": "text/plain", "buffer": b"no"}
     )
     page.wait_for_function(f"() => {STATUS}.includes('notes.txt is not a picture')", timeout=PATIENCE)
+
+
+ODD = {
+    "of one pixel": PHOTOGRAPH[:1, :1],
+    "transparent": np.concatenate([PHOTOGRAPH, PHOTOGRAPH[..., :1]], axis=-1)[:40, :40],
+    "grey": PHOTOGRAPH[:40, :40, 1],
+    "a panorama": np.tile(PHOTOGRAPH[:9], (1, 5, 1)),
+}
+
+
+@pytest.mark.parametrize("kind", ODD)
+def test_an_odd_picture_has_an_answer(page: Page, kind: str) -> None:
+    choose(page, png(ODD[kind]), "nothing.")
+    values, where, _ = shown(page, LIFT, 5)
+    assert torch.isfinite(values).all() and int(where.max()) < 8
+
+
+def test_a_huge_picture_is_made_smaller_first(page: Page) -> None:
+    choose(page, png(np.zeros((10_000, 10_000), np.uint8)), "nothing.")
+    size = (
+        "() => { const c = document.getElementById('inside-photograph-canvas'); return c.width * c.height }"
+    )
+    assert page.evaluate(size) == 16_000_000
 
 
 def test_a_planted_error_in_a_kernel_is_noticed(browser: Browser, page_with_a_fault_in) -> None:

@@ -152,7 +152,8 @@ def test_what_is_no_picture_is_said_and_the_next_one_works(page: Page) -> None:
 
 def test_a_damaged_module_is_said(browser: Browser, changed_page) -> None:
     damage = ('"module":"AGFzbQ', '"module":"AGFzbX')
-    page = opened(browser.new_page(), changed_page("try-it.html", lambda text: text.replace(*damage)))
+    page = browser.new_page()
+    page.goto(changed_page("try-it.html", lambda text: text.replace(*damage)).as_uri())
     page.wait_for_function(
         "() => document.getElementById('status').textContent.includes('damaged')", timeout=PATIENCE
     )

@@ -23,14 +23,13 @@ def turned(k: torch.Tensor, space: M3, turn: int) -> torch.Tensor:
     """What stands at the slot of the turned neighbour: `[C, N, KN, K, K, K]`, turned by R."""
     lists = space.neighbours((k.shape[2], 3, 3, 3))
     to = torch.argsort(octahedral.permutation(space.fibre, turn))
+    i, slot = (lists >= 0).nonzero(as_tuple=True)
+    # The slot, in the list of the turned direction, of the turned neighbour.
+    same = lists[to[i]] == to[lists[i, slot]][:, None]
+    assert (same.sum(1) == 1).all()
     out = torch.full_like(k, torch.nan)
-    for i in range(space.fibre):
-        for slot, j in enumerate(lists[i].tolist()):
-            if j >= 0:
-                other = int((lists[to[i]] == to[j]).nonzero()[0, 0])
-                out[:, to[i], other] = octahedral.turn_volume(k[:, i, slot], turn)
-    absent = lists < 0
-    out[:, absent] = k[:, absent]
+    out[:, lists < 0] = k[:, lists < 0]
+    out[:, to[i], same.int().argmax(1)] = octahedral.turn_volume(k[:, i, slot], turn)
     return out
 
 

@@ -36,7 +36,7 @@ def run(tmp_path: Path, macros: list[str], source: Path) -> subprocess.Completed
     program = tmp_path / "far"
     # As the operators are built, but without a shared library around them.
     flags = [flag for flag in host.FLAGS if flag != "-shared"]
-    command = [*host.command(), *flags, "-DSCALAR=float", f"-I{source}", *macros]
+    command = [*host.command(), *flags, "-DSCALAR=float", f"-I{source}", *sources.contract(), *macros]
     command += [str(Path(__file__).with_name("far.cpp")), "-o", str(program)]
     subprocess.run(command, check=True, capture_output=True, text=True)
     return subprocess.run([str(program)], capture_output=True, text=True, timeout=300)

@@ -56,6 +56,7 @@ def build(tmp_path: Path, sanitizer: str, macros: list[str], source: Path | None
             "-DSPMD_TEAMS",
             "-DSCALAR=float",
             f"-I{source or sources.directory()}",
+            *sources.contract(),
             *macros,
         ],
         *[str(HERE / "driver.cpp"), "-o", str(program), "-pthread"],

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from pdegcnn_lib import nn, ops
 from pdegcnn_lib.ops import compiled, reference
-from pdegcnn_lib.ops.compiled import convolution, host, library
+from pdegcnn_lib.ops.compiled import convolution, host, library, sources
 from pdegcnn_lib.ops.compiled.machines import HOST
 from pdegcnn_lib.ops.compiled.sources import Unit
 from pdegcnn_lib.spaces import M3, Space, Volume
@@ -317,6 +317,7 @@ def test_a_compiler_that_fails_is_quoted(tmp_path: Path) -> None:
             tmp_path / "never.so",
             [
                 *host.FLAGS,
+                *sources.contract(),
                 "-DSCALAR=float",
                 "-DSEMIRING=no_such_semiring",
                 "-DWINDOW_ROWS=0",

@@ -80,7 +80,12 @@ class TubesTask(Task):
         scores, truth = self.scores(model, device), self.test.truth
         everywhere, by_volume = torch.ones_like(truth), _by_volume(scores, truth)
         by_angle = {
-            str(angle): mean(_by_volume(self.scores(model, device, volumes), volumes.truth))
+            str(angle): mean(
+                # Among the angles may be the test itself.
+                by_volume
+                if volumes is self.test
+                else _by_volume(self.scores(model, device, volumes), volumes.truth)
+            )
             for angle, volumes in self.leaning.items()
         }
         return {

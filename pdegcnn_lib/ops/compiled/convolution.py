@@ -223,7 +223,7 @@ def tropical_gradients(
             "tropical_scatter",
             [g, taps, grad_f, partial, sources, sign, *problem.sizes, group, int(machine.owns_channels)],
             blocks=problem.images * _ceil(tables, group),
-            shared_bytes=group * problem.taps * (8 + 8 * partial.element_size()),
+            shared_bytes=group * problem.taps * (8 + machine.copies * partial.element_size()),
         )
     else:
         grad_f = g.new_empty(g.shape, dtype=computed)

@@ -90,6 +90,7 @@ def launch(
     import cupy
     import numpy
 
+    sources.check(unit, kernel, arguments)
     if blocks == 0:
         return
     index = next(a.device.index for a in arguments if isinstance(a, Tensor))

@@ -228,6 +228,7 @@ def launch(
 
     Tensors are passed by address, None as a null pointer, integers as C int.
     """
+    sources.check(unit, kernel, arguments)
     if blocks == 0:
         return
     _run(unit, kernel, values(arguments), blocks, shared_bytes)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from pdegcnn_lib.ops.compiled import device, passes
-from pdegcnn_lib.ops.compiled.sources import Unit
+from pdegcnn_lib.ops.compiled.sources import CONTRACT, Unit
 
 SCALARS = {
     torch.float32: "float",
@@ -49,7 +49,8 @@ class Launcher(Protocol):
 class Machine:
     """`lanes`: a multiple of every warp's width. `tile`: rows and columns of outputs for one block, at most.
     `fast_bytes`: what a block may hold in shared memory. `owns_channels`: a block is one thread, so that a kernel
-    that scatters can own a whole channel. `warps`: in a block. `lists_taps`: it holds lists of taps as well.
+    that scatters can own a whole channel. `warps`: in a block. `lists_taps`: it holds lists of taps as well. `copies`:
+    of the sum for each tap.
     """
 
     launch: Launcher
@@ -59,6 +60,7 @@ class Machine:
     owns_channels: bool
     warps: int
     lists_taps: bool
+    copies: int
 
     def enough_blocks(self) -> int:
         """As many blocks as keep every core busy to the end.
@@ -69,8 +71,8 @@ class Machine:
         return 64 if self.owns_channels else device.multiprocessors() * 2
 
 
-HOST = Machine(passes.launch, 16, (64, 64), 512 * 1024, True, 1, True)
-DEVICE = Machine(device.launch, 32, (16, 64), 64 * 1024, False, device.WARPS, False)
+HOST = Machine(passes.launch, 16, (64, 64), 512 * 1024, True, 1, True, CONTRACT["HOST_COPIES"])
+DEVICE = Machine(device.launch, 32, (16, 64), 64 * 1024, False, device.WARPS, False, CONTRACT["GPU_COPIES"])
 
 
 def machine_of(x: Tensor) -> Machine:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from torch import Tensor
 
 from pdegcnn_lib.ops.compiled import host
-from pdegcnn_lib.ops.compiled.sources import Unit
+from pdegcnn_lib.ops.compiled.sources import Unit, check
 
 PASS = Unit("pass")
 ALIGNED = 64  # bytes
@@ -39,6 +39,7 @@ def launch(
     if _thread.waiting is None:
         host.launch(unit, kernel, arguments, blocks=blocks, shared_bytes=shared_bytes)
     else:
+        check(unit, kernel, arguments)
         _thread.waiting.append(_Waiting(unit, kernel, arguments, blocks, shared_bytes))
 
 

@@ -9,12 +9,9 @@ from torch import Tensor
 
 from pdegcnn_lib.ops.compiled.convolution import SEMIRINGS, UNROLLED, Problem, forward, plan
 from pdegcnn_lib.ops.compiled.machines import arithmetic, machine_of, scalar
-from pdegcnn_lib.ops.compiled.sources import Unit
+from pdegcnn_lib.ops.compiled.sources import CONTRACT, Unit
 
-# How far exponents may be from a level so that no product of their exponentials leaves the range of the type, as in
-# `semiring_convolution.cu`.
-REACH = {torch.float32: 28.0, torch.float64: 320.0}
-
+REACH = {torch.float32: CONTRACT["FLOAT_REACH"], torch.float64: CONTRACT["DOUBLE_REACH"]}
 
 Lists = list[int] | None
 

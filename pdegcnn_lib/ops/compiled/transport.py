@@ -5,10 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from pdegcnn_lib.ops.compiled.machines import arithmetic, machine_of, scalar
-from pdegcnn_lib.ops.compiled.sources import Unit
-
-# No less than the size of struct Stencil in shift.cu.
-STENCIL_BYTES = 64
+from pdegcnn_lib.ops.compiled.sources import CONTRACT, Unit
 
 
 def _launch(
@@ -30,7 +27,8 @@ def _launch(
         kernel,
         [*tensors, displacement, out, channels, depth, height, width, int(periodic)],
         blocks=images * channels * depth,
-        shared_bytes=machine.warps * rows * padded * displacement.element_size() + depth * STENCIL_BYTES,
+        shared_bytes=machine.warps * rows * padded * displacement.element_size()
+        + depth * CONTRACT["STENCIL_BYTES"],
     )
 
 

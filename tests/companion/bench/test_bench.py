@@ -15,6 +15,7 @@ from pdegcnn_lib.companion.bench import cases, gpu, measure, neighbours, report,
 from pdegcnn_lib.companion.bench.limits import Arithmetic
 from pdegcnn_lib.ops.compiled.machines import HOST
 from pdegcnn_lib.ops.compiled.sources import Unit
+from pdegcnn_lib.spaces import M3
 
 compiled = pytest.mark.skipif(ops.availability()["cpu"] is not None, reason=str(ops.availability()["cpu"]))
 
@@ -79,7 +80,7 @@ def test_the_composition_around_grid_sample_is_convection() -> None:
 
 def test_the_composition_by_slots_is_the_dilation_on_m3() -> None:
     f, k = torch.randn(2, 2, 26, 3, 4, 5), torch.rand(2, 26, 9, 3, 3, 3)
-    assert torch.equal(cases.dilation_by_slots(f, k), ops.m3.dilation(f, k))
+    assert torch.equal(cases.dilation_by_slots(f, k), ops.dilation(f, k, space=M3(26)))
 
 
 def test_a_row_says_whether_its_target_is_met() -> None:

@@ -15,7 +15,7 @@ from pdegcnn_lib.nn.layer import Layer
 from pdegcnn_lib.nn.metric import Draw
 from pdegcnn_lib.nn.terms import Diffusion, Dilation
 from pdegcnn_lib.ops._check import beside
-from pdegcnn_lib.spaces import Plane, Space, chosen
+from pdegcnn_lib.spaces import M2, Plane, Space, chosen
 
 
 class DiffusionShock(Layer):
@@ -57,7 +57,7 @@ class DiffusionShock(Layer):
     ) -> None:
         super().__init__()
         self.space, self.backend = chosen(space, orientations), backend
-        if not (self.space.turns or self.space == Plane()):
+        if not isinstance(self.space, M2 | Plane):
             raise ValueError(f"there is diffusion-shock filtering on M2 and on R^2, and none on {self.space}")
         common: dict[str, Any] = {
             "space": self.space,
@@ -83,14 +83,14 @@ class DiffusionShock(Layer):
         contrast, softness = (
             x.reshape(-1, *(1,) * (f.ndim - 2)) for x in self.logs.to(f.dtype).exp().unbind(-1)
         )
-        if self.space.turns:
+        if isinstance(self.space, M2):
             slope, across = self._on_m2(u, self.space)
         else:
             slope, across = self._on_the_plane(u, contrast)
         g = 1 / (1 + slope / contrast**2)
         return g, 2 / math.pi * torch.atan(across / softness)
 
-    def _on_m2(self, u: Tensor, space: Space) -> tuple[Tensor, Tensor]:
+    def _on_m2(self, u: Tensor, space: M2) -> tuple[Tensor, Tensor]:
         (x, y), (xx, xy, yy) = differences(u)
         forth, back = u.roll(-1, 2), u.roll(1, 2)
         theta = space.points()[:, :1, None].to(u)

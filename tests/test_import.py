@@ -1,8 +1,10 @@
 """The two buildings: the library pulls in torch and numpy alone, imports downward only, and never the companion."""
 
 import ast
+import io
 import subprocess
 import sys
+import tokenize
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -95,6 +97,34 @@ def test_no_circle_of_files():
     assert set(order) == set(files) and order.index("pdegcnn_lib.spaces.base") < order.index(
         "pdegcnn_lib.nn.pde"
     )
+
+
+def lines_of_code(source: str) -> int:
+    """Lines that hold code: no blank ones, no comments, no docstrings."""
+    blank = {
+        tokenize.COMMENT,
+        tokenize.NL,
+        tokenize.NEWLINE,
+        tokenize.INDENT,
+        tokenize.DEDENT,
+        tokenize.ENDMARKER,
+    }
+    tokens = [t for t in tokenize.generate_tokens(io.StringIO(source).readline) if t.type not in blank]
+    found = {line for token in tokens for line in range(token.start[0], token.end[0] + 1)}
+    for node in ast.walk(ast.parse(source)):
+        known = isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
+        if known and ast.get_docstring(node) is not None:
+            found -= set(range(node.body[0].lineno, node.body[0].end_lineno + 1))
+    return len(found)
+
+
+def test_the_library_stays_small():
+    """All spaces, kernels, operators and layers; networks, which are data, stand on them."""
+    assert lines_of_code('"""Doc\nstring."""\n\nx = (\n    1,  # one\n)\n# end\n') == 3
+    parts = {
+        name: sum(lines_of_code(p.read_text()) for p in (PACKAGE / name).rglob("*.py")) for name in TOWER
+    }
+    assert sum(parts.values()) - parts["models"] <= 5000, parts
 
 
 def test_the_package_itself_is_light():

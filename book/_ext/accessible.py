@@ -25,7 +25,7 @@ addEventListener("load", async () => {
 """
 
 
-def describe_pictures(app, doctree, docname) -> None:
+def describe_pictures(_app, doctree, _docname) -> None:
     for figure in doctree.findall(nodes.figure):
         caption = next(figure.findall(nodes.caption), None)
         for picture in figure.findall(nodes.image):

@@ -69,11 +69,11 @@ def to_rst(lines: list[str]) -> list[str]:
     return out
 
 
-def process_docstring(app, what, name, obj, options, lines: list[str]) -> None:
+def process_docstring(_app, _what, _name, _obj, _options, lines: list[str]) -> None:
     lines[:] = to_rst(lines)
 
 
-def process_signature(app, what, name, obj, options, signature, returns):
+def process_signature(_app, _what, _name, _obj, _options, signature, returns):
     """Autodoc leaves its own mark for a short name, a tilde, in the types of a dataclass's fields."""
     return tuple(re.sub(r"~(?:\w+\.)*(\w+)", r"\1", text) if text else text for text in (signature, returns))
 

@@ -15,7 +15,7 @@ from docutils import nodes
 ICON_SCRIPT = re.compile(r"\s*<script[^>]*fontawesome\.js[^>]*></script>")
 
 
-def drop_unused(app, pagename, templatename, context, doctree):
+def drop_unused(_app, _pagename, _templatename, context, doctree):
     unused = ["thebe"]
     if doctree is None or not any(doctree.findall(lambda n: isinstance(n, nodes.math | nodes.math_block))):
         unused.append("mathjax")

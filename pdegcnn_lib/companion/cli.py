@@ -151,7 +151,7 @@ def _convert(arguments: argparse.Namespace) -> None:
     print(printable(arguments.out))
 
 
-def _gallery(arguments: argparse.Namespace) -> None:
+def _gallery(_: argparse.Namespace) -> None:
     from pdegcnn_lib.companion.experiments.pictures.gallery import gallery
 
     print(gallery(("vessels-pdegcnn6", "vessels-cnn6-narrow")))

@@ -152,7 +152,7 @@ def _contents(content: bytes, path: Path) -> Contents:
     return (_nifti if suffix(path) in NIFTI else _tiff)(content, path)
 
 
-def _replaceable(path: Path, values: np.ndarray) -> bool:
+def _replaceable(path: Path, _values: np.ndarray) -> bool:
     """Whether nothing of the reader's is lost if a result is written in the place of a file."""
     try:
         there, _, _, mark = _contents(checked_bytes(path, None, "volume", ""), path)

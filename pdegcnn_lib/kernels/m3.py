@@ -10,9 +10,7 @@ from pdegcnn_lib.geometry.constant import constant
 from pdegcnn_lib.kernels.cake import radial_window
 from pdegcnn_lib.kernels.diffusion import diffusion_kernel
 from pdegcnn_lib.kernels.morphological import morphological_kernel
-from pdegcnn_lib.kernels.splines import LIFTS, quadratic_b_spline
-from pdegcnn_lib.spaces.m3 import DIGITS, M3
-from pdegcnn_lib.spaces.window import offsets
+from pdegcnn_lib.spaces.m3 import M3, places
 
 OVERSAMPLING = 3  # of the spectra of line wavelets
 
@@ -22,39 +20,9 @@ morphological_kernel_m3 = morphological_kernel
 diffusion_kernel_m3 = diffusion_kernel
 
 
-@constant
 def lift_basis(space: M3, size: int) -> Tensor:
-    r"""The splines of a trained lift, symmetric about n: `[N, size^3, numbers]`, 15 numbers for size 5.
-
-    $$B(x\cdot n - i)\,\big(B(|x_\perp| - j) + B(|x_\perp| + j)\big), \quad |i| \le size/2,\ 0 \le j \le size/2$$
-
-    on the ball of this diameter, $B(|x_\perp|)$ alone for j = 0. Lines have even ones only (9 numbers). The result is
-    shared: do not write to it. Raises: ValueError for an even size.
-    """
-    if not isinstance(size, int) or size < 1 or size % 2 == 0:
-        raise ValueError(f"size must be an odd positive integer, got {size!r}")
-    place = _places(size)
-    along = space.points() @ place.T
-    across = ((place**2).sum(-1) - along**2).clamp(min=0).sqrt()
-    half, values = size // 2, []
-    for i in range(0 if space.undirected else -half, half + 1):
-        main = quadratic_b_spline(along - i)
-        if space.undirected and i:
-            main = main + quadratic_b_spline(along + i)
-        for j in range(half + 1):
-            lateral = quadratic_b_spline(across - j) + (quadratic_b_spline(across + j) if j else 0)
-            values.append(main * lateral)
-    ball = (place**2).sum(-1) <= (size / 2) ** 2
-    return ((torch.stack(values, dim=-1) * ball[:, None]) * DIGITS).round() / DIGITS
-
-
-LIFTS[M3] = lift_basis
-
-
-def _places(size: int) -> Tensor:
-    """The points (x, y, z) of a cubic window in the order of its axes z, y, x: `[size^3, 3]`."""
-    z, y, x = torch.meshgrid(*[offsets(size)] * 3, indexing="ij")
-    return torch.stack([x, y, z], dim=-1).reshape(-1, 3)
+    """The splines of a trained lift, `spaces.M3.lift_basis`."""
+    return space.lift_basis(size)
 
 
 @constant
@@ -66,7 +34,7 @@ def orbits(space: M3, window: tuple[int, ...]) -> tuple[Tensor, int]:
     """
     space.check_window(window)
     lists, size = space.neighbours(window), window[1]
-    place = _places(size)
+    place = places(size)
     pairs = (lists >= 0).nonzero()
     owner = pairs[:, 0].repeat_interleave(len(place))
     other = lists[lists >= 0].repeat_interleave(len(place))
@@ -113,7 +81,7 @@ def line_wavelets(space: M3, size: int = 15, *, sharpness: float = 0.3) -> Tenso
     )
     start = fine // 2 - size // 2
     psi = psi[(slice(None), *[slice(start, start + size)] * 3)]
-    place = _places(size)
+    place = places(size)
     fade = radial_window(torch.linalg.vector_norm(place, dim=-1) / (size / 2)).reshape((size,) * 3)
     psi = psi * fade
     # As for cake wavelets, the lowest frequencies make up for what fading does to the mean.

@@ -18,7 +18,7 @@ def channels_last(model: nn.Module) -> nn.Module:
     return model
 
 
-def _contiguous(model: nn.Module, state: dict[str, Tensor], prefix: str, metadata: dict[str, Any]) -> None:
+def _contiguous(_model: nn.Module, state: dict[str, Tensor], *_: Any) -> None:
     for name, value in state.items():
         if not value.requires_grad:  # with keep_vars=True they are the parameters themselves
             state[name] = value.contiguous()

@@ -10,11 +10,10 @@ from torch import Tensor, nn
 from pdegcnn_lib import ops
 from pdegcnn_lib.geometry.constant import constant
 from pdegcnn_lib.kernels import cake_wavelets, group_kernel, lift_kernel
-from pdegcnn_lib.kernels.splines import lift_basis
 from pdegcnn_lib.kernels.window import check_orientations, check_window
 from pdegcnn_lib.nn.layer import Layer, watched
 from pdegcnn_lib.ops import _check
-from pdegcnn_lib.spaces import M2, Space, chosen
+from pdegcnn_lib.spaces import Space, chosen
 
 
 class Lift(Layer):
@@ -38,7 +37,7 @@ class Lift(Layer):
     ) -> None:
         super().__init__()
         self.space, self.size, self.padding = chosen(space, orientations), size, padding
-        numbers = lift_basis(self.space, size).shape[2:]
+        numbers = self.space.lift_basis(size).shape[2:]
         self.coefficients = nn.Parameter(torch.empty(out_channels, in_channels, *numbers))
         self.reset_parameters()
 
@@ -121,12 +120,12 @@ class GroupConvolution(Layer):
     ) -> None:
         super().__init__()
         self.space = space = chosen(space, orientations)
-        if not isinstance(space, M2):
+        if not space.turns:
             raise ValueError(f"space must be M2 for kernels that turn with its orientations, got {space}")
         window = space.window(window)
         if window[1] != window[2]:
             raise ValueError(f"window must be square in space to be turned, got {window}")
-        self.orientations, self.padding = space.orientations, padding
+        self.orientations, self.padding = space.fibre, padding
         self.coefficients = nn.Parameter(torch.empty(out_channels, in_channels, *window))
         self.reset_parameters()
 

@@ -14,7 +14,7 @@ from pdegcnn_lib import ops
 from pdegcnn_lib.kernels.free import free_kernel, free_lift_kernel, free_numbers
 from pdegcnn_lib.nn.layer import Layer
 from pdegcnn_lib.ops._check import beside
-from pdegcnn_lib.spaces import M2, Plane, Space, chosen
+from pdegcnn_lib.spaces import Plane, Space, chosen
 
 
 class _Free(Layer):
@@ -114,7 +114,7 @@ class FreeLift(Layer):
             Plane().check_window((size, size))[0],
             padding,
         )
-        if not isinstance(self.space, M2) or splines < 1:
+        if not self.space.turns or splines < 1:
             raise ValueError(f"a free lift leads to M2 by one spline or more, got {self.space} and {splines}")
         shape = (out_channels, in_channels, splines)
         self.weights = nn.Parameter(torch.empty(shape))

@@ -18,6 +18,14 @@ from pdegcnn_lib.nn.layer import Layer
 from pdegcnn_lib.spaces import M3
 
 
+def _of_m3(space: M3 | None) -> M3:
+    """The space named, M3() where none is. Raises: ValueError for a space of another kind."""
+    space = M3() if space is None else space
+    if not isinstance(space, M3):
+        raise ValueError(f"space must be M3 for a layer of directions in space, got {space!r}")
+    return space
+
+
 @constant
 def _wavelets(space: M3, size: int, sharpness: float) -> Tensor:
     return line_wavelets(space, size, sharpness=sharpness) / space.weights()[:, None, None, None]
@@ -32,7 +40,7 @@ class LineLift(Layer):
 
     def __init__(self, *, size: int = 15, sharpness: float = 0.3, space: M3 | None = None) -> None:
         super().__init__()
-        self.space, self.size, self.sharpness = space or M3(), size, sharpness
+        self.space, self.size, self.sharpness = _of_m3(space), size, sharpness
         _wavelets(self.space, size, sharpness)  # refuses a bad size now, not at the first call
 
     @property
@@ -65,7 +73,7 @@ class GroupConvolutionM3(Layer):
         space: M3 | None = None,
     ) -> None:
         super().__init__()
-        self.space = space or M3()
+        self.space = _of_m3(space)
         self.window = self.space.window(window)
         self.numbers = nn.Parameter(
             torch.empty(out_channels, in_channels, orbits(self.space, self.window)[1])

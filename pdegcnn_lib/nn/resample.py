@@ -28,10 +28,13 @@ class Resample(Layer):
     """Nearest-neighbour resampling to a fixed spatial size, exactly equivariant under quarter turns.
 
     Shapes: `[..., H, W]` -> `[..., size, size]`. See `nearest_table` for the rule at ties.
+    Raises: ValueError for a size that is no positive integer.
     """
 
     def __init__(self, size: int) -> None:
         super().__init__()
+        if not isinstance(size, int) or isinstance(size, bool) or size < 1:
+            raise ValueError(f"size must be a positive integer, got {size!r}")
         self.size = size
 
     def forward(self, f: Tensor) -> Tensor:
@@ -46,9 +49,14 @@ class Resample(Layer):
 class InvariantPool(Layer):
     """The mean and the maximum over positions and orientations, features that no roto-translation changes.
 
-    Shapes: `[B, C, Or, H, W]` -> `[B, 2 C]`. Translations leave it unchanged as long as nothing crosses the border.
+    Shapes: `[B, C, Or, H, W]`, or those of another space, -> `[B, 2 C]`. Translations leave it unchanged as long as
+    nothing crosses the border. Raises: ValueError for features without two axes of positions.
     """
 
     def forward(self, f: Tensor) -> Tensor:
+        if f.ndim < 4:
+            raise ValueError(
+                f"f must have shape [B, C, Or, H, W] or that of another space, got {list(f.shape)}"
+            )
         flat = f.flatten(2)
         return torch.cat([flat.mean(-1), flat.amax(-1)], dim=1)

@@ -87,6 +87,8 @@ def group_convolution(
     if k.shape[1:3] != f.shape[1:3]:
         names = f"[Cin, {space.axes[0]}]"
         raise ValueError(f"k must have {names} = {list(f.shape[1:3])} in axes 1 and 2, got {list(k.shape)}")
+    if space.lists:
+        space.check_window(tuple(k.shape[3:]))
     _check.odd_window(k.shape[3:], None if space.lists else space.fibre)
     c_out, c_in, points, slots, *window = k.shape
     # Channels and points of the fibre together are the channels of an ordinary convolution, whose kernel is circulant

@@ -24,7 +24,8 @@ class Space(ABC):
     `axes` are the names of the axes after `[B, C]`; `periodic` says of each whether its last point is followed by its
     first, other axes end. `dim` is the dimension of the space, `lengths` the numbers of a diagonal metric,
     `velocities` those of a convection. `positions` counts the axes of positions. `usual_metric` is the kind of
-    metric that a layer has unless told otherwise.
+    metric that a layer has unless told otherwise; `turns` whether the fibre are the turns of the plane, by which
+    kernels on images can be turned.
 
     What is left to a space is little: its points and `relative_elements`, the displacement of a convection, names of
     estimates and symmetries. A fibre whose points have no order, the directions in space, names the `neighbours` of
@@ -37,6 +38,7 @@ class Space(ABC):
     velocities: int
     positions: ClassVar[int]
     usual_metric: ClassVar[str] = "diagonal"
+    turns: ClassVar[bool] = False
 
     @property
     def periodic(self) -> tuple[bool, ...]:
@@ -151,6 +153,13 @@ class Space(ABC):
     @abstractmethod
     def reach(self, window: tuple[int, ...]) -> list[tuple[int, float]]:
         """How far a window sees along each component of a metric: the steps to one side, and the length of a step."""
+
+    def lift_basis(self, size: int) -> Tensor:
+        """The values of every basis function of a trained lift on its window: `[fibre, size^positions, *numbers]`.
+
+        Raises: ValueError for an even size, or for a space that nothing is lifted to.
+        """
+        raise ValueError(f"there are lifts to M2 and to M3, and none to {self}")
 
     def symmetries(self) -> Mapping[Hashable, Symmetry]:
         """The maps of the space onto itself that are exact on its grid, as functions of features.

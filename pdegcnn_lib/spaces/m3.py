@@ -12,6 +12,7 @@ from torch import Tensor
 from pdegcnn_lib.geometry import m3, octahedral
 from pdegcnn_lib.geometry.constant import constant
 from pdegcnn_lib.geometry.estimates import Estimate, diagonal, sub_riemannian
+from pdegcnn_lib.geometry.splines import quadratic_b_spline
 from pdegcnn_lib.spaces.base import Space, Symmetry
 from pdegcnn_lib.spaces.window import offsets
 
@@ -142,6 +143,18 @@ class M3(Space):
         seen = octahedral.angles(self.directions).gather(1, lists.clamp(min=0))
         return [(window[1] // 2, 1.0)] * 2 + [(1, float(torch.where(lists < 0, 0, seen).max()))]
 
+    def lift_basis(self, size: int) -> Tensor:
+        r"""The splines of a trained lift, symmetric about n: `[N, size^3, numbers]`, 15 numbers for size 5.
+
+        $$B(x\cdot n - i)\,\big(B(|x_\perp| - j) + B(|x_\perp| + j)\big), \quad |i| \le size/2,\ 0 \le j \le size/2$$
+
+        on the ball of this diameter, $B(|x_\perp|)$ alone for j = 0. Lines have even ones only (9 numbers).
+        Raises: ValueError for an even size.
+        """
+        if not isinstance(size, int) or size < 1 or size % 2 == 0:
+            raise ValueError(f"size must be an odd positive integer, got {size!r}")
+        return _symmetric_splines(self, size)
+
     def symmetries(self) -> Mapping[int, Symmetry]:  # type: ignore[override]
         """The turns of the cube, by their number in `geometry.octahedral.rotations`."""
         return {turn: partial(self.turned, turn=turn) for turn in range(1, 24)}
@@ -171,3 +184,26 @@ def _relative(space: M3, window: tuple[int, ...]) -> Tensor:
         other = torch.where((own * other).sum(-1, keepdim=True) < -1e-9, -other, other)
     q, p = torch.cat([place, other], dim=-1), torch.cat([torch.zeros_like(place), own], dim=-1)
     return (m3.coordinates(q, p) * DIGITS).round() / DIGITS
+
+
+@constant
+def _symmetric_splines(space: M3, size: int) -> Tensor:
+    place = places(size)
+    along = space.points() @ place.T
+    across = ((place**2).sum(-1) - along**2).clamp(min=0).sqrt()
+    half, values = size // 2, []
+    for i in range(0 if space.undirected else -half, half + 1):
+        main = quadratic_b_spline(along - i)
+        if space.undirected and i:
+            main = main + quadratic_b_spline(along + i)
+        for j in range(half + 1):
+            lateral = quadratic_b_spline(across - j) + (quadratic_b_spline(across + j) if j else 0)
+            values.append(main * lateral)
+    ball = (place**2).sum(-1) <= (size / 2) ** 2
+    return ((torch.stack(values, dim=-1) * ball[:, None]) * DIGITS).round() / DIGITS
+
+
+def places(size: int) -> Tensor:
+    """The points (x, y, z) of a cubic window in the order of its axes z, y, x: `[size^3, 3]`."""
+    z, y, x = torch.meshgrid(*[offsets(size)] * 3, indexing="ij")
+    return torch.stack([x, y, z], dim=-1).reshape(-1, 3)

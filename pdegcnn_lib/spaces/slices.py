@@ -10,11 +10,13 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from pdegcnn_lib.geometry.constant import constant
 from pdegcnn_lib.geometry.estimates import ESTIMATES, Estimate
 from pdegcnn_lib.geometry.groups import SE2, LieGroup
+from pdegcnn_lib.geometry.splines import quadratic_b_spline
 from pdegcnn_lib.spaces.base import Space, Symmetry
 from pdegcnn_lib.spaces.turns import quarter_turn
-from pdegcnn_lib.spaces.window import offsets
+from pdegcnn_lib.spaces.window import check_odd, offsets
 
 
 class Slices(Space):
@@ -102,6 +104,7 @@ class M2(Slices):
     axes = ("Or", "H", "W")
     periodic = (True, False, False)
     group = SE2
+    turns = True
 
     def __post_init__(self) -> None:
         if not isinstance(self.orientations, int) or isinstance(self.orientations, bool):
@@ -125,9 +128,32 @@ class M2(Slices):
     def fibre_in_words(self) -> str:
         return f"circle of {self.orientations} orientations"
 
+    def lift_basis(self, size: int) -> Tensor:
+        r"""The values on the grid turned by $-\theta_o$ of every basis spline of a square grid.
+
+        $$\Phi[o, p, m] = \beta\big((R_{\theta_o}^{-1} x_p - x_m)_1\big)\,
+          \beta\big((R_{\theta_o}^{-1} x_p - x_m)_2\big)$$
+
+        for grid points $x_p, x_m$ of the size x size window; rows with $|x_p| > size/2$ are zero, so that the kernel
+        lives on a disc at every orientation. Shapes: -> `[Or, size*size, size, size]`, float64 on the CPU.
+        """
+        return _turned_splines(self, size)
+
     def symmetries(self) -> Mapping[int, Symmetry]:  # type: ignore[override]
         """The quarter turns, by their number."""
         return {n: partial(quarter_turn, turns=n) for n in (1, 2, 3)}
+
+
+@constant
+def _turned_splines(space: M2, size: int) -> Tensor:
+    check_odd((size, size), ("H", "W"))
+    theta = space.samples(torch.float64)
+    y, x = (g.reshape(-1) for g in torch.meshgrid(offsets(size), offsets(size), indexing="ij"))
+    c, s = torch.cos(theta)[:, None], torch.sin(theta)[:, None]
+    turned_x, turned_y = c * x + s * y, c * y - s * x
+    values = quadratic_b_spline(turned_x[..., None] - x) * quadratic_b_spline(turned_y[..., None] - y)
+    disc = (x**2 + y**2 <= (size / 2) ** 2).to(values.dtype)
+    return (values * disc[None, :, None]).unflatten(-1, (size, size))
 
 
 @dataclass(frozen=True)
@@ -198,9 +224,16 @@ class Sampled(Slices):
 
     @property
     def estimates(self) -> Mapping[str, Estimate]:
-        """The logarithmic estimate, and the half-angle one where the group has `half_angle`."""
+        """The logarithmic estimate, and the half-angle one where the group has `half_angle`.
+
+        Without a `word`: the compiled tables know the coordinates of M2 alone.
+        """
         coordinates = {"rho_c": self.group.log, "rho_b": getattr(self.group, "half_angle", None)}
-        return {name: replace(ESTIMATES[name], coordinates=of) for name, of in coordinates.items() if of}
+        return {
+            name: replace(ESTIMATES[name], coordinates=of, word=None)
+            for name, of in coordinates.items()
+            if of
+        }
 
     def symmetries(self) -> Mapping[int, Symmetry]:  # type: ignore[override]
         """The motions by whole steps, by their number, whose matrix M_t maps pixels to pixels.

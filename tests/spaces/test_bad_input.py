@@ -116,3 +116,23 @@ def test_features_whose_axes_do_not_fit(space, make):
 )
 def test_features_of_the_wrong_fibre(layer, size, message):
     says(lambda: layer(torch.zeros(1, 2, *size)), message)
+
+
+@pytest.mark.parametrize("space", [s for s in SPACES.values() if not isinstance(s, M3)], ids=str)
+@pytest.mark.parametrize("layer", [nn.LineLift, lambda space: nn.GroupConvolutionM3(2, 2, space=space)])
+def test_a_layer_of_directions_elsewhere(layer, space):
+    says(lambda: layer(space=space), rf"space must be M3 for .*, got {type(space).__name__}\(")
+
+
+def test_a_group_convolution_with_more_neighbours_than_directions():
+    f, k = torch.zeros(1, 2, 6, 3, 3, 3), torch.zeros(2, 2, 6, 7, 3, 3, 3)
+    says(lambda: ops.group_convolution(f, k, space=M3(6)), "sphere of 6 directions, got KN = 7")
+
+
+@pytest.mark.parametrize("size", [0, -3, 2.0, True, (4, 4)])
+def test_a_size_to_resample_to(size):
+    says(lambda: nn.Resample(size), r"size must be a positive integer, got ")
+
+
+def test_features_that_have_no_positions_to_pool_over():
+    says(lambda: nn.InvariantPool()(torch.zeros(1, 2, 7)), r"shape \[B, C, Or, H, W\] .*got \[1, 2, 7\]")

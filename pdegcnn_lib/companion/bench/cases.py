@@ -10,7 +10,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from pdegcnn_lib import models, nn, ops
+from pdegcnn_lib.companion.experiments.config import Training
 from pdegcnn_lib.companion.experiments.metrics import dice_loss
+from pdegcnn_lib.companion.experiments.training import descend
 from pdegcnn_lib.ops import reference
 from pdegcnn_lib.spaces import M2, M3
 
@@ -158,9 +160,8 @@ def training_step(name: str, batch: tuple[int, int, int, int], device: str = "cp
     truth = (torch.rand(batch[0], 1, *batch[2:], device=device) > 0.9).float()
 
     def call() -> object:
-        optimizer.zero_grad(set_to_none=True)
-        dice_loss(model(images), truth).backward()
-        return optimizer.step()
+        descend(model, optimizer, dice_loss(model(images), truth), Training.gradient_clip)
+        return None
 
     return call
 

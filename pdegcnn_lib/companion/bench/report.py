@@ -37,7 +37,7 @@ def as_text(result: dict[str, Any]) -> str:
     for row in [*result["table"], *result.get("kernels", [])]:
         verdict = "" if row["met"] else "  missed"
         lines.append(f"{row['figure']:<70}{row['value']:>9.2f}  {row['target']:<9}{verdict}")
-    for row in result.get("neighbours", []):
+    for row in [*result.get("neighbours", []), *result.get("before", [])]:
         value = f"{row['value']:>9.2f}" if "value" in row else f"  not measured, {row['reason']}"
         lines.append(f"{row['figure']:<70}{value}")
     return "\n".join(lines)

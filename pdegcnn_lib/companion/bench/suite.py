@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from pdegcnn_lib.companion.bench import cases, neighbours, peer, steps
+from pdegcnn_lib.companion.bench import before, cases, neighbours, peer, steps
 from pdegcnn_lib.companion.bench.cases import LARGE, SMALL, WINDOWS, Size, Window
 from pdegcnn_lib.companion.bench.limits import Arithmetic, copy_bandwidth
 from pdegcnn_lib.companion.bench.measure import Timing, peak_in_fresh_process, side_by_side
@@ -57,6 +57,7 @@ def run(
         result["table"] += _steps(progress)
         progress("the neighbours")
         result["neighbours"] = neighbours.measured()
+        result["before"] = before.measured(progress)
     result["seconds"] = round(time.time() - start, 1)
     return result
 

@@ -120,7 +120,7 @@ def _continued(target: Tensor, c: Tensor, w: Tensor) -> Tensor:
     return momentum
 
 
-def _guesses(target: Tensor, c: Tensor, w: Tensor, generator: torch.Generator) -> Tensor:
+def _guesses(target: Tensor, w: Tensor, generator: torch.Generator) -> Tensor:
     """For each target the momenta of the geodesics that pass nearest to it, one in every range of lengths."""
     draw = torch.randn(GEODESICS, 5, generator=generator, dtype=target.dtype)
     weight = torch.stack([w[1], w[1], w[0], w[2], w[2]])
@@ -152,7 +152,7 @@ def _guesses(target: Tensor, c: Tensor, w: Tensor, generator: torch.Generator) -
 def _solve(c: Tensor, w: Tensor, seed: int) -> Tensor:
     """The length of the shortest geodesic found to points with coordinates `c [n, 4]`, for one metric `w [3]`."""
     target, many = _canonical(c), w.expand(len(c), 3)
-    guesses = _guesses(target, c, w, torch.Generator().manual_seed(seed))
+    guesses = _guesses(target, w, torch.Generator().manual_seed(seed))
     starts = torch.cat([_continued(target, c, many)[:, None], guesses], dim=1)
     count = starts.shape[1]
     wide, goals = w.expand(len(c) * count, 3), target.repeat_interleave(count, 0)

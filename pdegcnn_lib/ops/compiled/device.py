@@ -63,7 +63,8 @@ def multiprocessors() -> int:
 
 
 @cache
-def _module(unit: Unit, index: int) -> Any:
+def _module(unit: Unit, _index: int) -> Any:
+    """A module for each device, which keeps what is loaded on it."""
     import cupy
 
     options = (*OPTIONS, *unit.flags(), f"-I{sources.directory()}")

@@ -54,13 +54,13 @@ def tropical_convolution_backward(
 
 
 def smooth_gradient_input(
-    g: Tensor, f: Tensor, k: Tensor, out: Tensor, semiring: str, lists: Lists = None
+    g: Tensor, f: Tensor, k: Tensor, _out: Tensor, semiring: str, lists: Lists = None
 ) -> Tensor:
     return pullback(lambda f: semiring_convolution(f, k, semiring, lists), g, f)[0]
 
 
 def smooth_gradient_kernel(
-    g: Tensor, f: Tensor, k: Tensor, out: Tensor, semiring: str, lists: Lists = None
+    g: Tensor, f: Tensor, k: Tensor, _out: Tensor, semiring: str, lists: Lists = None
 ) -> Tensor:
     return pullback(lambda k: semiring_convolution(f, k, semiring, lists), g, k)[0]
 
@@ -96,7 +96,7 @@ def evolution_backward(
     return pullback(at, g, f, displacement, dilating, eroding)
 
 
-def projection_gradient(g: Tensor, f: Tensor, out: Tensor) -> Tensor:
+def projection_gradient(g: Tensor, f: Tensor, _out: Tensor) -> Tensor:
     return pullback(reference.projection, g, f)[0]
 
 
@@ -106,7 +106,7 @@ def normalised_linear(f: Tensor, w: Tensor, gain: Tensor, offset: Tensor, eps: f
 
 
 def normalised_linear_backward(
-    g: Tensor, f: Tensor, w: Tensor, gain: Tensor, mean: Tensor, covariance: Tensor, eps: float
+    g: Tensor, f: Tensor, w: Tensor, gain: Tensor, _mean: Tensor, _covariance: Tensor, eps: float
 ) -> tuple[Tensor, ...]:
     def at(f: Tensor, w: Tensor, gain: Tensor, offset: Tensor) -> Tensor:
         return normalised_linear(f, w, gain, offset, eps)

@@ -120,7 +120,7 @@ shift_gradient_input = _operator("shift_gradient_input", transport.gradient_inpu
 shift_gradient_displacement = _operator("shift_gradient_displacement", transport.gradient_displacement, 2)
 
 
-def _keep_shift(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+def _keep_shift(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:  # noqa: ARG001  # its name is torch's
     f, displacement, *ctx.options = inputs
     need_displacement = ctx.needs_input_grad[1]
     ctx.save_for_backward(displacement, f if need_displacement else None)
@@ -140,7 +140,7 @@ enter(shift_gradient_displacement, laws.shift_gradient_displacement, "ffk", "k")
 enter(shift, laws.shift, "fk", "f", _shift_gradient, _keep_shift)
 
 
-def _table_shape(w: Tensor, law: str, window: list[int], orientations: int, *_: Any) -> Tensor:
+def _table_shape(w: Tensor, _law: str, window: list[int], orientations: int, *_: Any) -> Tensor:
     return w.new_empty((w.shape[0], orientations, *window))
 
 

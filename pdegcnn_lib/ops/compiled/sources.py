@@ -108,14 +108,15 @@ def check(unit: Unit, kernel: str, arguments: list[Tensor | int | None]) -> None
             f"{kernel} takes {len(takes)} arguments ({', '.join(takes)}), the launch passes {len(arguments)}"
         )
     for (name, size), argument in zip(takes.items(), arguments, strict=True):
-        whole = isinstance(argument, int)
-        if whole == (size == 0) and (
-            not size or not isinstance(argument, Tensor) or argument.element_size() == size
-        ):
-            continue
-        wanted = "an integer" if size == 0 else f"the address of elements of {size} bytes"
-        given = argument if whole or argument is None else f"a tensor of {argument.dtype}"
-        raise TypeError(f"{kernel} takes {wanted} for {name}, the launch passes {given}")
+        if isinstance(argument, int):
+            fits, given = size == 0, str(argument)
+        elif argument is None:
+            fits, given = size != 0, "None"
+        else:
+            fits, given = size in (None, argument.element_size()), f"a tensor of {argument.dtype}"
+        if not fits:
+            wanted = "an integer" if size == 0 else f"the address of elements of {size} bytes"
+            raise TypeError(f"{kernel} takes {wanted} for {name}, the launch passes {given}")
 
 
 # What a machine is tried with: four numbers shifted by one, the border repeated.

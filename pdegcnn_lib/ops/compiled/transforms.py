@@ -76,7 +76,7 @@ def enter(
 def autograd_of(law: Law, count: int) -> tuple[Callable[..., Any], Callable[..., None]]:
     """The derivative of a law to those of its `count` leading tensors that need one, as `backward` and `keep`."""
 
-    def keep(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
+    def keep(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:  # noqa: ARG001  # its name is torch's
         ctx.save_for_backward(*inputs[:count])
         ctx.rest = inputs[count:]
 

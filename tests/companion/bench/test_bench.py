@@ -11,7 +11,8 @@ import pytest
 import torch
 
 from pdegcnn_lib import ops
-from pdegcnn_lib.companion.bench import cases, gpu, measure, neighbours, report, steps, suite
+from pdegcnn_lib.companion import paths
+from pdegcnn_lib.companion.bench import before, cases, gpu, measure, neighbours, report, steps, suite
 from pdegcnn_lib.companion.bench.limits import Arithmetic
 from pdegcnn_lib.ops.compiled.machines import HOST
 from pdegcnn_lib.ops.compiled.sources import Unit
@@ -111,6 +112,7 @@ RESULT = {
     ],
     "table": [suite.row("speed", 1.0, ">=", 8)],
     "neighbours": [{"figure": "here", "value": 12.0}, {"figure": "away", "reason": "ImportError: no"}],
+    "before": [{"figure": "now / then", "value": 0.97}],
 }
 
 
@@ -119,6 +121,7 @@ def test_the_report_names_misses_and_a_busy_machine(tmp_path: Path) -> None:
     assert "missed" in text and "busy (load 3.0)" in text and "[1, 1, 8, 8, 8] 3x3x3" in text
     assert re.search(r"^here +12\.00$", text, re.MULTILINE)
     assert re.search(r"^away +not measured, ImportError: no$", text, re.MULTILINE)
+    assert re.search(r"^now / then +0\.97$", text, re.MULTILINE)
     path = report.save(RESULT, tmp_path, "cpu")
     assert json.loads(path.read_text())["table"][0]["met"] is False
     assert [p.suffix for p in report.plot(RESULT, tmp_path, "cpu")] == [".png", ".svg"]
@@ -133,6 +136,20 @@ def test_a_neighbour_that_is_not_here_is_named_with_the_reason(monkeypatch: pyte
         {"figure": "a", "value": 2.0},
         {"figure": "b", "reason": "ModuleNotFoundError: No module named 'numba'"},
     ]
+
+
+@compiled
+def test_sources_are_timed_beside_earlier_ones_and_must_agree_with_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(before, "SMALL", (1, 1, 3, 6, 6))
+    package = paths.root()
+    assert before.ratio(package, "convection", False, turns=1, calls=1) > 0
+    with pytest.raises(RuntimeError, match="convection failed before"):
+        before.ratio(tmp_path, "convection", False, turns=1, calls=1)
+    monkeypatch.setattr(before, "REVISION", "no-such-revision")
+    with pytest.raises(RuntimeError, match="no-such-revision is not in the history here"):
+        before.unpacked(before.REVISION, tmp_path)
 
 
 def test_runs_side_by_side_are_counted_together_and_a_failing_one_is_named() -> None:

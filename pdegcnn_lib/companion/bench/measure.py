@@ -94,3 +94,9 @@ def peak_in_fresh_process(statement: str) -> float | None:
     if done.returncode:
         raise RuntimeError(done.stderr)
     return float(done.stdout.split()[-1])
+
+
+def row(figure: str, value: float, relation: str, target: float) -> dict[str, object]:
+    """A line of the table: the figure, its target `relation target`, and whether it was met."""
+    met = value >= target if relation == ">=" else value <= target
+    return {"figure": figure, "value": round(value, 3), "target": f"{relation} {target}", "met": met}

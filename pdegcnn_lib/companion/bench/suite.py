@@ -7,19 +7,17 @@ import os
 import subprocess
 import time
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from pdegcnn_lib.companion.bench import before, cases, neighbours, peer, steps
+from pdegcnn_lib.companion.bench import before, cases, neighbours, peer, steps, volumes
 from pdegcnn_lib.companion.bench.cases import LARGE, SMALL, WINDOWS, Size, Window
 from pdegcnn_lib.companion.bench.limits import Arithmetic, copy_bandwidth
-from pdegcnn_lib.companion.bench.measure import Timing, peak_in_fresh_process, side_by_side
+from pdegcnn_lib.companion.bench.measure import Timing, peak_in_fresh_process, row, side_by_side
 from pdegcnn_lib.companion.experiments.provenance import provenance
-from pdegcnn_lib.ops import convection, dilation
-from pdegcnn_lib.spaces import M3
+from pdegcnn_lib.ops import convection
 
 # LieTorch 0.7.1 on two cores of another machine of this kind, milliseconds and MiB: used where no --peer is given.
 RECORDED_PEER = {"dilation_both_ways": 737.0, "cde_layer": 1300.0, "training_step": 5100.0, "peak_mib": 84.0}
@@ -150,19 +148,8 @@ def _table(device: str, result: dict[str, object], progress: Progress) -> list[d
         ).items()
     }
     progress("volumes")
-    inputs, upstream = cases.volumes(device)[:2], cases.volumes(device)[2]
-    ms |= {
-        name: timing.median
-        for name, timing in side_by_side(
-            {
-                "M3": cases.both_ways(
-                    partial(dilation, space=M3(26), backend=device), *inputs, upstream=upstream
-                ),
-                "M3 by slots": cases.both_ways(cases.dilation_by_slots, *inputs, upstream=upstream),
-            }
-        ).items()
-    }
-    speed = (cases.taps_of_volumes() / ms["M3"]) / (cases.taps(SMALL, (5, 5, 5)) / ms["both"])
+    of_volumes, figures = volumes.once(device)
+    ms |= of_volumes
     share = (cases.taps(SMALL, (5, 5, 5)) / ms["forward"]) / (loop.taps / ms["limit"])
     rows = [
         row("dilation 5x5x5 forward: share of the measured arithmetic limit", share, ">=", 0.6),
@@ -177,11 +164,7 @@ def _table(device: str, result: dict[str, object], progress: Progress) -> list[d
             "convection forward + backward / torch grid_sample composition",
             *(ms["grid_sample"] / ms["convection"], ">=", 2),
         ),
-        row(
-            "dilation on M3, 26 directions, 3x3x3, forward + backward / composition of dilations on M2",
-            *(ms["M3 by slots"] / ms["M3"], ">=", 4),
-        ),
-        row("the same / dilation 5x5x5 on M2, taps per second", speed, ">=", 0.5),
+        *(row(name, value, *volumes.TARGETS[name]) for name, value in figures.items()),
         row("CDE layer forward + backward / peer", peer_ms["cde_layer"] / ms["layer"], ">=", 15),
         row("training step, 6-layer PDE-G-CNN / peer", peer_ms["training_step"] / ms["pdegcnn"], ">=", 15),
         row("the same / 6-layer CNN of 11x the parameters, time", ms["pdegcnn"] / ms["cnn"], "<=", 5),
@@ -233,9 +216,3 @@ def _threads(call: Callable[[], object]) -> tuple[Timing, Timing]:
     finally:
         torch.set_num_threads(before)
     return times["one"], times["two"]
-
-
-def row(figure: str, value: float, relation: str, target: float) -> dict[str, object]:
-    """A line of the table: the figure, its target `relation target`, and whether it was met."""
-    met = value >= target if relation == ">=" else value <= target
-    return {"figure": figure, "value": round(value, 3), "target": f"{relation} {target}", "met": met}

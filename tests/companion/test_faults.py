@@ -14,7 +14,7 @@ import torch
 from pdegcnn_lib.companion import data, doctor, paths
 from pdegcnn_lib.companion.cli import main
 from pdegcnn_lib.companion.data import DataError, chase, drive, mnist
-from pdegcnn_lib.companion.experiments import Unit, load_model, provenance, read_result, run, training
+from pdegcnn_lib.companion.experiments import Run, load_model, provenance, read_result, run, training
 from pdegcnn_lib.companion.experiments.config import LARGEST_SEED, Training
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -85,7 +85,7 @@ def test_a_damaged_checkpoint_is_said_and_the_run_starts_anew(tmp_path, content)
 
 
 def test_a_run_does_not_take_the_place_of_a_file_that_is_no_result(tmp_path):
-    unit = Unit("digits-rotated", "a", "digits-lenet5", 0, "fast", Training(steps=1))
+    unit = Run("digits-rotated", "a", "digits-lenet5", 0, "fast", Training(steps=1))
     for content, error in (('{"mine": 1}', ValueError), ("notes", DataError)):
         (tmp_path / "mine.json").write_text(content)
         with pytest.raises(error, match="mine.json"):
@@ -94,10 +94,10 @@ def test_a_run_does_not_take_the_place_of_a_file_that_is_no_result(tmp_path):
 
 
 def test_the_largest_seed_draws_batches():
-    unit = Unit("digits-rotated", "a", "digits-lenet5", LARGEST_SEED, "fast", Training(steps=1))
+    unit = Run("digits-rotated", "a", "digits-lenet5", LARGEST_SEED, "fast", Training(steps=1))
     torch.Generator().manual_seed(unit.seed * 1_000_000_007 + 10**6)
     with pytest.raises(ValueError, match=f"seed must be at most {LARGEST_SEED}, got 20251125183500123"):
-        Unit("digits-rotated", "a", "digits-lenet5", 20251125183500123, "fast", Training(steps=1))
+        Run("digits-rotated", "a", "digits-lenet5", 20251125183500123, "fast", Training(steps=1))
 
 
 # ---- data as they are handed out ---------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 # The modules of the experiments enter them into the list.
 from pdegcnn_lib.companion.experiments import digits, lines, tubes, vessels
-from pdegcnn_lib.companion.experiments.config import PROFILES, Training, Unit
+from pdegcnn_lib.companion.experiments.config import PROFILES, Run, Training
 from pdegcnn_lib.companion.experiments.grid import find, obtain, search_report
 from pdegcnn_lib.companion.experiments.registry import EXPERIMENTS, Experiment, Variant, enter, experiment
 from pdegcnn_lib.companion.experiments.run import (
@@ -22,9 +22,9 @@ __all__ = [
     "EXPERIMENTS",
     "PROFILES",
     "Experiment",
+    "Run",
     "Task",
     "Training",
-    "Unit",
     "Variant",
     "build_model",
     "committed_results",

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from pdegcnn_lib.companion import paths
 from pdegcnn_lib.companion.data.errors import DataError
-from pdegcnn_lib.companion.experiments.config import Unit
+from pdegcnn_lib.companion.experiments.config import Run
 from pdegcnn_lib.companion.experiments.grid import do, missing, set_aside_damaged, urgency
 from pdegcnn_lib.companion.experiments.registry import Experiment, enter
 
@@ -78,7 +78,7 @@ class Work:
 
     witness: Path | None
 
-    def __call__(self, experiment: Experiment, unit: Unit) -> None:
+    def __call__(self, experiment: Experiment, unit: Run) -> None:
         if self.witness is not None and not self.witness.exists():
             raise DataError(f"{paths.results()} is not shared: {self.witness} is not on this machine")
         enter(experiment)
@@ -94,17 +94,17 @@ class Work:
         return DelayedSubmission(self, *arguments)
 
 
-def _of_network(experiment: Experiment, unit: Unit) -> list[Unit]:
+def _of_network(experiment: Experiment, unit: Run) -> list[Run]:
     return [u for u in missing(experiment, unit.profile) if u.model == unit.model]
 
 
-def tasks(experiments: Sequence[Experiment], profile: str) -> list[tuple[Experiment, Unit]]:
+def tasks(experiments: Sequence[Experiment], profile: str) -> list[tuple[Experiment, Run]]:
     """What an array of the missing runs consists of, most urgent first.
 
     A search asks for its next run when it has the result of the last, and an array is fixed when it is submitted: the
     search of one network is one task, which begins with what is asked for now and goes on to the end.
     """
-    found: dict[str, tuple[Experiment, Unit]] = {}
+    found: dict[str, tuple[Experiment, Run]] = {}
     for experiment in experiments:
         for unit in missing(experiment, profile):
             key = unit.stem if experiment.search is None else f"{experiment.name}/{unit.model}"

@@ -57,7 +57,7 @@ def check_profile(profile: str) -> str:
 
 
 @dataclass(frozen=True)
-class Unit:
+class Run:
     """One run: everything that its result depends on besides the code.
 
     `variant` is what the tables of the experiment call it; `options` go to the network, `data` to the task.

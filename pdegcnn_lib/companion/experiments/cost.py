@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from statistics import median
 from typing import Any
 
-from pdegcnn_lib.companion.experiments.config import PROFILES, Unit
+from pdegcnn_lib.companion.experiments.config import PROFILES, Run
 from pdegcnn_lib.companion.experiments.grid import urgency
 from pdegcnn_lib.companion.experiments.registry import EXPERIMENTS
 from pdegcnn_lib.companion.experiments.run import committed_results
@@ -24,7 +24,7 @@ def recorded() -> list[dict[str, Any]]:
     ]
 
 
-def seconds(units: Sequence[Unit], results: Sequence[dict[str, Any]]) -> list[float | None]:
+def seconds(units: Sequence[Run], results: Sequence[dict[str, Any]]) -> list[float | None]:
     """How long each run takes, by results of its network: the seconds of a step times its steps, and the evaluation.
 
     They are the medians of the network in the experiment of the run, where there are none of it in any experiment;

@@ -10,18 +10,18 @@ from typing import Any
 
 from pdegcnn_lib.companion import paths
 from pdegcnn_lib.companion.data.errors import DataError
-from pdegcnn_lib.companion.experiments.config import Unit
+from pdegcnn_lib.companion.experiments.config import Run
 from pdegcnn_lib.companion.experiments.registry import EXPERIMENTS, Experiment, kind
 from pdegcnn_lib.companion.experiments.run import read_result, result_path, run, weights_path
 from pdegcnn_lib.companion.experiments.search import scores_of
 
 
-def committed_path(unit: Unit) -> Path:
+def committed_path(unit: Run) -> Path:
     """Where the result of a run lies among those that are committed."""
     return paths.results() / f"{unit.stem}.json"
 
 
-def find(unit: Unit) -> Path | None:
+def find(unit: Run) -> Path | None:
     """The result of a run, committed or made on this machine; None when it is missing."""
     for path in (committed_path(unit), result_path(unit)):
         if path.is_file():
@@ -29,28 +29,28 @@ def find(unit: Unit) -> Path | None:
     return None
 
 
-def obtain(unit: Unit) -> dict[str, Any]:
+def obtain(unit: Run) -> dict[str, Any]:
     """The result of a run: the committed one where there is one, otherwise that of `run`, which trains if it has to."""
     path = committed_path(unit)
     return read_result(path) if path.is_file() else run(unit)
 
 
-def diverged_path(unit: Unit) -> Path:
+def diverged_path(unit: Run) -> Path:
     """Where it is recorded that a run diverged."""
     return paths.results() / f"{unit.stem}.diverged.json"
 
 
-def known(unit: Unit) -> bool:
+def known(unit: Run) -> bool:
     """Whether a run came to an end, be it that it diverged."""
     return find(unit) is not None or diverged_path(unit).is_file()
 
 
-def record(unit: Unit) -> dict[str, Any]:
+def record(unit: Run) -> dict[str, Any]:
     """The result of a run that came to an end; one that diverged has no metrics."""
     return read_result(find(unit) or diverged_path(unit))
 
 
-def missing(experiment: Experiment, profile: str) -> list[Unit]:
+def missing(experiment: Experiment, profile: str) -> list[Run]:
     """The runs of a profile that have no result yet, first seeds first; of a search those that it asks for next.
 
     A run that diverged is not missing: it would do so again.
@@ -60,7 +60,7 @@ def missing(experiment: Experiment, profile: str) -> list[Unit]:
     return left if experiment.search is None else _asked(experiment, units, left)
 
 
-def _asked(experiment: Experiment, units: list[Unit], left: list[Unit]) -> list[Unit]:
+def _asked(experiment: Experiment, units: list[Run], left: list[Run]) -> list[Run]:
     assert experiment.search is not None
     scores = scores_of([record(unit) for unit in units if unit not in left], experiment.score)
     wanted = {
@@ -135,7 +135,7 @@ FIRST = (
 )
 
 
-def urgency(unit: Unit) -> tuple[int, int, int]:
+def urgency(unit: Run) -> tuple[int, int, int]:
     """The place of a run in the order of the grid: first seeds, then those up to three, then those up to five.
 
     Within them the searches, which the settings of the others come from, and then the runs of `FIRST`.
@@ -148,7 +148,7 @@ def urgency(unit: Unit) -> tuple[int, int, int]:
     return (unit.seed + 1) // 2, next(places, len(FIRST)), unit.seed
 
 
-def numbered(profile: str) -> list[Unit]:
+def numbered(profile: str) -> list[Run]:
     """Every run that a profile may ask for, of all experiments: the place of a run in this list is its number.
 
     What is done already does not move a number; another list of experiments or variants does.
@@ -156,7 +156,7 @@ def numbered(profile: str) -> list[Unit]:
     return [unit for experiment in EXPERIMENTS.values() for unit in experiment.units(profile)]
 
 
-def numbered_unit(number: int, profile: str) -> Unit:
+def numbered_unit(number: int, profile: str) -> Run:
     """The run of this number; ValueError for a number beyond the grid."""
     units = numbered(profile)
     if not 0 <= number < len(units):
@@ -197,7 +197,7 @@ def _damage(result: Path) -> str | None:
     return None
 
 
-def set_aside_damaged(units: Sequence[Unit], say: Callable[[str], None] = lambda line: None) -> None:
+def set_aside_damaged(units: Sequence[Run], say: Callable[[str], None] = lambda line: None) -> None:
     """Give results that cannot be read, or whose weights cannot, other names, so that their runs are done again."""
     for unit in units:
         for result in (committed_path(unit), result_path(unit), diverged_path(unit)):
@@ -209,7 +209,7 @@ def set_aside_damaged(units: Sequence[Unit], say: Callable[[str], None] = lambda
             say(f"{damage}; it is set aside as {result.name}.damaged")
 
 
-def do(unit: Unit, say: Callable[[str], None] = lambda line: None) -> None:
+def do(unit: Run, say: Callable[[str], None] = lambda line: None) -> None:
     """Do one run, unless it came to an end before, and keep its result among those to commit.
 
     A run that diverges is recorded. Nothing is locked here: files are put in their places whole, and the same run done

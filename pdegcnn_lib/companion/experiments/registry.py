@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pdegcnn_lib import models
-from pdegcnn_lib.companion.experiments.config import PROFILES, Training, Unit, check_profile
+from pdegcnn_lib.companion.experiments.config import PROFILES, Run, Training, check_profile
 from pdegcnn_lib.companion.experiments.search import Search
 from pdegcnn_lib.companion.experiments.task import Task
 
@@ -77,14 +77,14 @@ class Experiment:
                 return variant
         raise ValueError(f"model must be one of {', '.join(self.labels)} in {self.name}, got {name!r}")
 
-    def unit(self, name: str, seed: int, profile: str) -> Unit:
+    def unit(self, name: str, seed: int, profile: str) -> Run:
         """The run of one variant with one seed; ValueError for a variant that the experiment does not list."""
         check_profile(profile)
         variant = self.variant(name)
         chosen, by = (self.found, kind) if profile == "long" else (self.settings, family)
         settings: dict[str, Any] = {**chosen.get(by(variant.model), {}), **variant.training}
         training = replace(self.training[profile], **settings)
-        return Unit(
+        return Run(
             self.name,
             variant.name,
             variant.model,
@@ -95,7 +95,7 @@ class Experiment:
             dict(variant.data),
         )
 
-    def units(self, profile: str) -> list[Unit]:
+    def units(self, profile: str) -> list[Run]:
         """Every run that the profile asks for, first seeds first."""
         check_profile(profile)
         counts = {v.name: self._seeds(v, profile) for v in self.variants}

@@ -14,7 +14,7 @@ from torch import nn
 from pdegcnn_lib import models
 from pdegcnn_lib.companion import paths
 from pdegcnn_lib.companion.data.errors import DataError
-from pdegcnn_lib.companion.experiments.config import Unit
+from pdegcnn_lib.companion.experiments.config import Run
 from pdegcnn_lib.companion.experiments.provenance import code_fingerprint, provenance
 from pdegcnn_lib.companion.experiments.registry import experiment
 from pdegcnn_lib.companion.experiments.training import train
@@ -38,7 +38,7 @@ def default_device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def result_path(unit: Unit) -> Path:
+def result_path(unit: Run) -> Path:
     """Where this machine puts the result of a run."""
     return paths.runs() / f"{unit.stem}.json"
 
@@ -48,18 +48,18 @@ def weights_path(result: Path) -> Path:
     return result.with_suffix(".safetensors")
 
 
-def checkpoint_path(unit: Unit) -> Path:
+def checkpoint_path(unit: Run) -> Path:
     """Where a run that is not finished keeps its state: of this configuration, as this code trains it."""
     return paths.runs() / f"{unit.stem}-{code_fingerprint()}.checkpoint.pt"
 
 
-def build_model(unit: Unit, in_channels: int) -> nn.Module:
+def build_model(unit: Run, in_channels: int) -> nn.Module:
     """The untrained network of a run: the same numbers for the same seed."""
     torch.manual_seed(unit.seed)
     return models.build(unit.model, in_channels, **unit.options)
 
 
-def run(unit: Unit, *, out: Path | None = None, device: torch.device | None = None) -> dict[str, Any]:
+def run(unit: Run, *, out: Path | None = None, device: torch.device | None = None) -> dict[str, Any]:
     """Train and evaluate one unit and return its result, or the result that the same code left there.
 
     The result is one JSON file, written atomically after the weights; a run that was interrupted goes on from its

@@ -13,12 +13,12 @@ import torch
 
 from pdegcnn_lib import models
 from pdegcnn_lib.companion import paths
-from pdegcnn_lib.companion.experiments import EXPERIMENTS, PROFILES, Training, Unit, experiment
+from pdegcnn_lib.companion.experiments import EXPERIMENTS, PROFILES, Run, Training, experiment
 from pdegcnn_lib.companion.experiments.digits import ANGLES, RotatedDigits
 from pdegcnn_lib.companion.experiments.registry import family, kind
 from pdegcnn_lib.companion.experiments.training import learning_rate
 
-UNIT = Unit("digits-rotated", "digits-pdegcnn", "digits-pdegcnn", 0, "fast", Training(steps=10))
+UNIT = Run("digits-rotated", "digits-pdegcnn", "digits-pdegcnn", 0, "fast", Training(steps=10))
 
 
 def test_a_unit_is_a_value():
@@ -183,9 +183,7 @@ def test_every_committed_result_is_that_of_its_configuration(path):
     """A setting that comes into being later leaves the names of older results as they are."""
     record = json.loads(path.read_text())
     names = ("experiment", "variant", "model", "seed", "profile")
-    unit = Unit(
-        *(record[n] for n in names), Training(**record["training"]), record["options"], record["data"]
-    )
+    unit = Run(*(record[n] for n in names), Training(**record["training"]), record["options"], record["data"])
     assert unit.digest == record["digest"] and path.name.startswith(Path(unit.stem).name)
 
 

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pdegcnn_lib.companion.experiments import EXPERIMENTS, Experiment, Task, Training, Unit, Variant, run
+from pdegcnn_lib.companion.experiments import EXPERIMENTS, Experiment, Run, Task, Training, Variant, run
 
 STEPS = 8
 
@@ -55,7 +55,7 @@ TINY = Experiment(
     score="accuracy",
 )
 OPTIONS = {"backend": "reference", "window": [3, 3, 3], "orientations": 4}
-UNIT = Unit("tiny", "small", "digits-pdegcnn", 3, "fast", TINY.training["fast"], OPTIONS)
+UNIT = Run("tiny", "small", "digits-pdegcnn", 3, "fast", TINY.training["fast"], OPTIONS)
 
 
 def die() -> None:

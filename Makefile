@@ -117,7 +117,7 @@ nbval: setup ## the notebooks against their checked outputs
 	@$(venv)/pytest -q $(xdist) $(nbval) notebooks
 
 check-book: book ## open every page of the built book in a headless Chromium
-	@$(venv)/pytest -q -m browser tests/browser
+	@$(venv)/pytest -q -n $(JOBS) --dist worksteal -m browser tests/browser
 
 lint: setup ## style, types, notebook pairs
 	@$(venv)/ruff check .

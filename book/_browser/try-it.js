@@ -67,7 +67,7 @@
       const found = /** @type {Float32Array} */ (answer.probability);
       const share = found.reduce((sum, value) => sum + (value >= threshold ? 1 : 0), 0);
       say(
-        `${title}. ${data.networks[$("network").value].label} took ${answer.seconds.toFixed(1)} s on one core and saw ` +
+        `${title}. The PDE-G-CNN of ${data.networks[$("network").value].label} took ${answer.seconds.toFixed(1)} s on one core and saw ` +
           `${answer.columns} × ${answer.rows} pixels; ${((100 * share) / (width * height)).toFixed(1)} % of the picture ` +
           "is vessel. What left this computer: nothing.",
       );

@@ -7,6 +7,7 @@ import importlib.util
 import re
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 
@@ -38,6 +39,18 @@ def browser() -> Iterator[Browser]:
         chromium = driver.chromium.launch(executable_path=program, args=OPTIONS)
         yield chromium
         chromium.close()
+
+
+@pytest.fixture(scope="session")
+def new_page(browser: Browser) -> Callable[..., Page]:
+    """Makes a page, with the options of the browser, that waits as long as a busy machine asks for."""
+
+    def make(**options: object) -> Page:
+        page = browser.new_page(**options)
+        page.set_default_timeout(PATIENCE)
+        return page
+
+    return make
 
 
 @pytest.fixture(scope="session")
@@ -85,15 +98,13 @@ def page_with_a_fault_in(changed_page, tmp_path: Path) -> Callable[..., Path]:
     return make
 
 
-@pytest.fixture
-def watched(browser: Browser) -> Iterator[Callable[..., Page]]:
-    """Makes pages, with the options of the browser, in which no script may fail and which may ask no network."""
+@contextmanager
+def watching(new_page: Callable[..., Page]) -> Iterator[Callable[..., Page]]:
     pages: list[Page] = []
     faults: list[str] = []
 
     def make(**options: object) -> Page:
-        page = browser.new_page(**options)
-        page.set_default_timeout(PATIENCE)
+        page = new_page(**options)
         page.on("pageerror", lambda error: faults.append(str(error)))
         page.on(
             "request", lambda request: faults.append(request.url) if request.url.startswith("http") else None
@@ -105,3 +116,17 @@ def watched(browser: Browser) -> Iterator[Callable[..., Page]]:
     for page in pages:
         page.close()
     assert not faults
+
+
+@pytest.fixture
+def watched(new_page: Callable[..., Page]) -> Iterator[Callable[..., Page]]:
+    """Makes pages, with the options of the browser, in which no script may fail and which may ask no network."""
+    with watching(new_page) as make:
+        yield make
+
+
+@pytest.fixture(scope="module")
+def shared(new_page: Callable[..., Page]) -> Iterator[Page]:
+    """Such a page for all tests of a module that leave it as they find it."""
+    with watching(new_page) as make:
+        yield make()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 from functools import cache
 from html.parser import HTMLParser
 from pathlib import Path
@@ -38,9 +39,33 @@ PICTURES = {".png", ".svg", ".jpg", ".gif"}
 PHONE, DESKTOP = {"width": 390, "height": 844}, {"width": 1300, "height": 900}
 LARGEST_PAGE, LARGEST_FIRST_PAGE = 3_000_000, 500_000  # bytes, compressed as a server sends them
 AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text()
-ACCESSIBLE = """() => axe.run(document, {
+FOUND = """.then(r => r.violations.flatMap(
+  v => v.nodes.map(n => `not accessible, ${v.id}: ${n.html.slice(0, 200)}`)))"""
+ACCESSIBLE = (
+    """() => axe.run(document, {
   runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"], resultTypes: ["violations"],
-}).then(r => r.violations.flatMap(v => v.nodes.map(n => `not accessible, ${v.id}: ${n.html.slice(0, 200)}`)))"""
+  rules: {"color-contrast": {enabled: false}, "link-in-text-block": {enabled: false}},
+})"""
+    + FOUND
+)
+# The rules that look at colours take most of the time. Of pieces of code that look alike they are shown the first, and
+# of formulas nothing: the letters of a formula are no text of the page.
+VISIBLE = (
+    """() => {
+  const seen = new Set();
+  for (const piece of document.querySelectorAll("pre span")) {
+    const { color, backgroundColor, fontSize, fontWeight } = getComputedStyle(piece);
+    const around = piece.closest("div[class*=highlight]")?.parentElement.className;
+    const look = [color, backgroundColor, fontSize, fontWeight, piece.parentElement.className, around].join();
+    piece.toggleAttribute("data-seen", seen.has(look));
+    seen.add(look);
+  }
+  return axe.run({ exclude: [["[data-seen]"], ["mjx-container"]] }, {
+    runOnly: { type: "rule", values: ["color-contrast", "link-in-text-block"] }, resultTypes: ["violations"],
+  })"""
+    + FOUND
+    + "}"
+)
 
 
 class Anchors(HTMLParser):
@@ -95,15 +120,16 @@ def open_page(page: Page, path: Path, query: str = "") -> list[str]:
     return faults
 
 
-def weight(files: list[Path]) -> int:
-    """The bytes that a web server would send for these files: compressed, each once."""
-    return sum(len(gzip.compress(path.read_bytes(), 6)) for path in set(files))
+@cache
+def weight(path: Path) -> int:
+    """The bytes that a web server would send for a file: compressed."""
+    return len(gzip.compress(path.read_bytes(), 6))
 
 
 def barriers(page: Page) -> list[str]:
     """What axe-core finds against the guidelines WCAG 2.1, levels A and AA, one line each."""
     page.evaluate(AXE)
-    return page.evaluate(ACCESSIBLE)
+    return page.evaluate(ACCESSIBLE) + page.evaluate(VISIBLE)
 
 
 def look(page: Page, path: Path) -> list[str]:
@@ -141,44 +167,58 @@ def test_the_book_is_built():
     assert {p.stem for p in PAGES} >= {"intro", "notation", "status", "bibliography", "search"}
 
 
+def assert_it_can_be_taken_along(page: Page, path: Path) -> None:
+    """A chapter says what it ran on, and is a notebook with its outputs behind the button."""
+    assert "This page ran in" in page.locator("article").inner_text()
+    [address] = {
+        a.get_attribute("href") for a in page.locator(".dropdown-download-buttons a[href$='.ipynb']").all()
+    }
+    cells = json.loads((path.parent / address).read_text())["cells"]
+    assert any(cell.get("outputs") for cell in cells)
+    elsewhere = [a.get_attribute("href") for a in page.locator(".dropdown-launch-buttons a").all()]
+    assert len(elsewhere) == (2 if PROJECT.get("urls", {}).get("Repository") else 0)
+
+
 @pytest.mark.parametrize("path", PAGES, ids=lambda p: str(p.relative_to(BOOK)))
-def test_a_page(browser, path):
-    page = browser.new_page(viewport=DESKTOP, color_scheme="light")
+def test_a_page(new_page, path):
+    page = new_page(viewport=DESKTOP, color_scheme="light")
     loaded: list[Path] = []
     page.on("request", lambda request: loaded.append(Path(unquote(urlsplit(request.url).path))))
     assert not look(page, path)
     assert not barriers(page)
-    size = weight([file for file in loaded if file.is_file()])
+    if path.parent.name == "notebooks":
+        assert_it_can_be_taken_along(page, path)
+    size = sum(weight(file) for file in set(loaded) if file.is_file())
     assert size <= (LARGEST_FIRST_PAGE if path.stem == "intro" else LARGEST_PAGE), f"{size} bytes"
     page.add_style_tag(
         content="* { transition: none !important; }"
     )  # colours that have arrived, not on their way
     page.emulate_media(color_scheme="dark")
     page.wait_for_function("() => document.documentElement.dataset.theme === 'dark'")
-    assert not barriers(page)
+    assert not page.evaluate(VISIBLE)
     page.set_viewport_size(PHONE)
     width = page.evaluate("() => document.documentElement.scrollWidth")
     assert width <= PHONE["width"], f"{width} pixels wide on a phone"
     page.close()
 
 
-def test_the_index_leads_to_the_first_page(browser):
-    page = browser.new_page()
+def test_the_index_leads_to_the_first_page(new_page):
+    page = new_page()
     page.goto((BOOK / "index.html").as_uri())
     page.wait_for_url("**/intro.html")
     page.close()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_the_page_follows_the_readers_colour_scheme(browser, scheme):
-    page = browser.new_page(color_scheme=scheme)
+def test_the_page_follows_the_readers_colour_scheme(new_page, scheme):
+    page = new_page(color_scheme=scheme)
     assert not open_page(page, BOOK / "intro.html")
     assert page.evaluate("() => document.documentElement.dataset.theme") == scheme
     page.close()
 
 
-def test_search_leads_from_any_page_to_a_page_with_the_word(browser):
-    page = browser.new_page()
+def test_search_leads_from_any_page_to_a_page_with_the_word(new_page):
+    page = new_page()
     assert not open_page(page, BOOK / "notation.html")
     page.keyboard.press("Control+k")
     page.keyboard.type("subordination")
@@ -191,52 +231,44 @@ def test_search_leads_from_any_page_to_a_page_with_the_word(browser):
     page.close()
 
 
-NOTEBOOKS = [path for path in PAGES if path.parent.name == "notebooks"]
-
-
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
-def test_a_notebook_page_says_what_it_ran_on_and_can_be_taken_along(browser, path):
-    page = browser.new_page()
-    open_page(page, path)
-    assert "This page ran in" in page.locator("article").inner_text()
-    [address] = {
-        a.get_attribute("href") for a in page.locator(".dropdown-download-buttons a[href$='.ipynb']").all()
-    }
-    cells = json.loads((path.parent / address).read_text())["cells"]
-    assert any(cell.get("outputs") for cell in cells)
-    elsewhere = [a.get_attribute("href") for a in page.locator(".dropdown-launch-buttons a").all()]
-    assert len(elsewhere) == (2 if PROJECT.get("urls", {}).get("Repository") else 0)
-    page.close()
-
-
+# What is planted in a page, and what must be said of it.
 PLANTED = {
-    "link to a missing file": '<a href="nowhere.html">x</a>',
-    "link to a missing anchor": '<a href="notation.html#nowhere">x</a>',
-    "console: planted": "<script>console.error('planted')</script>",
-    "script error": "<script>undefined.planted</script>",
-    "missing picture": '<img src="nowhere.png" alt="x">',
-    "picture without an alternative text": '<img src="_static/overview.png">',
-    "picture without an alternative": '<img src="_static/overview.png" alt="../_images/0f1e2d.png">',
-    "not accessible, color-contrast": '<p style="color: #999; background: #fff">faint</p>',
-    "not accessible, link-name": '<a href="intro.html"></a>',
-    "not accessible, label": '<input type="text">',
-    "failed request": '<script src="nowhere.js"></script>',
-    "asks the network": '<img src="https://planted.invalid/x.png" alt="x">',
-    "formulas are not typeset": r'<span class="math notranslate nohighlight">\(\frac{1\)</span>',
-    "code wider than its column": f'<div class="cell_input"><pre style="white-space: pre">{"x" * 200}</pre></div>',
-    "table left as text": "<p>| network | parameters |</p>",
-    "formula with an error": r'<span class="math notranslate nohighlight">\(\planted{1}\)</span>',
+    '<a href="nowhere.html">x</a>': "link to a missing file: .*/nowhere.html",
+    '<a href="notation.html#nowhere">x</a>': "link to a missing anchor: .*/notation.html#nowhere",
+    "<script>console.error('planted')</script>": "console: planted",
+    "<script>undefined.planted</script>": "script error: .*planted",
+    '<img src="nowhere.png" alt="x">': "missing picture: .*/nowhere.png",
+    '<img src="_static/overview.png">': "picture without an alternative text: .*/overview.png",
+    '<img src="_static/found.png" alt="../_images/0f1e2d.png">': "picture without an alternative text: .*/found.png",
+    '<p style="color: #999; background: #fff">faint</p>': "not accessible, color-contrast: <p style=.*faint",
+    '<div class="highlight"><pre><span>a</span><span style="color: #999; background: #fff">pale</span></pre></div>': (
+        "not accessible, color-contrast: <span style=.*pale"
+    ),
+    '<a href="intro.html"></a>': 'not accessible, link-name: <a href="intro.html">',
+    '<input type="text">': 'not accessible, label: <input type="text">',
+    '<script src="nowhere.js"></script>': "failed request: .*/nowhere.js",
+    '<img src="https://planted.invalid/x.png" alt="x">': "asks the network: https://planted.invalid/x.png",
+    r'<span class="math notranslate nohighlight">\(\frac{1\)</span>': "1 of [0-9]+ formulas are not typeset",
+    f'<div class="cell_input"><pre style="white-space: pre">{"x" * 200}</pre></div>': "code wider than .*: x{200}",
+    "<p>| network | parameters |</p>": r"table left as text: \| network",
+    r'<span class="math notranslate nohighlight">\(\planted{1}\)</span>': "formula with an error: .*planted",
 }
 
 
-@pytest.mark.parametrize("fault", PLANTED)
-def test_a_planted_fault_is_found(browser, tmp_path, fault):
+@pytest.fixture(scope="module")
+def found(new_page, tmp_path_factory) -> list[str]:
+    """Everything that is found in a page with all planted faults, none of which stands in the way of another."""
+    folder = tmp_path_factory.mktemp("planted")
     for entry in BOOK.iterdir():
-        (tmp_path / entry.name).symlink_to(entry)
-    planted = tmp_path / "planted.html"
-    planted.write_text(
-        (BOOK / "notation.html").read_text().replace("</article>", PLANTED[fault] + "</article>")
-    )
-    page = browser.new_page(color_scheme="light")
-    assert any(fault in found for found in look(page, planted) + barriers(page)), fault
+        (folder / entry.name).symlink_to(entry)
+    planted, text = folder / "planted.html", (BOOK / "notation.html").read_text()
+    planted.write_text(text.replace("</article>", "".join(PLANTED) + "</article>"))
+    page = new_page(color_scheme="light")
+    faults = look(page, planted) + barriers(page)
     page.close()
+    return faults
+
+
+@pytest.mark.parametrize("fault", PLANTED, ids=PLANTED.values())
+def test_a_planted_fault_is_found(found, fault):
+    assert any(re.match(PLANTED[fault], one) for one in found), found

@@ -8,7 +8,7 @@ from types import ModuleType
 
 import pytest
 import torch
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Page
 from torch import Tensor
 
 from pdegcnn_lib import ops
@@ -27,7 +27,7 @@ def page(watched: Callable[..., Page]) -> Page:
 
 
 def opened(page: Page, state: str = "") -> None:
-    page.goto("about:blank")
+    page.goto("about:blank")  # a change of the hash alone loads nothing
     page.goto((BOOK / "evolution.html").as_uri() + state)
     page.wait_for_function("() => document.getElementById('evolution-status').textContent")
     if page.locator("#evolution-play").is_disabled():
@@ -53,11 +53,13 @@ def expected(f: Tensor, term: str, w: list[float]) -> Tensor:
     return (ops.dilation if term == "dilation" else ops.erosion)(f, k)
 
 
-@pytest.mark.parametrize("term", ["convection", "diffusion", "dilation", "erosion"])
-def test_a_step_is_that_of_the_operators(page: Page, term: str) -> None:
-    chosen = "&".join(
-        f"{name}={int(name == term)}" for name in ("convection", "diffusion", "dilation", "erosion")
-    )
+TERMS = ("convection", "diffusion", "dilation", "erosion")
+
+
+@pytest.mark.parametrize("term", TERMS)
+def test_a_step_is_that_of_the_operators(watched: Callable[..., Page], term: str) -> None:
+    page = watched()
+    chosen = "&".join(f"{name}={int(name == term)}" for name in TERMS)
     opened(page, f"#zeta=4&angular=8&alpha=0.65&time=2&speed=1&{chosen}")
     plane, score = fields(page)
     page.click("#evolution-step")
@@ -82,10 +84,10 @@ def test_the_finished_run_is_that_of_the_page(page: Page, pictures: ModuleType) 
     torch.testing.assert_close(score[0, 0], expected, **tolerance)
 
 
-def test_a_planted_error_in_a_kernel_is_noticed(browser: Browser, page_with_a_fault_in) -> None:
+def test_a_planted_error_in_a_kernel_is_noticed(new_page: Callable[..., Page], page_with_a_fault_in) -> None:
     right = "return lower > upper ? lower : upper"
     units = ("coordinates", "dense", "tropical5", "table_Combined_Power", "table_Combined_Gaussian")
-    page = browser.new_page()
+    page = new_page()
     page.goto(page_with_a_fault_in("evolution.html", "estimates.cuh", right, "return lower", units).as_uri())
     page.wait_for_function("() => document.getElementById('evolution-status').textContent")
     _, before = fields(page)

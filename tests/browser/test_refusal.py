@@ -47,9 +47,8 @@ def test_a_page_that_cannot_compute(
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_without_scripts_the_finished_run_is_shown(browser, name: str) -> None:
-    context = browser.new_context(java_script_enabled=False)
-    page = context.new_page()
+def test_without_scripts_the_finished_run_is_shown(new_page: Callable[..., Page], name: str) -> None:
+    page = new_page(java_script_enabled=False)
     page.goto((Path(__file__).resolve().parents[2] / f"book/_build/html/{name}.html").as_uri())
     assert page.locator(".finished img").first.is_visible()
-    context.close()
+    page.close()

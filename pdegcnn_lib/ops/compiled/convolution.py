@@ -164,7 +164,7 @@ def _window_macros(rows: int, columns: int) -> tuple[tuple[str, str], ...]:
     )
 
 
-def forward(
+def convolve(
     f: Tensor, k: Tensor, semiring: str, keep_taps: bool, lists: list[int] | None
 ) -> tuple[Tensor, Tensor | None]:
     """The convolution, and the codes of the winning taps if asked for (tropical semirings)."""

@@ -25,20 +25,20 @@ def _passing(f: Tensor) -> Iterator[list[Tensor]]:
         yield []
 
 
-def forward(
+def evolve(
     f: Tensor, displacement: Tensor, dilating: Tensor, eroding: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
     """f `[B, C, Or, H, W]` shifted, dilated and eroded, with the codes of the winning taps of both kernels."""
     with _passing(f) as handed:
-        moved = transport.forward(f, displacement)
-        dilated, of_dilation = convolution.forward(moved, dilating, "max_plus", True, None)
-        out, of_erosion = convolution.forward(dilated, eroding, "min_plus", True, None)
+        moved = transport.shift(f, displacement)
+        dilated, of_dilation = convolution.convolve(moved, dilating, "max_plus", True, None)
+        out, of_erosion = convolution.convolve(dilated, eroding, "min_plus", True, None)
         handed += [moved, dilated]
     assert of_dilation is not None and of_erosion is not None
     return out, of_dilation, of_erosion
 
 
-def backward(
+def gradients(
     g: Tensor,
     f: Tensor,
     displacement: Tensor,

@@ -62,12 +62,12 @@ def _operator(
 
 
 def _plain(f: Tensor, k: Tensor, semiring: str, lists: list[int] | None = None) -> Tensor:
-    return convolution.forward(f, k, semiring, False, lists)[0]
+    return convolution.convolve(f, k, semiring, False, lists)[0]
 
 
 def _with_taps(f: Tensor, k: Tensor, semiring: str, lists: list[int] | None = None) -> tuple[Tensor, Tensor]:
     """The same over a tropical semiring, with the codes of the winning taps for the gradient."""
-    out, taps = convolution.forward(f, k, semiring, True, lists)
+    out, taps = convolution.convolve(f, k, semiring, True, lists)
     assert taps is not None
     return out, taps
 
@@ -115,7 +115,7 @@ enter(smooth_gradient_input, laws.smooth_gradient_input, "ffkf", "f")
 enter(smooth_gradient_kernel, laws.smooth_gradient_kernel, "ffkf", "k")
 enter(semiring_convolution, laws.semiring_convolution, "fk", "f", _smooth_gradient, _keep_convolution)
 
-shift = _operator("shift", transport.forward, 0)
+shift = _operator("shift", transport.shift, 0)
 shift_gradient_input = _operator("shift_gradient_input", transport.gradient_input, 0)
 shift_gradient_displacement = _operator("shift_gradient_displacement", transport.gradient_displacement, 2)
 
@@ -144,8 +144,8 @@ def _table_shape(w: Tensor, _law: str, window: list[int], orientations: int, *_:
     return w.new_empty((w.shape[0], orientations, *window))
 
 
-kernel_table = _operator("kernel_table", tables.forward, shapes=_table_shape)
-kernel_table_backward = _operator("kernel_table_backward", tables.backward, 2)
+kernel_table = _operator("kernel_table", tables.sample, shapes=_table_shape)
+kernel_table_backward = _operator("kernel_table_backward", tables.gradient, 2)
 
 
 def _keep_table(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
@@ -214,8 +214,8 @@ def _evolved(f: Tensor, _: Tensor, dilating: Tensor, eroding: Tensor) -> tuple[T
     return out, of_dilation, _codes_too(f, eroding)[1]
 
 
-evolve = _operator("evolution", evolution.forward, shapes=_evolved)
-evolve_backward = _operator("evolution_backward", evolution.backward, 0, 2, 3, 4)
+evolve = _operator("evolution", evolution.evolve, shapes=_evolved)
+evolve_backward = _operator("evolution_backward", evolution.gradients, 0, 2, 3, 4)
 
 
 def _keep_evolution(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor, Tensor]) -> None:

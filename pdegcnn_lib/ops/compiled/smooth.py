@@ -7,7 +7,7 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from pdegcnn_lib.ops.compiled.convolution import SEMIRINGS, UNROLLED, Problem, forward, plan
+from pdegcnn_lib.ops.compiled.convolution import SEMIRINGS, UNROLLED, Problem, convolve, plan
 from pdegcnn_lib.ops.compiled.machines import arithmetic, machine_of, scalar
 from pdegcnn_lib.ops.compiled.sources import CONTRACT, Unit
 
@@ -68,7 +68,7 @@ def gradient_input(
 
 def _transposed_convolution(g: Tensor, k: Tensor, lists: Lists) -> Tensor:
     table, lists = transposed(k, lists)
-    return forward(g, table, "linear", False, lists)[0]
+    return convolve(g, table, "linear", False, lists)[0]
 
 
 def gradient_kernel(

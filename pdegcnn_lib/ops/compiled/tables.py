@@ -62,7 +62,7 @@ def _launch(
     )
 
 
-def forward(
+def sample(
     w: Tensor, law: str, window: list[int], orientations: int, alpha: float, t: float, estimate: str
 ) -> Tensor:
     """`w [C, 3]` to the kernel `[C, Or, KOr, KH, KW]`."""
@@ -72,7 +72,7 @@ def forward(
     return k
 
 
-def backward(g: Tensor, k: Tensor, w: Tensor, law: str, alpha: float, t: float, estimate: str) -> Tensor:
+def gradient(g: Tensor, k: Tensor, w: Tensor, law: str, alpha: float, t: float, estimate: str) -> Tensor:
     """The gradient to w from the upstream gradient g of the kernel k."""
     g, k, w = g.contiguous(), k.contiguous(), w.contiguous()
     grad_w = w.new_empty(w.shape)

@@ -32,7 +32,7 @@ def _launch(
     )
 
 
-def forward(f: Tensor, displacement: Tensor, periodic: bool = True) -> Tensor:
+def shift(f: Tensor, displacement: Tensor, periodic: bool = True) -> Tensor:
     """`f [B, C, Z, H, W]` displaced by `displacement [C, Z, 3]`."""
     f = f.contiguous()
     out = f.new_empty(f.shape)

@@ -16,6 +16,13 @@ def _convolution(c_in: int, c_out: int) -> list[nn.Module]:
     return [nn.Conv2d(c_in, c_out, 3, padding=1, bias=False), nn.BatchNorm2d(c_out)]
 
 
+def _first(f: Tensor, axis: int, size: int, whole: int) -> Tensor:
+    """`size` pixels along an axis of an image of `whole` of them, which goes on mirrored."""
+    # Not by slices and `functional.pad`, for which an exporter of free sizes finds no bounds.
+    at = torch.arange(size, device=f.device)
+    return f.index_select(axis, torch.where(at < whole, at, 2 * (whole - 1) - at))
+
+
 class Block(nn.Module):
     """Two 3 x 3 convolutions beside a pointwise one: `[B, C, H, W]` -> `[B, C', H, W]`."""
 
@@ -32,6 +39,7 @@ class UNet(nn.Module):
     """Three scales of `Block`, joined on the way up: `[B, C, H, W]` -> logits `[B, 1, H, W]` for any size.
 
     Images are continued by mirroring to a multiple of 4 pixels. It commutes with translations by multiples of 4 only.
+    Raises: ValueError for a side below 3 pixels, which is too short for that.
     """
 
     def __init__(self, in_channels: int) -> None:
@@ -45,14 +53,20 @@ class UNet(nn.Module):
 
     def forward(self, f: Tensor) -> Tensor:
         height, width = f.shape[-2:]
-        f = functional.pad(f, (0, -width % 4, 0, -height % 4), mode="reflect")
+        if height < 3 or width < 3:
+            raise ValueError(f"a U-Net takes images of 3 x 3 pixels at least, got {list(f.shape)}")
+        for axis, size in ((2, height), (3, width)):
+            f = _first(f, axis, (size + 3) // 4 * 4, size)
         kept: list[Tensor] = []
         for block in self.down:
             f = block(functional.max_pool2d(f, 2) if kept else f)
             kept.append(f)
         for i in reversed(range(len(self.up))):
             f = self.join[i](torch.cat([self.bridge[i](kept[i]), self.up[i](f)], dim=1))
-        return self.head(f)[..., :height, :width]
+        f = self.head(f)
+        for axis, size in ((2, height), (3, width)):
+            f = _first(f, axis, size, size)
+        return f
 
 
 def unet(in_channels: int) -> nn.Module:

@@ -1,5 +1,6 @@
 """The small U-Net: its size, any picture, and which translations it commutes with."""
 
+import pytest
 import torch
 
 from pdegcnn_lib import models
@@ -24,3 +25,14 @@ def test_it_commutes_with_translations_by_four_pixels_and_not_by_one():
         for n in (4, 1)
     ]
     assert errors[0] < 1e-5 < 1e-2 < errors[1]
+
+
+@torch.no_grad()
+def test_a_picture_goes_on_mirrored_and_one_too_small_for_that_is_refused():
+    torch.manual_seed(0)
+    model = models.build("vessels-unet").eval()
+    image = torch.rand(1, 1, 9, 14)
+    whole = torch.nn.functional.pad(image, (0, 2, 0, 3), mode="reflect")
+    assert torch.equal(model(image), model(whole)[..., :9, :14])
+    with pytest.raises(ValueError, match=r"3 x 3 pixels at least, got \[1, 1, 8, 2\]"):
+        model(torch.rand(1, 1, 8, 2))

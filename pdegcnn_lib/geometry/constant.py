@@ -23,12 +23,44 @@ def taken_as_found(function: Function) -> Function:
     return function
 
 
+def as_found(number: float) -> float:
+    """The number itself, which a compiled graph for free sizes keeps, and is made again for another one.
+
+    Otherwise it would be free as well, and torch cannot say for which numbers a graph with powers of it holds.
+    """
+    return next(iter({number}))  # what is looked up by its hash is no symbol any more
+
+
+# What compiled graphs read, by name: the values and their type.
+_HELD: dict[str, tuple[np.ndarray, torch.dtype]] = {}
+
+
+@torch.library.custom_op("pdegcnn::constant", mutates_args=(), schema="(str name) -> Tensor")
+def _named(name: str) -> Tensor:
+    return torch.tensor(_HELD[name][0], device="cpu")
+
+
+@_named.register_fake
+def _(name: str) -> Tensor:
+    return torch.empty(_HELD[name][0].shape, dtype=_HELD[name][1], device="cpu")
+
+
+@taken_as_found
+def _graph_of_torch_compile() -> bool:
+    """Whether `torch.compile` traces; an export, which is to know no operators of this library, is not meant."""
+    exporting = getattr(torch.compiler, "is_exporting", torch.compiler.is_compiling)  # torch 2.7 and later
+    return torch.compiler.is_compiling() and not exporting()
+
+
 def constant(make: Callable[..., Any]) -> Callable[..., Any]:
     """Decorate a function of hashable arguments: its tensors on the CPU are kept, and every call gets copies.
 
-    It returns a tensor, or a tuple of tensors and plain values. The first call may come from inside an export, a
+    It returns a tensor, or a tuple of tensors and numbers. The first call may come from inside an export, a
     transformation, inference mode or another default device. What is kept for the whole process must know of none of
     them. They are states of a thread, so a new thread makes it, and numpy holds it.
+
+    A graph of torch.compile reads it by name. It would take a tensor that is found while it is traced as an input, and
+    two of them from one function as one input; and its sizes as free ones.
     """
 
     @cache
@@ -37,11 +69,35 @@ def constant(make: Callable[..., Any]) -> Callable[..., Any]:
             return outside.submit(lambda: _each(make(*arguments), _held)).result()
 
     @taken_as_found
-    @wraps(make)
-    def table(*arguments: Hashable) -> Any:
+    def copies(*arguments: Hashable) -> Any:
         return _each(values(*arguments), _copied)
 
+    @taken_as_found
+    def names(*arguments: Hashable) -> Any:
+        made, name = values(*arguments), f"{make.__module__}.{make.__qualname__}{arguments!r}"
+        if not isinstance(made, tuple):
+            return _entered(name, made)
+        return tuple(_entered(f"{name}[{n}]", x) for n, x in enumerate(made))
+
+    @wraps(make)
+    def table(*arguments: Hashable) -> Any:
+        if _graph_of_torch_compile():
+            found = [as_found(x) if isinstance(x, float) else x for x in arguments]
+            return _each(names(*found), _read)
+        return copies(*arguments)
+
     return table
+
+
+def _entered(name: str, x: Any) -> Any:
+    if not isinstance(x, np.ndarray):
+        return x
+    _HELD[name] = x, torch.from_numpy(x).dtype
+    return name
+
+
+def _read(x: Any) -> Any:
+    return _named(x) if isinstance(x, str) else x
 
 
 def _each(made: Any, function: Callable[[Any], Any]) -> Any:

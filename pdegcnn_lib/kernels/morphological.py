@@ -14,6 +14,7 @@ from torch import Tensor
 from pdegcnn_lib.geometry import Metric, as_metric, squared_estimate
 from pdegcnn_lib.geometry._check import has_values
 from pdegcnn_lib.geometry.autocast import outside_autocast
+from pdegcnn_lib.geometry.constant import as_found
 from pdegcnn_lib.geometry.estimates import Squared
 from pdegcnn_lib.spaces import Plane, Space, chosen
 
@@ -37,7 +38,7 @@ def check_alpha(alpha: float | Tensor) -> float | Tensor:
         raise TypeError(f"alpha must be a float or a tensor, got {alpha!r}")
     if not 0.5 <= alpha <= 1:
         raise ValueError(f"alpha must lie in [1/2, 1], got {alpha}")
-    return float(alpha)
+    return as_found(float(alpha))
 
 
 def check_time(t: float) -> float:
@@ -46,7 +47,7 @@ def check_time(t: float) -> float:
         raise TypeError(f"t must be a float, got {t!r}")
     if not 0 < t < math.inf:  # comparisons, which torch.compile can trace for a free t, too
         raise ValueError(f"t must be positive and finite, got {t}")
-    return float(t)
+    return as_found(float(t))
 
 
 def power_law(squared: Tensor, alpha: float | Tensor, t: float = 1.0) -> Tensor:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from pdegcnn_lib.geometry.constant import taken_as_found
+from pdegcnn_lib.geometry.constant import constant
 from pdegcnn_lib.ops import checks
 from pdegcnn_lib.ops.backends import implementation
 from pdegcnn_lib.spaces import Plane, Space
@@ -52,8 +52,7 @@ def _convolve(f: Tensor, k: Tensor, semiring: str, space: Space, backend: str | 
     return run(f[:, :, :, None], k[:, :, :, None], semiring, lists=lists)[:, :, :, 0]
 
 
-# Values, which do not change while a trace of torch.compile is made.
-@taken_as_found
+@constant
 def _lists(space: Space, window: tuple[int, ...]) -> list[int]:
     return [int(n) for n in space.neighbours(window).flatten()]
 

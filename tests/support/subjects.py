@@ -38,7 +38,7 @@ class Table(nn.Module):
 
 
 M2, IMAGE, VOLUME = (2, 2, 4, 7, 9), (2, 2, 9, 11), (1, 1, 6, 7, 8)
-M3 = (1, 2, 6, 3, 6, 7)
+M3 = (1, 2, 6, 4, 6, 7)
 K = (2, 4, 3, 3, 3)
 small = {"window": (3, 3, 3), "orientations": 4}
 plane = {"window": (3, 3), "space": spaces.Plane()}

@@ -37,11 +37,13 @@ class Variant:
 
     @property
     def title(self) -> str:
-        """What a reader calls it: the network, and the rest of the label where it begins with the network's name."""
-        changed = self.label.removeprefix(self.model).strip("-").replace("-", " ")
-        if changed == str(self.training.get("steps")):
-            changed += " steps"
-        return ", ".join(filter(None, (models.entry(self.model).label, changed)))
+        """What a reader calls it: the network, the rest of a label that begins with its name, its numbers."""
+        words = self.label.removeprefix(self.model).strip("-").split("-")
+        steps, rate = self.training.get("steps"), self.training.get("learning_rate")
+        numbers = {str(steps): f"{steps} steps", f"{rate}": f"rate {rate}"}
+        changed = " ".join(word for word in words if word not in numbers)
+        said = [numbers[word] for word in words if word in numbers]
+        return ", ".join(filter(None, (models.entry(self.model).label, changed, *said)))
 
 
 @dataclass(frozen=True)

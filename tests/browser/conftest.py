@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 
+import axe_playwright_python
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
@@ -21,6 +22,34 @@ NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"
 OPTIONS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
 OPTIONS += ["--disable-sync", "--disable-quic"]
 PATIENCE = 180_000  # milliseconds; a machine for tests is busy
+AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text()
+FOUND = """.then(r => r.violations.flatMap(
+  v => v.nodes.map(n => `not accessible, ${v.id}: ${n.html.slice(0, 200)}`)))"""
+ACCESSIBLE = (
+    """() => axe.run(document, {
+  runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"], resultTypes: ["violations"],
+  rules: {"color-contrast": {enabled: false}, "link-in-text-block": {enabled: false}},
+})"""
+    + FOUND
+)
+# The rules that look at colours take most of the time. Of pieces of code that look alike they are shown the first, and
+# of formulas nothing: the letters of a formula are no text of the page.
+VISIBLE = (
+    """() => {
+  const seen = new Set();
+  for (const piece of document.querySelectorAll("pre span")) {
+    const { color, backgroundColor, fontSize, fontWeight } = getComputedStyle(piece);
+    const around = piece.closest("div[class*=highlight]")?.parentElement.className;
+    const look = [color, backgroundColor, fontSize, fontWeight, piece.parentElement.className, around].join();
+    piece.toggleAttribute("data-seen", seen.has(look));
+    seen.add(look);
+  }
+  return axe.run({ exclude: [["[data-seen]"], ["mjx-container"]] }, {
+    runOnly: { type: "rule", values: ["color-contrast", "link-in-text-block"] }, resultTypes: ["violations"],
+  })"""
+    + FOUND
+    + "}"
+)
 
 
 def tool(name: str) -> ModuleType:
@@ -51,6 +80,23 @@ def new_page(browser: Browser) -> Callable[..., Page]:
         return page
 
     return make
+
+
+@pytest.fixture(scope="session")
+def barriers() -> Callable[..., list[str]]:
+    """What axe-core finds in a page against the guidelines WCAG 2.1, levels A and AA, one line each."""
+
+    def find(page: Page, *, dark: bool = False) -> list[str]:
+        """In the dark only the colours differ. They are looked at when they have arrived, not on their way."""
+        if not dark:
+            page.evaluate(AXE)
+            return page.evaluate(ACCESSIBLE) + page.evaluate(VISIBLE)
+        page.add_style_tag(content="* { transition: none !important; }")
+        page.emulate_media(color_scheme="dark")
+        page.wait_for_function("() => document.documentElement.dataset.theme === 'dark'")
+        return page.evaluate(VISIBLE)
+
+    return find
 
 
 @pytest.fixture(scope="session")

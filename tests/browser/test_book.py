@@ -13,7 +13,6 @@ from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-import axe_playwright_python
 import pytest
 from playwright.sync_api import Page
 
@@ -38,34 +37,6 @@ WIDE_CODE = """() => {
 PICTURES = {".png", ".svg", ".jpg", ".gif"}
 PHONE, DESKTOP = {"width": 390, "height": 844}, {"width": 1300, "height": 900}
 LARGEST_PAGE, LARGEST_FIRST_PAGE = 3_000_000, 500_000  # bytes, compressed as a server sends them
-AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text()
-FOUND = """.then(r => r.violations.flatMap(
-  v => v.nodes.map(n => `not accessible, ${v.id}: ${n.html.slice(0, 200)}`)))"""
-ACCESSIBLE = (
-    """() => axe.run(document, {
-  runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"], resultTypes: ["violations"],
-  rules: {"color-contrast": {enabled: false}, "link-in-text-block": {enabled: false}},
-})"""
-    + FOUND
-)
-# The rules that look at colours take most of the time. Of pieces of code that look alike they are shown the first, and
-# of formulas nothing: the letters of a formula are no text of the page.
-VISIBLE = (
-    """() => {
-  const seen = new Set();
-  for (const piece of document.querySelectorAll("pre span")) {
-    const { color, backgroundColor, fontSize, fontWeight } = getComputedStyle(piece);
-    const around = piece.closest("div[class*=highlight]")?.parentElement.className;
-    const look = [color, backgroundColor, fontSize, fontWeight, piece.parentElement.className, around].join();
-    piece.toggleAttribute("data-seen", seen.has(look));
-    seen.add(look);
-  }
-  return axe.run({ exclude: [["[data-seen]"], ["mjx-container"]] }, {
-    runOnly: { type: "rule", values: ["color-contrast", "link-in-text-block"] }, resultTypes: ["violations"],
-  })"""
-    + FOUND
-    + "}"
-)
 
 
 class Anchors(HTMLParser):
@@ -126,12 +97,6 @@ def weight(path: Path) -> int:
     return len(gzip.compress(path.read_bytes(), 6))
 
 
-def barriers(page: Page) -> list[str]:
-    """What axe-core finds against the guidelines WCAG 2.1, levels A and AA, one line each."""
-    page.evaluate(AXE)
-    return page.evaluate(ACCESSIBLE) + page.evaluate(VISIBLE)
-
-
 def look(page: Page, path: Path) -> list[str]:
     """Everything that is wrong with a page, one line each."""
     faults = open_page(page, path)
@@ -180,7 +145,7 @@ def assert_it_can_be_taken_along(page: Page, path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda p: str(p.relative_to(BOOK)))
-def test_a_page(new_page, path):
+def test_a_page(new_page, barriers, path):
     page = new_page(viewport=DESKTOP, color_scheme="light")
     loaded: list[Path] = []
     page.on("request", lambda request: loaded.append(Path(unquote(urlsplit(request.url).path))))
@@ -190,12 +155,7 @@ def test_a_page(new_page, path):
         assert_it_can_be_taken_along(page, path)
     size = sum(weight(file) for file in set(loaded) if file.is_file())
     assert size <= (LARGEST_FIRST_PAGE if path.stem == "intro" else LARGEST_PAGE), f"{size} bytes"
-    page.add_style_tag(
-        content="* { transition: none !important; }"
-    )  # colours that have arrived, not on their way
-    page.emulate_media(color_scheme="dark")
-    page.wait_for_function("() => document.documentElement.dataset.theme === 'dark'")
-    assert not page.evaluate(VISIBLE)
+    assert not barriers(page, dark=True)
     page.set_viewport_size(PHONE)
     width = page.evaluate("() => document.documentElement.scrollWidth")
     assert width <= PHONE["width"], f"{width} pixels wide on a phone"
@@ -256,7 +216,7 @@ PLANTED = {
 
 
 @pytest.fixture(scope="module")
-def found(new_page, tmp_path_factory) -> list[str]:
+def found(new_page, barriers, tmp_path_factory) -> list[str]:
     """Everything that is found in a page with all planted faults, none of which stands in the way of another."""
     folder = tmp_path_factory.mktemp("planted")
     for entry in BOOK.iterdir():

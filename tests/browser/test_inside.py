@@ -107,8 +107,10 @@ def test_every_step_leaves_what_pytorch_leaves(page: Page) -> None:
     assert clear.float().mean() > 0.5 and torch.equal(where[clear], ordered.indices[-1][clear])
 
 
-def test_steps_and_channels_are_chosen_by_keyboard_and_pointer(page: Page) -> None:
+def test_steps_and_channels_are_chosen_by_keyboard_and_pointer(page: Page, barriers) -> None:
     choose(page, png(), "nothing.")
+    assert not barriers(page)
+    assert not barriers(page, dark=True)
     picture = "id => document.getElementById(id).toDataURL()"
     feature, kernel = (page.evaluate(picture, f"inside-{name}") for name in ("feature", "kernel"))
     page.locator("#inside-path input").first.focus()

@@ -23,6 +23,7 @@ pytestmark = pytest.mark.browser
 
 BOOK = Path(__file__).resolve().parents[2] / "book/_build/html"
 PATIENCE = 180_000  # milliseconds; a machine for tests is busy
+ORANGE = (230, 159, 0)  # of the overlays of `pdegcnn segment`
 
 
 def opened(page: Page, path: Path = BOOK / "try-it.html") -> Page:
@@ -92,8 +93,19 @@ def test_the_page_finds_what_the_command_line_finds(page: Page, name: str, pictu
     assert np.abs(found - expected).mean() < 1e-4
 
 
+DROP = """([name, text]) => {
+  const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0)), dataTransfer = new DataTransfer();
+  dataTransfer.items.add(new File([bytes], name, { type: "image/png" }));
+  document.getElementById("try-it").dispatchEvent(new DragEvent("drop", { dataTransfer, bubbles: true }));
+}"""
+
+
 def choose(page: Page, name: str, content: bytes, until: str) -> str:
     page.set_input_files("#photograph", {"name": name, "mimeType": "image/png", "buffer": content})
+    return finished(page, name, until)
+
+
+def finished(page: Page, name: str, until: str) -> str:
     page.wait_for_function(
         """([name, until]) => {
           const said = document.getElementById("status").textContent;
@@ -111,9 +123,21 @@ def png(pixels: np.ndarray, mode: str | None = None) -> bytes:
     return buffer.getvalue()
 
 
-def test_a_file_is_segmented_drawn_and_saved(page: Page) -> None:
+COUNT = """() => {
+  const put = CanvasRenderingContext2D.prototype.putImageData;
+  window.drawn = 0;
+  CanvasRenderingContext2D.prototype.putImageData = function (...all) {
+    if (this.canvas.id === "probability") window.drawn += 1;
+    put.apply(this, all);
+  };
+}"""
+
+
+def test_a_file_is_segmented_drawn_and_saved(page: Page, barriers) -> None:
     rgb = photograph()[::2, ::2]
+    page.evaluate(COUNT)
     said = choose(page, "eye.png", png(rgb), "nothing.")
+    assert page.evaluate("drawn") >= 4  # it grows tile by tile
     assert f"eye.png, {rgb.shape[1]} × {rgb.shape[0]} pixels" in said
     canvas = "id => { const c = document.getElementById(id); return [c.width, c.height, c.toDataURL()] }"
     before = page.evaluate(canvas, "overlay")
@@ -127,6 +151,13 @@ def test_a_file_is_segmented_drawn_and_saved(page: Page) -> None:
     assert download.value.suggested_filename == "eye_mask.png"
     mask = np.array(Image.open(download.value.path()).convert("L"))
     assert mask.shape == rgb.shape[:2] and set(np.unique(mask)) == {0, 255}
+    with page.expect_download() as download:
+        page.click("#save-overlay")
+    overlay = np.array(Image.open(download.value.path()).convert("RGB"))
+    assert download.value.suggested_filename == "eye_overlay.png"
+    assert (overlay[mask == 255] == ORANGE).all() and (overlay[mask == 0] == rgb[mask == 0]).all()
+    assert not barriers(page)
+    assert not barriers(page, dark=True)
 
 
 def test_an_example_can_be_stopped_and_taken_again(page: Page) -> None:
@@ -178,7 +209,9 @@ def test_a_huge_picture_is_made_smaller_first(page: Page) -> None:
 def test_what_is_no_picture_is_said_and_the_next_one_works(page: Page) -> None:
     for content in (b"no picture", b"", png(photograph())[:30]):
         assert "notes.txt is not a picture" in choose(page, "notes.txt", content, "not a picture")
-    choose(page, "eye.png", png(part()), "nothing.")
+    dropped = base64.b64encode(png(part())).decode()
+    page.evaluate(DROP, ["eye.png", dropped])
+    finished(page, "eye.png", "nothing.")
 
 
 PLANTED = {

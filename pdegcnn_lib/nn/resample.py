@@ -28,13 +28,13 @@ class Resample(Layer):
     """Nearest-neighbour resampling to a fixed spatial size, exactly equivariant under quarter turns.
 
     Shapes: `[..., H, W]` -> `[..., size, size]`. See `nearest_table` for the rule at ties.
-    Raises: ValueError for a size that is no positive integer.
+    Raises: TypeError for a size that is no integer, ValueError for one below 1.
     """
 
     def __init__(self, size: int) -> None:
         super().__init__()
-        if not isinstance(size, int) or isinstance(size, bool) or size < 1:
-            raise ValueError(f"size must be a positive integer, got {size!r}")
+        if not isinstance(size, int) or isinstance(size, bool):
+            raise TypeError(f"size must be an int, got {size!r}")
         self.size = size
 
     def forward(self, f: Tensor) -> Tensor:

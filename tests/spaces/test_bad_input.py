@@ -129,9 +129,10 @@ def test_a_group_convolution_with_more_neighbours_than_directions():
     says(lambda: ops.group_convolution(f, k, space=M3(6)), "sphere of 6 directions, got KN = 7")
 
 
-@pytest.mark.parametrize("size", [0, -3, 2.0, True, (4, 4)])
+@pytest.mark.parametrize("size", [2.0, True, (4, 4)])
 def test_a_size_to_resample_to(size):
-    says(lambda: nn.Resample(size), r"size must be a positive integer, got ")
+    with pytest.raises(TypeError, match=r"size must be an int, got "):
+        nn.Resample(size)
 
 
 def test_features_that_have_no_positions_to_pool_over():

@@ -34,13 +34,16 @@ CASES = {
 _CODE = """
 import sys, time, torch
 sys.path[0] = {package!r}
+import pdegcnn_lib
 from pdegcnn_lib import ops
+if not pdegcnn_lib.__file__.startswith({package!r}): sys.exit("another package was found")
 torch.manual_seed(0)
 torch.set_num_threads(1)
 size, grad, operator = {size}, {grad}, {operator!r}
 f, g = torch.randn(size, requires_grad=grad), torch.randn(size)
 k = torch.randn(size[1], 3) if operator == "convection" else torch.rand(*size[1:3], 5, 5, 5)
 k.requires_grad_(grad)
+print("ready", flush=True)
 for line in sys.stdin:
     start = time.process_time()
     for _ in range({calls}):
@@ -77,6 +80,9 @@ def ratio(old: Path, operator: str, grad: bool, turns: int = 30, calls: int = 3)
             processes[name] = stack.enter_context(
                 subprocess.Popen([sys.executable, "-c", code], stdin=PIPE, stdout=PIPE, encoding="utf-8")
             )
+        for name, process in processes.items():
+            if process.stdout is None or process.stdout.readline() != "ready\n":
+                raise RuntimeError(f"{operator} failed {name}")
         for turn in range(turns + 1):
             for name, process in processes.items():
                 assert process.stdin is not None and process.stdout is not None

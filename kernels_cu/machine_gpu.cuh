@@ -11,6 +11,7 @@ constexpr int width = 32;
 template <class T>
 using Index = int;  // what a lane counts with beside values of type T
 constexpr bool lists_taps = false;  // one thread would make a list while all others wait
+constexpr bool slot_by_slot = true;  // the volumes of a list together are too large for shared memory
 constexpr int row_of_four_winners = 5;
 
 __device__ inline int block() { return blockIdx.x; }

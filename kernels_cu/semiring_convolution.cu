@@ -21,6 +21,8 @@
 //           shared memory; for the logarithmic semiring an exponential more where f or k vary too much for
 //           sweep_factors. One element written, and a code; one read, (1 + (KH - 1) / tile_rows)
 //           (1 + (KW - 1) / tile_columns) (1 + (KZ - 1) / tile_planes) times, of each slot.
+//           Slotwise tiles are filled for one slot after another while a warp keeps the sums of its strip. What is not
+//           regular is then met late, and the block begins again on the careful path.
 // Launch    tile_rows a multiple of 8, tile_columns of width<A>; any number of warps in a block; shared memory for the
 //           tile, for the taps of every kernel and, where lists_taps, for the list; blocks =
 //           B C O ceil(Z / tile_planes) ceil(H / tile_rows) ceil(W / tile_columns).
@@ -106,16 +108,21 @@ __device__ inline void walk_window(Sum* strip, const Share& block, int z, int y,
             walk_planes(strip, block.tile, block.tile.begin(slot, z), y, x, k, slot * w.planes * w.rows * w.columns);
 }
 
-// All strips of planes `from` to `to` of the block: out = value(what walk sums, plane).
+// All strips of planes `from` to `to` of the block: out = value(what walk sums, plane). Walk is told whether the strip
+// is inside the image.
 template <class Sum, int S, class Walk, class Value>
 __device__ inline void sweep(const Share& block, int from, int to, Scalar* out, [[maybe_unused]] Code* taps,
                              Walk walk, Value value) {
     const Plan plan = block.plan;
     const int strips_y = plan.tile_rows / S, strips_x = plan.tile_columns / width<A>;
-    for (int n = warp(); n < (to - from) * strips_y * strips_x; n += warps()) {
+    const int strips = (to - from) * strips_y * strips_x;
+    // Where the tile is filled in between, all warps walk as often as the first one.
+    const int walks = slotwise<Grid> ? (strips + warps() - 1) / warps() * warps() : strips;
+    for (int n = warp(); n < walks; n += warps()) {
         const int z = from + n / (strips_y * strips_x), y = n / strips_x % strips_y * S, x = n % strips_x * width<A>;
         const int image_y = block.place.first_row + y, image_x = block.place.first_column + x;
-        if (image_y >= block.volume.height || image_x >= block.volume.width) continue;
+        const bool there = n < strips && image_y < block.volume.height && image_x < block.volume.width;
+        if (!slotwise<Grid> && !there) continue;
 #ifdef CODE
         // Should no tap beat -inf, the first one inside the image has won.
         const Lanes<Index<A>> left = block.window.columns / 2 - image_x - position<A>();
@@ -129,7 +136,8 @@ __device__ inline void sweep(const Share& block, int from, int to, Scalar* out, 
 #else
         Sum strip[S];
 #endif
-        walk(strip, z, y, x);
+        walk(strip, z, y, x, there);
+        if (!there) continue;
         UNROLL
         for (int s = 0; s < S; s++) {
             if (image_y + s >= block.volume.height) break;
@@ -145,8 +153,28 @@ __device__ inline void sweep(const Share& block, int from, int to, Scalar* out, 
 // The same by the whole window of each output, and by the listed taps of one kernel.
 template <class Sum, class Value>
 __device__ inline void sweep_window(const Share& block, int from, int to, Scalar* out, Code* taps, Value value) {
-    const auto walk = [&](Sum* strip, int z, int y, int x) { walk_window(strip, block, z, y, x); };
+    const auto walk = [&](Sum* strip, int z, int y, int x, bool) { walk_window(strip, block, z, y, x); };
     sweep<Sum, Strip>(block, from, to, out, taps, walk, value);
+}
+
+// The same, the tile filled for one slot after the other. Returns whether a value was met that is not regular; then
+// what was written does not count.
+template <class Sum, class Value>
+__device__ inline bool sweep_slots(Share& block, const Scalar* f, A sign, Scalar* out, Code* taps, Value value) {
+    const int taps_of_slot = block.window.taps() / block.window.slots;
+    bool careful = false;
+    const auto walk = [&](Sum* strip, int z, int y, int x, bool there) {
+        for (int slot = 0; slot < block.window.slots; slot++) {
+            if (block.tile.absent(slot)) continue;
+            __syncthreads();
+            careful |= block.tile.template fill<Semiring>(f, sign, slot);
+            __syncthreads();
+            if (there)
+                walk_planes(strip, block.tile, block.tile.begin(slot, z), y, x, block.kernels, slot * taps_of_slot);
+        }
+    };
+    sweep<Sum, Strip>(block, 0, block.present, out, taps, walk, value);
+    return any_in_block(careful);
 }
 
 template <class Sum, class Value>
@@ -155,7 +183,7 @@ __device__ APART void sweep_list(const Share& block, const List<A, Grid>& list, 
     const int first = t * block.window.taps(), end = first + list.counts[t], from = block.first_of(t);
     const A* const kernel = block.kernels + first;
     const A one = unseen_one<A>();
-    const auto walk = [&](Sum* strip, int z, int y, int x) {
+    const auto walk = [&](Sum* strip, int z, int y, int x, bool) {
         const A* const tile = block.tile.values + ((z - from) * block.tile.rows + y) * block.tile.pitch + x;
         for (int n = first; n < end; n++) {
             const int tap = list.taps[n];
@@ -170,8 +198,8 @@ __device__ APART void sweep_list(const Share& block, const List<A, Grid>& list, 
     sweep<Sum, ListStrip>(block, from, block.end_of(t), out, taps, walk, value);
 }
 
-// One output by the definition: the careful path.
-__device__ inline A by_definition(const Share& block, int z, int y, int x, int* winner) {
+// One output by the definition: the careful path, which reads f itself where the tile has not all slots.
+__device__ inline A by_definition(const Share& block, const Scalar* f, A sign, int z, int y, int x, int* winner) {
     const Tile<A, Grid>& tile = block.tile;
     const Window w = block.window;
     const A* const k = block.kernels + block.table(z) * w.taps();
@@ -179,16 +207,20 @@ __device__ inline A by_definition(const Share& block, int z, int y, int x, int* 
     A sum = Semiring::zero<A>();
     bool first = true;
     for (int slot = 0; slot < w.slots; slot++) {
-        int plane = tile.begin(slot, z);
+        int plane = tile.first(slot, z);
         for (int i = 0; i < w.planes; i++, plane = tile.after(plane)) {
-            if (Grid::lists && tile.source(plane) < 0) continue;
+            const int from = tile.source(plane);
+            if (Grid::lists && from < 0) continue;
+            const Scalar* const image = f + (long long)from * block.volume.height * block.volume.width;
             for (int j = 0; j < w.rows; j++)
                 for (int l = 0; l < w.columns; l++) {
                     const int from_y = image_y + j - w.rows / 2, from_x = image_x + l - w.columns / 2;
                     if (from_y < 0 || from_y >= block.volume.height || from_x < 0 || from_x >= block.volume.width)
                         continue;
                     const int tap = ((slot * w.planes + i) * w.rows + j) * w.columns + l;
-                    const A seen = tile.values[(plane * tile.rows + y + j) * tile.pitch + x + l];
+                    const A seen =
+                        slotwise<Grid> ? sign * to_arithmetic(image[(long long)from_y * block.volume.width + from_x])
+                                       : tile.values[(plane * tile.rows + y + j) * tile.pitch + x + l];
                     const A term = Semiring::times(seen, k[tap]);
                     if (first || (sum == sum && !(term <= sum))) *winner = tap;
                     sum = first ? term : Semiring::plus(sum, term);
@@ -199,7 +231,8 @@ __device__ inline A by_definition(const Share& block, int z, int y, int x, int* 
     return sum;
 }
 
-__device__ inline void sweep_carefully(const Share& block, Scalar* out, [[maybe_unused]] Code* taps, int sign) {
+__device__ inline void sweep_carefully(const Share& block, const Scalar* f, A sign, Scalar* out,
+                                       [[maybe_unused]] Code* taps) {
     const Plan plan = block.plan;
     for (int n = thread(); n < block.present * plan.tile_rows * plan.tile_columns; n += threads()) {
         const int z = n / (plan.tile_rows * plan.tile_columns), y = n / plan.tile_columns % plan.tile_rows;
@@ -207,8 +240,8 @@ __device__ inline void sweep_carefully(const Share& block, Scalar* out, [[maybe_
         const int image_y = block.place.first_row + y, image_x = block.place.first_column + x;
         if (image_y >= block.volume.height || image_x >= block.volume.width) continue;
         int winner = 0;
-        const A value = by_definition(block, z, y, x, &winner);
-        out[block.at(z, image_y, image_x)] = from_arithmetic<Scalar>(A(sign) * value);
+        const A value = by_definition(block, f, sign, z, y, x, &winner);
+        out[block.at(z, image_y, image_x)] = from_arithmetic<Scalar>(sign * value);
 #ifdef CODE
         taps[block.at(z, image_y, image_x)] = Code(winner);
 #endif
@@ -249,9 +282,8 @@ __device__ inline bool sweep_factors(const Share& block, const Scalar* f, const 
     return false;
 }
 
-template <class S>
-__device__ inline void sweep_terms(const Share& block, Scalar* out, Code* taps, int sign) {
-    const auto value = [&](Lanes<A> sum, int) { return Lanes<A>(sum * A(sign)); };
+template <class S, class Value>
+__device__ inline void sweep_terms(const Share& block, Scalar* out, Code* taps, Value value) {
     if constexpr (lists_taps && S::selective) {
         const List<A, Grid> list(block);
         list.fill();
@@ -274,13 +306,20 @@ extern "C" __global__ void semiring_convolution(const Scalar* f, const A* k, Sca
     const Plan plan{tile_planes, tile_rows, tile_columns};
     Share block(volume, window, plan, lists, Grid::lists ? points : 1, channels);
 
-    bool careful = block.tile.fill<Semiring>(f + block.first_volume, A(sign));
+    const Scalar* const channel = f + block.first_volume;
+    bool careful = false;
+    if constexpr (!slotwise<Grid>) careful = block.tile.fill<Semiring>(channel, A(sign));
     for (int n = thread(); n < block.tables * window.taps(); n += threads()) {
         block.kernels[n] = k[block.first_table * window.taps() + n];
         careful = careful || !Semiring::regular_k(block.kernels[n]);
     }
-    if (any_in_block(careful)) return sweep_carefully(block, out, taps, sign);
-    if (sweep_factors<Semiring>(block, f, k, out, taps)) return;
-    sweep_terms<Semiring>(block, out, taps, sign);
+    if (any_in_block(careful)) return sweep_carefully(block, channel, A(sign), out, taps);
+    const auto value = [&](Lanes<A> sum, int) { return Lanes<A>(sum * A(sign)); };
+    if constexpr (slotwise<Grid>) {
+        if (sweep_slots<Accumulator>(block, channel, A(sign), out, taps, value))
+            sweep_carefully(block, channel, A(sign), out, taps);
+    } else if (!sweep_factors<Semiring>(block, f, k, out, taps)) {
+        sweep_terms<Semiring>(block, out, taps, value);
+    }
 }
 EXPORT_KERNEL(semiring_convolution)

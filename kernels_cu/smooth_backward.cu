@@ -45,51 +45,56 @@ extern "C" __global__ void smooth_gradient_kernel(const Scalar* g, const Scalar*
     Block<A, Grid> block(volume, window, plan, lists, Grid::lists ? points : 1, channels);
     Tile<A, Grid>& tile = block.tile;
     const Place& place = block.place;
-    tile.template fill<Semiring>(f + block.first_volume, A(1));
-    __syncthreads();
-
     const int end_y = height - place.first_row < tile_rows ? height - place.first_row : tile_rows;
     const int end_x = image_width - place.first_column < tile_columns ? image_width - place.first_column : tile_columns;
     const int parts = columns / row_taps;
     const long long all_tables = (long long)volumes * (Grid::lists ? 1 : depth);
     const long long first_table = Grid::lists ? place.volume : (long long)place.volume * depth + place.first_plane;
-    for (int n = warp(); n < block.tables * window.slots * planes * rows * parts; n += warps()) {
-        const int row_of_window = n / parts, j = row_of_window % rows, i = row_of_window / rows % planes;
-        const int slot = row_of_window / (rows * planes) % window.slots;
-        const int t = row_of_window / (rows * planes * window.slots), l = n % parts * row_taps;
-        const int tap = ((slot * planes + i) * rows + j) * columns + l;
-        const A* k_row = k + (block.first_table + t) * window.taps() + tap;
+    // The tile is filled once for all slots, or for each slot.
+    const int fillings = slotwise<Grid> ? window.slots : 1, held_slots = window.slots / fillings;
+    for (int filling = 0; filling < fillings; filling++) {
+        if (filling > 0) __syncthreads();
+        if (!slotwise<Grid> || !tile.absent(filling))
+            tile.template fill<Semiring>(f + block.first_volume, A(1), filling);
+        __syncthreads();
+        for (int n = warp(); n < block.tables * held_slots * planes * rows * parts; n += warps()) {
+            const int row_of_window = n / parts, j = row_of_window % rows, i = row_of_window / rows % planes;
+            const int slot = filling + row_of_window / (rows * planes) % held_slots;
+            const int t = row_of_window / (rows * planes * held_slots), l = n % parts * row_taps;
+            const int tap = ((slot * planes + i) * rows + j) * columns + l;
+            const A* k_row = k + (block.first_table + t) * window.taps() + tap;
 
-        Lanes<A> sum[row_taps];
-        UNROLL
-        for (int m = 0; m < row_taps; m++) sum[m] = splat<A>(A(0));
-        for (int z = block.first_of(t); z < block.end_of(t) && !tile.absent(slot); z++) {
-            const int plane = Grid::lists ? tile.begin(slot, z) + i : (z + i) % tile.planes;
-            if (Grid::lists && tile.source(plane) < 0) continue;
-            for (int y = 0; y < end_y; y++) {
-                const long long row = block.at(z, place.first_row + y, place.first_column);
-                const A* tile_row = tile.values + (plane * tile.rows + y + j) * tile.pitch + l;
-                for (int x = 0; x < end_x; x += width<A>) {
-                    const Lanes<A> upstream = load_inside(g + row, x, end_x, A(0));
-                    if (logarithmic) {
-                        // Beyond the image the weight e^-inf is zero.
-                        const Lanes<A> result = load_inside(out + row, x, end_x, infinity<A>());
-                        UNROLL
-                        for (int m = 0; m < row_taps; m++)
-                            sum[m] -= upstream * exponential(load(tile_row, x + m) - k_row[m] - result);
-                    } else {
-                        UNROLL
-                        for (int m = 0; m < row_taps; m++) sum[m] += upstream * load(tile_row, x + m);
+            Lanes<A> sum[row_taps];
+            UNROLL
+            for (int m = 0; m < row_taps; m++) sum[m] = splat<A>(A(0));
+            for (int z = block.first_of(t); z < block.end_of(t) && !tile.absent(slot); z++) {
+                const int plane = Grid::lists ? tile.begin(slot, z) + i : (z + i) % tile.planes;
+                if (Grid::lists && tile.source(tile.first(slot, z) + i) < 0) continue;
+                for (int y = 0; y < end_y; y++) {
+                    const long long row = block.at(z, place.first_row + y, place.first_column);
+                    const A* tile_row = tile.values + (plane * tile.rows + y + j) * tile.pitch + l;
+                    for (int x = 0; x < end_x; x += width<A>) {
+                        const Lanes<A> upstream = load_inside(g + row, x, end_x, A(0));
+                        if (logarithmic) {
+                            // Beyond the image the weight e^-inf is zero.
+                            const Lanes<A> result = load_inside(out + row, x, end_x, infinity<A>());
+                            UNROLL
+                            for (int m = 0; m < row_taps; m++)
+                                sum[m] -= upstream * exponential(load(tile_row, x + m) - k_row[m] - result);
+                        } else {
+                            UNROLL
+                            for (int m = 0; m < row_taps; m++) sum[m] += upstream * load(tile_row, x + m);
+                        }
                     }
                 }
             }
-        }
-        UNROLL
-        for (int m = 0; m < row_taps; m++) {
-            const A total = sum_lanes(sum[m]);
-            if (first_lane()) {
-                const long long of_partial = place.partial * all_tables + first_table + t;
-                grad_k[of_partial * window.taps() + tap + m] = total;
+            UNROLL
+            for (int m = 0; m < row_taps; m++) {
+                const A total = sum_lanes(sum[m]);
+                if (first_lane()) {
+                    const long long of_partial = place.partial * all_tables + first_table + t;
+                    grad_k[of_partial * window.taps() + tap + m] = total;
+                }
             }
         }
     }

@@ -28,6 +28,7 @@
 //   unseen_one                  1, hidden from the compiler where a multiply-add runs beside a maximum and a
 //                               subtraction does not, so that f one - k becomes a multiply-add
 //   lists_taps                  whether semiring_convolution.cu lists the taps that can win, see block.cuh
+//   slot_by_slot                whether a tile holds one volume of a list at a time, see tile.cuh
 //   row_of_four_winners         how many taps a row may have for four outputs to keep their winners in registers
 #pragma once
 

@@ -10,7 +10,8 @@
 // A block owns the outputs of `planes` neighbouring planes of one volume times a rectangle of tile_rows x tile_columns
 // pixels. Of every volume that it reads it needs planes + KZ - 1 planes (all Z of a circle, once, when that is fewer)
 // and the rectangle with a halo of KH - 1 rows and KW - 1 columns. The tile holds exactly that, with the zero of the
-// semiring where the grid ends, so that no loop over taps has a test for the border.
+// semiring where the grid ends, so that no loop over taps has a test for the border. Where shared memory is small it
+// holds one volume of a list at a time, and is filled anew for each while the sums stay in registers.
 #pragma once
 
 #include "semiring.cuh"
@@ -21,6 +22,10 @@ struct Circle {
 struct Neighbours {
     static constexpr bool lists = true;
 };
+
+// Whether the tile holds one volume of a list at a time.
+template <class G>
+constexpr bool slotwise = slot_by_slot && G::lists;
 
 struct Volume {
     int depth, height, width;
@@ -62,7 +67,7 @@ struct Tile {
     Window window;
     Place place;
     const int* list;                // the volumes that this one reads; null on a circle
-    int held, planes, rows, pitch;  // planes of one of them, of all, rows of a plane, elements from row to row
+    int held, planes, rows, pitch;  // planes of one of them, of the tile, rows of a plane, elements from row to row
     A* values;
     Lanes<A> low, high;  // the extremes of what each lane has filled; low > high where it has filled nothing
 
@@ -70,7 +75,7 @@ struct Tile {
         : volume(v), window(w), place(at), list(sources), values(memory) {
         held = p.planes + w.planes - 1;
         if (!G::lists && held > v.depth) held = v.depth;
-        planes = w.slots * held;
+        planes = slotwise<G> ? held : w.slots * held;
         rows = p.tile_rows + w.rows - 1;
         pitch = (p.tile_columns + w.columns - 1 + width<A> - 1) / width<A> * width<A>;
     }
@@ -82,7 +87,7 @@ struct Tile {
         if constexpr (G::lists) return list[slot] < 0;
         return false;
     }
-    // The plane of the channel that is kept in a plane of the tile; -1 where there is none.
+    // The plane of the channel that a plane of the tile is for, counted through all slots; -1 where there is none.
     __device__ int source(int plane) const {
         if constexpr (G::lists) {
             const int from = list[plane / held], z = place.first_plane - window.planes / 2 + plane % held;
@@ -90,14 +95,16 @@ struct Tile {
         }
         return (place.first_plane + plane + volume.depth - window.planes / 2) % volume.depth;
     }
-    // Where in the tile the window of the block's plane z begins in the volume of a slot, and the plane after one.
-    __device__ int begin(int slot, int z) const { return G::lists ? slot * held + z : z % planes; }
+    // Where the window of plane z of the block begins in the volume of a slot, through all slots and in the tile, and
+    // the plane after one.
+    __device__ int first(int slot, int z) const { return G::lists ? slot * held + z : z % planes; }
+    __device__ int begin(int slot, int z) const { return slotwise<G> ? z : first(slot, z); }
     __device__ int after(int plane) const { return G::lists || plane + 1 < planes ? plane + 1 : 0; }
 
     // Copies sign * f into the tile, where f begins with the first volume of the channel; returns whether this lane met
-    // a value that is not regular, and notes the extremes of what it met.
+    // a value that is not regular, and notes the extremes of what it met. A slotwise one is of one slot.
     template <class Semiring, class T>
-    __device__ bool fill(const T* f, A sign) {
+    __device__ bool fill(const T* f, A sign, int slot = 0) {
         const A zero = Semiring::template zero<A>();
         const long long area = (long long)volume.height * volume.width;
         const int left = window.columns / 2 - place.first_column, right = left + volume.width;
@@ -112,7 +119,8 @@ struct Tile {
             return value;
         };
         for (int line = warp(); line < planes * rows; line += warps()) {
-            const int from_plane = source(line / rows), y = place.first_row - window.rows / 2 + line % rows;
+            const int from_plane = source(slot * held + line / rows);
+            const int y = place.first_row - window.rows / 2 + line % rows;
             A* to = values + line * pitch;
             if (y < 0 || y >= volume.height || (G::lists && from_plane < 0)) {
                 for (int x = 0; x < pitch; x += width<A>) store(to, x, splat<A>(zero));

@@ -56,6 +56,7 @@ constexpr int width = vector_bytes / sizeof(T);
 template <class T>
 using Index = typename HostVector<T>::index;
 constexpr bool lists_taps = true;
+constexpr bool slot_by_slot = false;
 constexpr int row_of_four_winners = 3;
 
 template <class T>

@@ -16,7 +16,8 @@ from pdegcnn_lib import nn, ops
 from pdegcnn_lib.geometry import DiagonalMetric
 from pdegcnn_lib.kernels import morphological_kernel
 from pdegcnn_lib.ops import compiled, reference
-from pdegcnn_lib.ops.compiled import convolution, host
+from pdegcnn_lib.ops.compiled import convolution, device, host, machines
+from pdegcnn_lib.spaces import M3
 
 pytestmark = pytest.mark.skipif(host.unavailable() is not None, reason=str(host.unavailable()))
 
@@ -70,12 +71,13 @@ def test_convolution_and_its_gradients_agree_with_the_reference(gpu, semiring, w
     assert "semiring_convolution" in gpu.launched
 
 
-# Three volumes of four planes and the two or three that each of them reads, itself never in the same slot.
+# Three volumes of five planes, one more than a block takes, and the two or three that each of them reads, itself never
+# in the same slot.
 LISTS = [0, 2, -1, 0, 1, 2, 1, -1, 2]
 
 
 def listed(window: tuple[int, int, int], dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
-    f, g = torch.randn(2, 1, 2, 3, 4, 9, 35, dtype=torch.float64).to(dtype)
+    f, g = torch.randn(2, 1, 2, 3, 5, 9, 35, dtype=torch.float64).to(dtype)
     return f, torch.rand(2, 3, 3, *window, dtype=torch.float64).to(dtype), g
 
 
@@ -90,6 +92,18 @@ def test_lists_of_volumes_agree_with_the_reference(gpu, semiring, deterministic)
         torch.use_deterministic_algorithms(False)
     law = both_ways(lambda f, k: reference.semiring_convolution(f, k, semiring, LISTS), (f, k), g)
     assert_close(found, law, torch.float64)
+
+
+@pytest.mark.parametrize("size", [3, 5])
+@pytest.mark.parametrize("itemsize", [4, 8])
+def test_a_tile_of_any_directions_fits_shared_memory(monkeypatch, size, itemsize) -> None:
+    monkeypatch.setattr(device, "multiprocessors", lambda: 132)
+    for directions in (6, 13, 14, 18, 26):
+        space = M3(directions)
+        window = space.default_window(size)
+        lists = tuple(space.neighbours(window).flatten().tolist())
+        of = convolution.Problem(8 * directions, 8, directions, 32, 32, 32, window, lists)
+        assert convolution.plan(of, machines.DEVICE, itemsize).shared_bytes <= machines.DEVICE.fast_bytes
 
 
 @pytest.mark.parametrize("semiring", reference.SEMIRINGS)

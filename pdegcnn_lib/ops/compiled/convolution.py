@@ -118,6 +118,9 @@ def plan(problem: Problem, machine: Machine, itemsize: int) -> Plan:
     columns = min(machine.tile[1], _ceil(problem.width, machine.lanes) * machine.lanes)
     rows = min(machine.tile[0], _ceil(problem.height, 8) * 8)
     planes, circle = problem.depth, problem.lists is None
+    if machine.slot_by_slot and not circle:
+        # As many strips, of four rows, as there are warps: more would fill the tile again with every slot.
+        slots, rows, columns, planes = 1, 8, machine.lanes, min(planes, machine.warps // 2)
     while True:
         held = min(planes + deep - 1, problem.depth) if circle else slots * (planes + deep - 1)
         tables = planes if circle else 1

@@ -49,8 +49,8 @@ class Launcher(Protocol):
 class Machine:
     """`lanes`: a multiple of every warp's width. `tile`: rows and columns of outputs for one block, at most.
     `fast_bytes`: what a block may hold in shared memory. `owns_channels`: a block is one thread, so that a kernel
-    that scatters can own a whole channel. `warps`: in a block. `lists_taps`: it holds lists of taps as well. `copies`:
-    of the sum for each tap.
+    that scatters can own a whole channel. `warps`: in a block. `lists_taps`: it holds lists of taps as well.
+    `slot_by_slot`: it holds one volume of a list at a time. `copies`: of the sum for each tap.
     """
 
     launch: Launcher
@@ -60,6 +60,7 @@ class Machine:
     owns_channels: bool
     warps: int
     lists_taps: bool
+    slot_by_slot: bool
     copies: int
 
     def enough_blocks(self) -> int:
@@ -71,8 +72,10 @@ class Machine:
         return 64 if self.owns_channels else device.multiprocessors() * 2
 
 
-HOST = Machine(passes.launch, 16, (64, 64), 512 * 1024, True, 1, True, CONTRACT["HOST_COPIES"])
-DEVICE = Machine(device.launch, 32, (16, 64), 64 * 1024, False, device.WARPS, False, CONTRACT["GPU_COPIES"])
+HOST = Machine(passes.launch, 16, (64, 64), 512 * 1024, True, 1, True, False, CONTRACT["HOST_COPIES"])
+DEVICE = Machine(
+    device.launch, 32, (16, 64), 64 * 1024, False, device.WARPS, False, True, CONTRACT["GPU_COPIES"]
+)
 
 
 def machine_of(x: Tensor) -> Machine:

@@ -61,7 +61,11 @@ def read(path: Path) -> Stack:
         raise DataError(f"volume: {path} is itself a result of `pdegcnn`")
     numbers = values.astype(np.float32)
     if wrong := int((~np.isfinite(numbers)).sum()):
-        raise DataError(f"volume: {path} has values that are not finite, {wrong} of {numbers.size}")
+        z, y, x = np.argwhere(~np.isfinite(numbers))[0]
+        raise DataError(
+            f"volume: {path} has values that are not finite, {wrong} of {numbers.size}, the first is "
+            f"{numbers[z, y, x]:g} at z, y, x = {z}, {y}, {x}: each must be a finite number"
+        )
     return Stack(torch.from_numpy(numbers), voxel, affine)
 
 

@@ -131,6 +131,7 @@ def test_what_is_no_stack_is_named_and_the_others_are_done(volume, tmp_path, cap
     named = [*map(str, paths.values()), str(tmp_path / "text.nii"), str(tmp_path / "cut.tif")]
     assert main(["segment", *named, "-o", str(tmp_path / "out"), "--model", NETWORK]) == 1
     printed = capsys.readouterr()
+    assert "the first is nan at z, y, x = 3, 4, 5: each must be a finite number" in printed.err
     assert "not finite, 1 of 13824" in printed.err and "one value everywhere" in printed.err
     assert "must have the axes x, y, z, got the shape [4, 4, 4, 4]" in printed.err
     assert "text.nii cannot be read as a NIfTI" in printed.err

@@ -24,6 +24,18 @@ class Operator(nn.Module):
         return self.run(f) if self.k is None else self.run(f, self.k)
 
 
+class Evolution(nn.Module):
+    """Convection, dilation and erosion by one operator, with its element and its kernels as parameters."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.g0 = nn.Parameter(torch.empty(2, 3).uniform_(0.2, 1.2))
+        self.dilating, self.eroding = (nn.Parameter(torch.empty(K).uniform_(0.2, 1.2)) for _ in range(2))
+
+    def forward(self, f: Tensor) -> Tensor:
+        return ops.evolution(f, self.g0, self.dilating, self.eroding)
+
+
 class Table(nn.Module):
     """The kernel of a metric times the sum of the input, which gives it a shape to be asked about."""
 
@@ -52,6 +64,7 @@ OPERATORS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
     "ops.erosion": (partial(Operator, ops.erosion, *K), M2),
     "ops.linear_convolution": (partial(Operator, ops.linear_convolution, *K), M2),
     "ops.log_convolution": (partial(Operator, ops.log_convolution, *K), M2),
+    "ops.evolution": (Evolution, M2),
     "ops.dilation, plane": (partial(Operator, ops.dilation_r2, 2, 3, 3), IMAGE),
     "ops.erosion, plane": (partial(Operator, ops.erosion_r2, 2, 3, 3), IMAGE),
     "ops.convection, plane": (partial(Operator, ops.convection_r2, 2, 2), IMAGE),

@@ -66,6 +66,14 @@ def tree(tmp_path, monkeypatch):
     return tmp_path
 
 
+def test_a_hash_is_written_of_everything_that_make_asks_about(tmp_path, monkeypatch):
+    what = ["setup", "notebooks", "browser", "book"]
+    monkeypatch.setattr(sys, "argv", ["fingerprint", *what, "--out", str(tmp_path)])
+    load("fingerprint").main()
+    chapters = {path.stem for path in ROOT.glob("notebooks/*.md")}
+    assert {path.name for path in tmp_path.iterdir()} == {"setup", "browser", "book", *chapters}
+
+
 def fingerprint(tree: Path, monkeypatch, salt: str = "fast") -> str:
     tool = load("fingerprint")
     monkeypatch.setattr(tool, "ROOT", tree)

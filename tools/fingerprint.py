@@ -155,7 +155,7 @@ def main() -> None:
         for notebook in sorted(ROOT.glob("notebooks/*.md")):
             write(options.out / notebook.stem, options.salt, notebook_inputs(notebook))
     if "browser" in options.what:
-        ours = [ROOT / "tools/browser_module.py", PACKAGE / "ops/compiled/sources.py"]
+        ours = [ROOT / "tools/browser_module.py", ROOT / PACKAGE / "ops/compiled/sources.py"]
         write(options.out / "browser", options.salt, [*files("kernels_cu"), *ours])
     if "book" in options.what:
         pages = [p for folder in ("book", PACKAGE, "tools", LEDGER, *FIRST_PAGE) for p in files(folder)]

@@ -70,7 +70,7 @@ def test_a_hash_is_written_of_everything_that_make_asks_about(tmp_path, monkeypa
     what = ["setup", "notebooks", "browser", "book"]
     monkeypatch.setattr(sys, "argv", ["fingerprint", *what, "--out", str(tmp_path)])
     load("fingerprint").main()
-    chapters = {path.stem for path in ROOT.glob("notebooks/*.md")}
+    chapters = {path.stem for path in TOOLS.parent.glob("notebooks/*.md")}
     assert {path.name for path in tmp_path.iterdir()} == {"setup", "browser", "book", *chapters}
 
 

@@ -6,14 +6,12 @@ from typing import Any
 
 from torch import Tensor
 
-from pdegcnn_lib.geometry import Metric, as_metric, squared_estimate
-from pdegcnn_lib.geometry.estimates import Estimate, Squared, diagonal, vector
+from pdegcnn_lib.geometry import Metric, as_metric
+from pdegcnn_lib.geometry.estimates import Squared
 from pdegcnn_lib.kernels.morphological import check_alpha, check_time
 from pdegcnn_lib.ops.backends import implementation
 from pdegcnn_lib.ops.compiled.laws import LAWS
 from pdegcnn_lib.spaces import Space, chosen
-
-UNCODED = Estimate("", "", vector, diagonal)  # stands for one that the space does not name
 
 
 def morphological_table(
@@ -62,13 +60,12 @@ def _table(law: str, metric: Metric, space: Space, backend: str | None, options:
         wide = metric.with_parameters(w.float())
         return _table(law, wide, space, backend, options).to(w.dtype)
     alpha, estimate = options["alpha"], options["estimate"] or next(iter(space.estimates))
-    given = squared_estimate(estimate, space.estimates)
-    record = space.estimates.get(getattr(given, "name", ""), UNCODED)
-    coded = record is given and record.word is not None
+    # By name alone: a record that was pickled is another one, and must not go another way than before.
+    coded = isinstance(estimate, str) and estimate in space.estimates and space.estimates[estimate].word
     if coded and not isinstance(alpha, Tensor) and metric.is_diagonal:
         alpha, t, window = check_alpha(alpha), check_time(options["t"]), space.check_window(options["window"])
         run = implementation(backend, w)
-        k = run.kernel_table(w, law, alpha, window, space.fibre, t, record.name)
+        k = run.kernel_table(w, law, alpha, window, space.fibre, t, estimate)
         if k is not None:
             return k
     return LAWS[law](metric, space=space, **options)

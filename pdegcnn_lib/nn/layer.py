@@ -23,6 +23,10 @@ class Layer(nn.Module):
             if not isinstance(f, torch.fx.Proxy):
                 return forward(self, f)
             tracer: Any = f.tracer
+            if tracer.root is self:
+                raise TypeError(
+                    f"torch.fx records {cls.__name__} whole: trace nn.Sequential(layer), not the layer"
+                )
             return tracer.create_proxy("call_module", tracer.path_of_module(self), (f,), {})
 
         cls.forward = recorded

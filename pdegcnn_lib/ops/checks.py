@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from pdegcnn_lib.geometry._check import sizes
 from pdegcnn_lib.geometry.autocast import autocast
 from pdegcnn_lib.spaces import M2, Space, of_features
 
@@ -52,7 +53,7 @@ def channelwise(f: Tensor, k: Tensor, space: Space | None) -> Space:
         names = f"[C, {space.axes[0]}] = {list(f.shape[1:3])}" if space.kernels else f"C = {f.shape[1]}"
         raise ValueError(f"k must start with {names} as f does, got {list(k.shape)}")
     if space.lists:
-        space.check_window(tuple(k.shape[first:]))
+        space.check_window(sizes(k)[first:])
     odd_window(k.shape[first:], space.fibre if space.kernels else None, space.axes[0])
     return space
 

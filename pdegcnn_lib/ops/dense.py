@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from pdegcnn_lib.geometry._check import sizes
 from pdegcnn_lib.ops import checks
 from pdegcnn_lib.ops.backends import implementation
 from pdegcnn_lib.spaces import Space
@@ -88,9 +89,9 @@ def group_convolution(
         names = f"[Cin, {space.axes[0]}]"
         raise ValueError(f"k must have {names} = {list(f.shape[1:3])} in axes 1 and 2, got {list(k.shape)}")
     if space.lists:
-        space.check_window(tuple(k.shape[3:]))
+        space.check_window(sizes(k)[3:])
     checks.odd_window(k.shape[3:], None if space.lists else space.fibre)
-    c_out, c_in, points, slots, *window = k.shape
+    c_out, c_in, points, slots, *window = sizes(k)
     # Channels and points of the fibre together are the channels of an ordinary convolution, whose kernel is circulant
     # in the orientations. The zeros in it cost less than a grouped convolution without them: torch is tuned for dense.
     seen = space.neighbours((slots, *window))

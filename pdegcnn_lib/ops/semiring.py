@@ -13,6 +13,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from pdegcnn_lib.geometry._check import sizes
 from pdegcnn_lib.geometry.constant import constant
 from pdegcnn_lib.ops import checks
 from pdegcnn_lib.ops.backends import implementation
@@ -41,14 +42,14 @@ def _convolve(f: Tensor, k: Tensor, semiring: str, space: Space, backend: str | 
     """The convolution on the grid of a space: planes that come round, or volumes that end and the lists they read."""
     run = implementation(backend, f).semiring_convolution
     if space.lists:
-        return run(f, k, semiring, lists=_lists(space, tuple(k.shape[2:])))
+        return run(f, k, semiring, lists=_lists(space, sizes(k)[2:]))
     if not space.kernels:  # one plane that is its own neighbour, or one volume
         lists = None if space.positions == 2 else [0]
         return run(f[:, :, None], k[:, None, None], semiring, lists=lists)[:, :, 0]
     if space.periodic[0]:
         return run(f, k, semiring)
     # Planes that end and have kernels of their own: volumes of one, each of which reads those beside it.
-    lists = _lists(space, tuple(k.shape[2:]))
+    lists = _lists(space, sizes(k)[2:])
     return run(f[:, :, :, None], k[:, :, :, None], semiring, lists=lists)[:, :, :, 0]
 
 

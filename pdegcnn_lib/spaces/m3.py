@@ -139,9 +139,7 @@ class M3(Space):
         return window[1:]
 
     def reach(self, window: tuple[int, ...]) -> list[tuple[int, float]]:
-        lists = self.neighbours(window)
-        seen = octahedral.angles(self.directions).gather(1, lists.clamp(min=0))
-        return [(window[1] // 2, 1.0)] * 2 + [(1, float(torch.where(lists < 0, 0, seen).max()))]
+        return [(window[1] // 2, 1.0)] * 2 + [(1, _widest(self, tuple(window)))]
 
     def lift_basis(self, size: int) -> Tensor:
         r"""The splines of a trained lift, symmetric about n: `[N, size^3, numbers]`, 15 numbers for size 5.
@@ -166,6 +164,14 @@ class M3(Space):
         if f.ndim == 6:
             f = f[:, :, octahedral.permutation(self.directions, turn).to(f.device)]
         return octahedral.turn_volume(f, turn)
+
+
+@constant
+def _widest(space: M3, window: tuple[int, ...]) -> float:
+    """The largest angle between neighbours."""
+    lists = space.neighbours(window)
+    seen = octahedral.angles(space.directions).gather(1, lists.clamp(min=0))
+    return float(torch.where(lists < 0, 0, seen).max())
 
 
 @constant

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from pdegcnn_lib import models, nn
+from pdegcnn_lib.spaces import M3
 
 NAMES = ["digits-pdegcnn", "digits-gcnn-invariant", "vessels-pdegcnn3", "vessels-pdegcnn6-fixed-lift"]
 
@@ -44,3 +45,22 @@ def test_an_export_has_free_sizes_and_operators_of_torch_alone() -> None:
         x = torch.rand(shape)
         # The reference and compiled code, sums of a few terms of order one.
         torch.testing.assert_close(program.module()(x), net(x), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::torch.jit.TracerWarning")
+def test_layers_in_space_are_traced_and_exported() -> None:
+    """Their lists of neighbours are no matter of a trace, whose sizes are tensors, nor of an export."""
+    torch.manual_seed(4)
+    x = torch.rand(2, 2, 6, 3, 4, 5)
+    space = M3(6)
+    net = torch.nn.Sequential(nn.GroupConvolutionM3(2, 2, space=space), nn.Dilation(2, space=space)).eval()
+    traced = torch.jit.trace(net, (x,), check_trace=False)
+    torch.testing.assert_close(traced(x), net(x), rtol=1e-5, atol=1e-5)
+    free = nn.FreeDilation(2, space=space).eval()
+    program = torch.export.export(free, (x,), dynamic_shapes=({0: torch.export.Dim("batch")},), strict=False)
+    torch.testing.assert_close(program.module()(x[:1]), free(x[:1]), rtol=1e-5, atol=1e-5)
+
+
+def test_a_layer_alone_is_no_network_to_trace() -> None:
+    with pytest.raises(TypeError, match=r"records Projection whole: trace nn.Sequential\(layer\)"):
+        torch.fx.symbolic_trace(nn.Projection())

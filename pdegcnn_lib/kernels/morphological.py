@@ -34,7 +34,7 @@ def check_alpha(alpha: float | Tensor) -> float | Tensor:
         if has_values(alpha) and not ((alpha > 0.5) & (alpha <= 1)).all():
             raise ValueError(f"alpha must lie in (1/2, 1] when it is a tensor, got {alpha.detach().tolist()}")
         return alpha
-    if not isinstance(alpha, int | float) or isinstance(alpha, bool):
+    if not isinstance(alpha, (int, float)) or isinstance(alpha, bool):
         raise TypeError(f"alpha must be a float or a tensor, got {alpha!r}")
     if not 0.5 <= alpha <= 1:
         raise ValueError(f"alpha must lie in [1/2, 1], got {alpha}")
@@ -43,7 +43,7 @@ def check_alpha(alpha: float | Tensor) -> float | Tensor:
 
 def check_time(t: float) -> float:
     """Return the time t if it is positive and finite; raise otherwise."""
-    if not isinstance(t, int | float) or isinstance(t, bool):
+    if not isinstance(t, (int, float)) or isinstance(t, bool):
         raise TypeError(f"t must be a float, got {t!r}")
     if not 0 < t < math.inf:  # comparisons, which torch.compile can trace for a free t, too
         raise ValueError(f"t must be positive and finite, got {t}")

@@ -82,7 +82,9 @@ def parameters(unit: Unit, kernel: str) -> dict[str, int | None]:
     declared = re.search(rf"__global__ void {kernel}\(([^)]*)\)", text)
     if declared is None:
         raise ValueError(f"{unit.file}.cu has no kernel {kernel}")
-    names = {**dict(re.findall(r"^using (\w+) = (.+);", text, re.MULTILINE)), **dict(unit.macros)}
+    using = re.findall(r"^using (\w+) = (.+);", text, re.MULTILINE)
+    # Of a name in two branches the first counts, which is there for the macro; without it no address is passed.
+    names = {**dict(reversed(using)), **dict(unit.macros)}
 
     def size(of: str) -> int | None:
         if of in names:

@@ -156,15 +156,12 @@ def cluster_of_one(monkeypatch):
 def test_an_array_of_jobs_survives_what_happens_to_a_cluster(
     tiny, cluster_of_one, capsys, monkeypatch, tmp_path
 ):
-    """Six runs on two tasks; one cancelled, one at its time limit, a node lost, the controller restarted: what a serial
-    grid leaves.
-    """
+    """Six runs on two tasks; a task cancelled, a node lost, the controller restarted: what a serial grid leaves."""
     ask = cluster_of_one
     small = Variant("digits-pdegcnn", "small", options=tiny.OPTIONS, data={"pause": 0.2})
     six = replace(tiny.TINY, variants=(small,), seeds={"fast": 6})
     monkeypatch.setitem(EXPERIMENTS, "tiny", six)
     units = six.units("fast")
-    order = [Path(unit.stem).name for _, unit in cluster.tasks([six], "fast")]
 
     submit = ["tiny", "--cluster", "slurm", "--tasks", "2", "--time", "9", "--mem", "500M"]
     before = sorted(tmp_path.rglob("*"))
@@ -188,9 +185,8 @@ def test_an_array_of_jobs_survives_what_happens_to_a_cluster(
     def running() -> list[str]:
         return ask("squeue", "-h", "-r", "-t", "R", "-j", array, "-o", "%i").split()
 
-    def at_work() -> list[str]:
-        begun = [path.name.rsplit("-", 1)[0] for path in paths.runs().rglob("*.checkpoint.pt")]
-        return sorted({f"{array}_{order.index(stem)}" for stem in begun} & {*running()})
+    def at_work() -> bool:
+        return any((tmp_path / "runs").rglob("*.checkpoint.pt"))
 
     slurm.wait(at_work, "a first checkpoint")
     assert len(running()) <= 2
@@ -200,12 +196,7 @@ def test_an_array_of_jobs_survives_what_happens_to_a_cluster(
     slurm.wait(lambda: ask(*state, victim) == "CA", "the end of the cancelled task")
     assert not ask("scontrol", "requeue", victim)
     assert ask(*state, victim) == "PD"
-
     slurm.wait(at_work, "a checkpoint after that")
-    slow = at_work()[-1]
-    ask("scancel", "--signal=USR2", slow)  # what Slurm sends before the limit: the task queues itself again
-    slurm.wait(lambda: "Restarts=1" in ask("scontrol", "show", "job", slow), "the slow task in the queue")
-    slurm.wait(at_work, "the last checkpoint")
     ask("scontrol", "update", "nodename=localhost", "state=down", "reason=test")
     ask.kill_tasks()
     slurm.wait(lambda: not running(), "the tasks to leave the node")

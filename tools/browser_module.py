@@ -100,9 +100,8 @@ def build(target: Path, sources: Path = SOURCES, units: Mapping[str, dict[str, s
     with tempfile.TemporaryDirectory(dir=target.parent) as folder:
 
         def compiled(unit: str) -> str:
-            macros = {**units[unit], "SOURCE": f'"{units[unit]["SOURCE"]}"', "UNIT": unit}
+            macros = {**CONTRACT, **units[unit], "SOURCE": f'"{units[unit]["SOURCE"]}"', "UNIT": unit}
             to = f"{folder}/{unit}.o"
-            macros = {**CONTRACT, **macros}
             flags = [*FLAGS, f"-I{sources}", *(f"-D{name}={value}" for name, value in macros.items())]
             run([*COMPILER, *flags, "-x", "c++", "-c", str(sources / "unit.cu"), "-o", to])
             return to

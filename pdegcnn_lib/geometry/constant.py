@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import fields, is_dataclass
 from functools import cache, wraps
 from typing import Any, TypeVar
 
@@ -73,7 +74,8 @@ def constant(make: Callable[..., Any]) -> Callable[..., Any]:
         return _each(values(*arguments), _copied)
 
     @taken_as_found
-    def names(*arguments: Hashable) -> Any:
+    def names(*found: Hashable) -> Any:
+        arguments = tuple(map(_put_together, found))
         made, name = values(*arguments), f"{make.__module__}.{make.__qualname__}{arguments!r}"
         if not isinstance(made, tuple):
             return _entered(name, made)
@@ -82,11 +84,30 @@ def constant(make: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(make)
     def table(*arguments: Hashable) -> Any:
         if _graph_of_torch_compile():
-            found = [as_found(x) if isinstance(x, float) else x for x in arguments]
-            return _each(names(*found), _read)
+            return _each(names(*map(_taken_apart, arguments)), _read)
         return copies(*arguments)
 
     return table
+
+
+@taken_as_found
+def _integers(of: type) -> tuple[str, ...] | None:
+    """The fields of a dataclass that holds integers alone, as most spaces do; None for another class."""
+    if not is_dataclass(of) or any(field.type not in ("int", int) for field in fields(of)):
+        return None
+    return tuple(field.name for field in fields(of))
+
+
+def _taken_apart(x: Any) -> Any:
+    """An argument as a trace may hand it on. A dataclass made in the trace would be one with the usual values."""
+    if isinstance(x, float):
+        return as_found(x)
+    names = _integers(type(x))
+    return x if names is None else (type(x), *[getattr(x, name) for name in names])
+
+
+def _put_together(x: Any) -> Any:
+    return x[0](*x[1:]) if isinstance(x, tuple) and x and isinstance(x[0], type) else x
 
 
 def _entered(name: str, x: Any) -> Any:

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from pdegcnn_lib.geometry.autocast import outside_autocast
 from pdegcnn_lib.geometry.constant import constant
-from pdegcnn_lib.kernels.splines import quadratic_b_spline
+from pdegcnn_lib.geometry.splines import quadratic_b_spline
 from pdegcnn_lib.kernels.window import check_window, offsets, orientation_angles
 from pdegcnn_lib.spaces import Space, chosen
 

@@ -20,11 +20,6 @@ morphological_kernel_m3 = morphological_kernel
 diffusion_kernel_m3 = diffusion_kernel
 
 
-def lift_basis(space: M3, size: int) -> Tensor:
-    """The splines of a trained lift, `spaces.M3.lift_basis`."""
-    return space.lift_basis(size)
-
-
 @constant
 def orbits(space: M3, window: tuple[int, ...]) -> tuple[Tensor, int]:
     """Which number of an equivariant linear kernel stands at each tap, `[N, KN, K, K, K]`, and how many there are.

@@ -7,14 +7,8 @@ from torch import Tensor
 
 from pdegcnn_lib.geometry._check import sizes
 from pdegcnn_lib.geometry.autocast import outside_autocast
-from pdegcnn_lib.geometry.splines import quadratic_b_spline as quadratic_b_spline
 from pdegcnn_lib.kernels.window import check_window
-from pdegcnn_lib.spaces import M2, Space, chosen
-
-
-def rotation_table(size: int, orientations: int) -> Tensor:
-    """The basis of a lift to M2, `spaces.M2.lift_basis`, as matrices: `[Or, size*size, size*size]`, float64."""
-    return M2(orientations).lift_basis(size).flatten(2)
+from pdegcnn_lib.spaces import Space, chosen
 
 
 @outside_autocast

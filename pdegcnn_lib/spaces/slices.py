@@ -137,7 +137,7 @@ class M2(Slices):
         for grid points $x_p, x_m$ of the size x size window; rows with $|x_p| > size/2$ are zero, so that the kernel
         lives on a disc at every orientation. Shapes: -> `[Or, size*size, size, size]`, float64 on the CPU.
         """
-        return _turned_splines(self.orientations, size)  # torch.compile takes a space that it makes for M2(8)
+        return _turned_splines(self, size)
 
     def symmetries(self) -> Mapping[int, Symmetry]:  # type: ignore[override]
         """The quarter turns, by their number."""
@@ -145,9 +145,9 @@ class M2(Slices):
 
 
 @constant
-def _turned_splines(orientations: int, size: int) -> Tensor:
+def _turned_splines(space: M2, size: int) -> Tensor:
     check_odd((size, size), ("H", "W"))
-    theta = M2(orientations).samples(torch.float64)
+    theta = space.samples(torch.float64)
     y, x = (g.reshape(-1) for g in torch.meshgrid(offsets(size), offsets(size), indexing="ij"))
     c, s = torch.cos(theta)[:, None], torch.sin(theta)[:, None]
     turned_x, turned_y = c * x + s * y, c * y - s * x

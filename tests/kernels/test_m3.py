@@ -8,7 +8,6 @@ import torch
 from pdegcnn_lib.geometry import octahedral
 from pdegcnn_lib.kernels.m3 import (
     diffusion_kernel_m3,
-    lift_basis,
     line_wavelets,
     morphological_kernel_m3,
     orbits,
@@ -85,7 +84,7 @@ def test_the_number_of_orbits(count: int, numbers: int) -> None:
 
 @pytest.mark.parametrize(("count", "numbers"), [(6, 15), (14, 15), (26, 15), (13, 9)])
 def test_a_lift_has_its_numbers_and_its_symmetry(count: int, numbers: int) -> None:
-    basis = lift_basis(M3(count), 5)
+    basis = M3(count).lift_basis(5)
     assert basis.shape == (count, 125, numbers)
     assert {int(torch.linalg.matrix_rank(b)) for b in basis} == {numbers}
     volume = basis.movedim(-1, 0).unflatten(-1, (5, 5, 5))
@@ -93,7 +92,7 @@ def test_a_lift_has_its_numbers_and_its_symmetry(count: int, numbers: int) -> No
         moved = octahedral.turn_volume(volume, turn)[:, octahedral.permutation(count, turn)]
         assert torch.equal(moved, volume)
     with pytest.raises(ValueError, match="size must be an odd positive integer, got 4"):
-        lift_basis(M3(count), 4)
+        M3(count).lift_basis(4)
 
 
 @pytest.mark.parametrize("axis", [(0.0, 0.0, 1.0), (0.0, 1.0, 1.0), (1.0, 1.0, 1.0)])

@@ -5,8 +5,9 @@ import math
 import pytest
 import torch
 
+from pdegcnn_lib.geometry.splines import quadratic_b_spline
 from pdegcnn_lib.kernels import group_kernel, lift_kernel
-from pdegcnn_lib.kernels.splines import quadratic_b_spline, rotation_table
+from pdegcnn_lib.spaces import M2
 from pdegcnn_lib.testing import quarter_turn
 
 
@@ -68,8 +69,8 @@ def test_group_kernel_turns_every_orientation_step_alike():
 
 
 def test_table_is_kept_and_exact_at_orientation_zero():
-    assert torch.equal(rotation_table(5, 8), rotation_table(5, 8))
-    upright = rotation_table(3, 4)[0]
+    assert torch.equal(M2(8).lift_basis(5), M2(8).lift_basis(5))
+    upright = M2(4).lift_basis(3)[0]
     assert upright[4].reshape(3, 3).tolist() == [
         [1 / 64, 6 / 64, 1 / 64],
         [6 / 64, 36 / 64, 6 / 64],

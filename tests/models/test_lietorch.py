@@ -8,8 +8,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from pdegcnn_lib import models, nn
+from pdegcnn_lib.geometry.splines import quadratic_b_spline
 from pdegcnn_lib.kernels import nu_alpha
-from pdegcnn_lib.kernels.splines import quadratic_b_spline
 from pdegcnn_lib.models.lietorch import lietorch_state_dict
 
 CHANNELS = 3

@@ -10,9 +10,9 @@ from torch import Tensor
 from examples.groups_between import GroupsBetween
 from pdegcnn_lib import nn, ops
 from pdegcnn_lib.geometry import SE2
+from pdegcnn_lib.geometry.splines import quadratic_b_spline
 from pdegcnn_lib.kernels import free_kernel, free_lift_kernel, lift_kernel
 from pdegcnn_lib.kernels.free import free_numbers
-from pdegcnn_lib.kernels.splines import quadratic_b_spline
 from pdegcnn_lib.spaces import M2, M3, Plane, Sampled, Volume
 from pdegcnn_lib.testing import equivariance_error
 

@@ -15,11 +15,12 @@ import torch
 from torch import Tensor
 
 from pdegcnn_lib import nn, ops
+from pdegcnn_lib.kernels import lift_kernel, morphological_kernel
 from pdegcnn_lib.ops import compiled, reference
 from pdegcnn_lib.ops.compiled import convolution, host, library, sources
 from pdegcnn_lib.ops.compiled.machines import HOST
 from pdegcnn_lib.ops.compiled.sources import Unit
-from pdegcnn_lib.spaces import M3, Space, Volume
+from pdegcnn_lib.spaces import M2, M3, Space, Volume
 
 # `make gpu` runs this file with the operators on the GPU.
 DEVICE = os.environ.get("PDEGCNN_TEST_DEVICE", "cpu")
@@ -124,6 +125,25 @@ def test_torch_compile_takes_spaces_with_volumes_whole(space: Space) -> None:
     assert torch.equal(
         whole(f, k, space=space, backend=DEVICE), ops.dilation(f, k, space=space, backend=DEVICE)
     )
+
+
+@pytest.mark.parametrize("space", [M2(4), M3(6), M3(14)])
+def test_a_space_that_is_made_while_a_graph_is_traced_is_that_one(space: Space) -> None:
+    """Its tables are looked up for it, and not for the space of the usual number of points."""
+    of, points = type(space), space.fibre
+    w = torch.rand(2, 3, dtype=torch.float64) + 0.5
+    numbers = torch.randn(2, 1, *space.lift_basis(3).shape[2:], dtype=torch.float64)
+    f = torch.randn(1, 2, points, *[4] * space.positions, dtype=torch.float64, device=DEVICE)
+    window = space.default_window(3)
+
+    def called(w: Tensor, numbers: Tensor, f: Tensor) -> tuple[Tensor, ...]:
+        k = morphological_kernel(w, alpha=0.65, window=window, space=of(points))
+        moved = ops.dilation(f, k.to(f), space=of(points), backend=DEVICE)
+        return lift_kernel(numbers, space=of(points), size=3), k, moved
+
+    torch._dynamo.reset()
+    whole = torch.compile(called, fullgraph=True, backend="aot_eager")
+    torch.testing.assert_close(whole(w, numbers, f), called(w, numbers, f), rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("semiring", reference.SEMIRINGS)

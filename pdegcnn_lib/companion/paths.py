@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -47,6 +48,10 @@ def runs() -> Path:
     return _named("PDEGCNN_RUNS", "runs")
 
 
+PART = ".partial-"  # short, so that every name that the system takes can be written to
+SECONDS_OF_A_WRITE = 3600.0  # far more than any takes
+
+
 def _umask() -> int:
     """What the user keeps from others; it can only be read by being set, to the strictest meanwhile."""
     umask = os.umask(0o077)
@@ -57,8 +62,7 @@ def _umask() -> int:
 def write_atomically(path: Path, content: str | bytes) -> Path:
     """Write a file so that a reader, or a kill at any moment, finds the old content or the new, never a part."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Short, so that every name that the system takes can be written to.
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".partial-")
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=PART)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content.encode() if isinstance(content, str) else content)
@@ -71,6 +75,14 @@ def write_atomically(path: Path, content: str | bytes) -> Path:
             os.unlink(name)
         raise
     return path
+
+
+def drop_parts(folder: Path) -> None:
+    """Delete what `write_atomically` left in a folder where it was killed; a young one may still be written."""
+    for part in folder.glob(f"{PART}*"):
+        with suppress(FileNotFoundError):  # it has got its name, or somebody else was faster
+            if time.time() - part.stat().st_mtime > SECONDS_OF_A_WRITE:
+                part.unlink()
 
 
 def set_aside(path: Path) -> Path:

@@ -52,3 +52,19 @@ def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch, f
         paths.write_atomically(path, "new")
     assert path.read_text() == "old"
     assert [p.name for p in tmp_path.iterdir()] == ["file.json"]
+
+
+def test_parts_that_a_kill_left_are_deleted_and_those_being_written_are_not(tmp_path, monkeypatch):
+    """A file in its place is nobody's part, however old."""
+    for name in ("dead", "alive"):
+        with monkeypatch.context() as patch, pytest.raises(OSError):
+            patch.setattr(os, "replace", lambda *_: (_ for _ in ()).throw(OSError("killed")))
+            patch.setattr(os, "unlink", lambda *_: None)  # as after a kill, when nobody tidies up
+            paths.write_atomically(tmp_path / name, name)
+    old = paths.write_atomically(tmp_path / "file.json", "old")
+    dead, alive = sorted(tmp_path.glob(".partial-*"), key=lambda p: p.read_text() == "alive")
+    for path in (dead, old):
+        os.utime(path, (0, 0))
+    paths.drop_parts(tmp_path)
+    assert sorted(tmp_path.iterdir()) == sorted([alive, old])
+    paths.drop_parts(tmp_path / "nowhere")

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from pdegcnn_lib.companion import paths
 from pdegcnn_lib.companion.data.errors import DataError
 from pdegcnn_lib.companion.experiments.config import Run
-from pdegcnn_lib.companion.experiments.grid import do, missing, set_aside_damaged, urgency
+from pdegcnn_lib.companion.experiments.grid import clear_away, do, missing, urgency
 from pdegcnn_lib.companion.experiments.registry import Experiment, enter
 
 if TYPE_CHECKING:
@@ -189,7 +189,7 @@ def submit(
         raise ModuleNotFoundError(
             f"{error}; pip install 'pdegcnn[cluster]' installs what it needs"
         ) from error
-    set_aside_damaged([unit for e in experiments for unit in e.units(profile)], say)
+    clear_away([unit for e in experiments for unit in e.units(profile)], say)
     work = tasks(experiments, profile)
     if not work:
         say("nothing is missing")

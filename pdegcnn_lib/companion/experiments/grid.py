@@ -12,7 +12,14 @@ from pdegcnn_lib.companion import paths
 from pdegcnn_lib.companion.data.errors import DataError
 from pdegcnn_lib.companion.experiments.config import Run
 from pdegcnn_lib.companion.experiments.registry import EXPERIMENTS, Experiment, kind
-from pdegcnn_lib.companion.experiments.run import read_result, result_path, run, weights_path
+from pdegcnn_lib.companion.experiments.run import (
+    checkpoint_path,
+    drop_checkpoint,
+    read_result,
+    result_path,
+    run,
+    weights_path,
+)
 from pdegcnn_lib.companion.experiments.search import scores_of
 
 
@@ -209,6 +216,16 @@ def set_aside_damaged(units: Sequence[Run], say: Callable[[str], None] = lambda 
             say(f"{damage}; it is set aside as {result.name}.damaged")
 
 
+def clear_away(units: Sequence[Run], say: Callable[[str], None] = lambda line: None) -> None:
+    """Clear away what kills left of runs: damaged results, checkpoints of runs that came to an end, parts of files."""
+    set_aside_damaged(units, say)
+    for unit in units:
+        if known(unit):  # it was killed between its last file and the end of its checkpoint
+            drop_checkpoint(unit)
+    for folder in {path(unit).parent for unit in units for path in (committed_path, checkpoint_path)}:
+        paths.drop_parts(folder)
+
+
 def do(unit: Run, say: Callable[[str], None] = lambda line: None) -> None:
     """Do one run, unless it came to an end before, and keep its result among those to commit.
 
@@ -217,7 +234,7 @@ def do(unit: Run, say: Callable[[str], None] = lambda line: None) -> None:
     Raises: DataError without the data.
     """
     name = f"{unit.experiment} {unit.variant} seed {unit.seed}"
-    set_aside_damaged([unit], say)
+    clear_away([unit], say)
     if known(unit):
         say(f"{name}: done before")
         return
@@ -227,6 +244,7 @@ def do(unit: Run, say: Callable[[str], None] = lambda line: None) -> None:
     except FloatingPointError as error:
         end_of_run = {"digest": unit.digest, **unit.config, "metrics": {}, "diverged": str(error)}
         paths.write_atomically(diverged_path(unit), json.dumps(end_of_run, indent=1) + "\n")
+        drop_checkpoint(unit)
         say(f"{name}: {error}")
 
 
@@ -248,7 +266,7 @@ def work_off(
     end = None if minutes is None else time.monotonic() + 60 * minutes
     without_data: set[str] = set()
     passed_over: set[str] = set()
-    set_aside_damaged([unit for e in experiments for unit in e.units(profile)], say)
+    clear_away([unit for e in experiments for unit in e.units(profile)], say)
     while True:
         # A search asks for its next run when it has the result of the last: what is missing is found out every time.
         units = [u for e in experiments if e.name not in without_data for u in missing(e, profile)]

@@ -53,6 +53,13 @@ def checkpoint_path(unit: Run) -> Path:
     return paths.runs() / f"{unit.stem}-{code_fingerprint()}.checkpoint.pt"
 
 
+def drop_checkpoint(unit: Run) -> None:
+    """Delete the state of a run that came to an end."""
+    checkpoint = checkpoint_path(unit)
+    if checkpoint.is_file():  # or else a file system that is read-only refuses to delete what is not there
+        checkpoint.unlink(missing_ok=True)
+
+
 def build_model(unit: Run, in_channels: int) -> nn.Module:
     """The untrained network of a run: the same numbers for the same seed."""
     torch.manual_seed(unit.seed)
@@ -73,13 +80,15 @@ def run(unit: Run, *, out: Path | None = None, device: torch.device | None = Non
         if "digest" not in known:
             raise ValueError(f"{out} is there already and not the result of a run; name another file")
         if known["digest"] == unit.digest and known.get("code") == code_fingerprint():
+            drop_checkpoint(unit)  # where a kill came between the two
             return known
     from safetensors.torch import save
 
     chosen, weights, checkpoint = experiment(unit.experiment), weights_path(out), checkpoint_path(unit)
     if weights == out:
         raise ValueError(f"{out} is what the weights would be called; name a file that ends in .json")
-    if chosen.keep_weights and weights.exists() and not out.is_file() and not checkpoint.is_file():
+    ours = out.is_file() or checkpoint.is_file() or weights.stem == Path(unit.stem).name
+    if chosen.keep_weights and weights.exists() and not ours:
         raise ValueError(f"{weights} is there already and not the weights of a run; name another file")
     out.parent.mkdir(parents=True, exist_ok=True)  # found out now, not after the training
     device = device or default_device()
@@ -116,7 +125,7 @@ def run(unit: Run, *, out: Path | None = None, device: torch.device | None = Non
         state = {name: tensor.contiguous().cpu() for name, tensor in model.state_dict().items()}
         paths.write_atomically(weights, save(state))
     paths.write_atomically(out, json.dumps(result, indent=1) + "\n")
-    checkpoint.unlink(missing_ok=True)
+    drop_checkpoint(unit)
     return result
 
 

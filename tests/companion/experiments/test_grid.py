@@ -1,6 +1,7 @@
 """The grid of runs: what is missing, what is done, what is recorded, and what is not done twice."""
 
 import json
+import sys
 from dataclasses import replace
 
 import pytest
@@ -8,10 +9,13 @@ import torch
 from filelock import FileLock
 from safetensors.torch import load_file
 
-from pdegcnn_lib.companion import experiments
+from pdegcnn_lib.companion import experiments, paths
 from pdegcnn_lib.companion.data import DataError
 from pdegcnn_lib.companion.experiments import EXPERIMENTS, grid
+from pdegcnn_lib.companion.experiments.run import checkpoint_path
 from pdegcnn_lib.companion.paths import runs, write_atomically
+
+run_module = sys.modules[experiments.run.__module__]
 
 
 def test_a_run_that_diverges_is_recorded_and_the_next_is_begun(tiny, monkeypatch):
@@ -52,6 +56,66 @@ def test_a_damaged_result_is_named_set_aside_and_done_again(tiny, monkeypatch, e
     }
     again = load_file(experiments.weights_path(result))
     assert all(torch.equal(again[name], value) for name, value in sound.items())
+
+
+class Killed(BaseException):
+    """The end of a process: nothing catches it."""
+
+
+def kill_before(patch, module, name, ending):
+    """Have whoever calls this function of a module with a path of this ending, or with a run, killed."""
+    does = getattr(module, name)
+
+    def call(path, *rest):
+        if str(path).endswith(ending):
+            raise Killed
+        return does(path, *rest)
+
+    patch.setattr(module, name, call)
+
+
+@pytest.mark.parametrize("again", ["grid --unit", "grid", "train"])
+def test_a_run_killed_before_its_checkpoint_is_deleted_leaves_none_for_good(tiny, monkeypatch, again):
+    """Whoever finds the result deletes it, and writes nothing anew."""
+    unit, other = tiny.TINY.units("full")
+    result = grid.committed_path(unit)
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        kill_before(patch, run_module, "drop_checkpoint", "")
+        grid.do(unit)
+    assert checkpoint_path(unit).is_file()
+    content = result.read_bytes()
+    {
+        "grid --unit": lambda: grid.do(unit),
+        "grid": lambda: grid.work_off([tiny.TINY], "full", minutes=0),
+        "train": lambda: experiments.run(unit, out=result),
+    }[again]()
+    assert not checkpoint_path(unit).exists() and result.read_bytes() == content
+    assert not grid.known(other)
+
+
+def test_a_run_killed_between_weights_and_result_goes_on_without_a_checkpoint(tiny, monkeypatch):
+    """One that is over before its first checkpoint: the weights of its name are its own."""
+    unit = replace(tiny.UNIT, training=replace(tiny.UNIT.training, checkpoint_seconds=1e9))
+    result = grid.committed_path(unit)
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        kill_before(patch, paths, "write_atomically", ".json")
+        grid.do(unit)
+    assert experiments.weights_path(result).is_file() and not checkpoint_path(unit).exists()
+    grid.do(unit)
+    assert grid.known(unit)
+
+
+def test_a_run_that_diverges_leaves_no_checkpoint(tiny, monkeypatch):
+    loss, seen = tiny.Stripes.loss, []
+
+    def diverging(self, output, target):
+        seen.append(checkpoint_path(tiny.UNIT).is_file())
+        return loss(self, output, target) / (len(seen) < 4)
+
+    monkeypatch.setattr(tiny.Stripes, "loss", diverging)
+    grid.do(tiny.UNIT)
+    assert seen == [False, True, True, True]
+    assert grid.diverged_path(tiny.UNIT).is_file() and not checkpoint_path(tiny.UNIT).exists()
 
 
 def test_grid_status(tiny):

@@ -27,14 +27,8 @@ SETTINGS = {
     "pdegcnn": {"learning_rate": 2e-2},
 }
 FAST_SIZE = 16
-ANGLES = (
-    0,
-    15,
-    30,
-    45,
-    60,
-    90,
-)  # degrees by which tubes of test volumes lean where those of training stand upright
+# By how many degrees the tubes of test volumes lean where those of training stand upright.
+ANGLES = (0, 15, 30, 45, 60, 90)
 
 
 class TubesTask(Task):

@@ -1,24 +1,23 @@
-"""How the weights of a network lie in memory."""
+"""How the features of a network lie in memory."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 
-def channels_last(model: nn.Module) -> nn.Module:
-    """The same network with its weights, and so its features, channels last: torch's convolutions are faster then.
+def channels_last(f: Tensor) -> Tensor:
+    """The same images with their channels last in memory, in which torch's convolutions are faster.
 
-    What `state_dict()` gives is contiguous all the same, as safetensors and others ask for.
+    Convolutions keep that order, so the first features of a network decide it for all: the weights stay contiguous, as
+    FSDP2, torch.export and safetensors ask for.
     """
-    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # not in its stubs
-    model.register_state_dict_post_hook(_contiguous)
-    return model
+    # Not by a memory format, which `vmap` refuses. A copy, for only strides tell the order where there is one channel.
+    return f.movedim(1, -1).clone(memory_format=torch.contiguous_format).movedim(-1, 1)
 
 
-def _contiguous(_model: nn.Module, state: dict[str, Tensor], *_: Any) -> None:
-    for name, value in state.items():
-        if not value.requires_grad:  # with keep_vars=True they are the parameters themselves
-            state[name] = value.contiguous()
+class ChannelsLast(nn.Sequential):
+    """Layers one after the other, of features that lie channels last."""
+
+    def forward(self, f: Tensor) -> Tensor:
+        return super().forward(channels_last(f))

@@ -57,6 +57,7 @@ class UNet(nn.Module):
             raise ValueError(f"a U-Net takes images of 3 x 3 pixels at least, got {list(f.shape)}")
         for axis, size in ((2, height), (3, width)):
             f = _first(f, axis, (size + 3) // 4 * 4, size)
+        f = channels_last(f)
         kept: list[Tensor] = []
         for block in self.down:
             f = block(functional.max_pool2d(f, 2) if kept else f)
@@ -72,10 +73,10 @@ class UNet(nn.Module):
 def unet(in_channels: int) -> nn.Module:
     """A U-Net of 33 857 parameters for one channel, of the kind of which Little W-Net has two.
 
-    Its weights lie channels last as those of the CNN.
+    Its features lie channels last as those of the CNN.
     Source: Galdran et al., State-of-the-art retinal vessel segmentation with minimalistic models (2022).
     """
-    return channels_last(UNet(in_channels))
+    return UNet(in_channels)
 
 
 register(

@@ -14,7 +14,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from pdegcnn_lib.kernels import default_window
-from pdegcnn_lib.models.layout import channels_last
+from pdegcnn_lib.models.layout import ChannelsLast
 from pdegcnn_lib.models.registry import Entry, register
 from pdegcnn_lib.nn import (
     CakeLift,
@@ -69,16 +69,13 @@ def _group(c_in: int, c_out: int, size: int, orientations: int, dropout: bool = 
 def cnn(in_channels: int, *, layers: int, channels: int) -> nn.Module:
     """An ordinary fully convolutional network; no equivariance but under translations.
 
-    Its weights lie channels last, and so do its features: torch's convolutions then take 0.6 of the time.
+    Its features lie channels last: torch's convolutions then take 0.6 of the time.
     """
-    return channels_last(_cnn(in_channels, layers, channels))
-
-
-def _cnn(in_channels: int, layers: int, c: int) -> nn.Module:
+    c = channels
     body = _conv(in_channels, c, 7)
     if layers == 3:
         # The three-layer network has no 5 x 5 layer; 18 channels before its last map give the paper's count.
-        return nn.Sequential(*body, *_conv(c, 18, 1), Head(18))
+        return ChannelsLast(*body, *_conv(c, 18, 1), Head(18))
     body += _conv(c, c, 5, dropout=True) + _conv(c, c, 5) + _conv(c, c, 5, dropout=True)
     if layers == 6:
         body += _conv(c, LAST, 1)
@@ -87,7 +84,7 @@ def _cnn(in_channels: int, layers: int, c: int) -> nn.Module:
         for _ in range(5):
             body += _conv(c, c, 5)
         body += _conv(c, LAST, 5)
-    return nn.Sequential(*body, Head(LAST))
+    return ChannelsLast(*body, Head(LAST))
 
 
 def _lift(in_channels: int, c: int, orientations: int, lift: str, backend: str | None) -> list[nn.Module]:

@@ -36,3 +36,25 @@ def test_a_picture_goes_on_mirrored_and_one_too_small_for_that_is_refused():
     assert torch.equal(model(image), model(whole)[..., :9, :14])
     with pytest.raises(ValueError, match=r"3 x 3 pixels at least, got \[1, 1, 8, 2\]"):
         model(torch.rand(1, 1, 8, 2))
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("name", ["vessels-unet", "vessels-cnn6-narrow"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_features_lie_channels_last_and_weights_do_not(name, channels):
+    torch.manual_seed(0)
+    model = models.build(name, channels).eval()
+    assert all(p.is_contiguous() for p in model.parameters())
+    lies: list[bool] = []
+    for part in model.modules():
+        if isinstance(part, torch.nn.BatchNorm2d):
+            part.register_forward_hook(
+                lambda _part, given, _out: lies.append(
+                    given[0].is_contiguous(memory_format=torch.channels_last)
+                )
+            )
+    image = torch.rand(2, channels, 21, 18)
+    found = model(image)
+    assert lies and all(lies)
+    model.to(memory_format=torch.channels_last)
+    assert torch.equal(found, model(image))

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
 from torch import Tensor
 
 from pdegcnn_lib.companion.viz.style import COLORS, SIGNED_MAP
@@ -40,7 +41,7 @@ def titled_images(
 def convergence(
     ax: Axes, sizes: Sequence[float], errors: Mapping[str, Sequence[float]], *, order: float | None = None
 ) -> None:
-    """Errors against a step or spacing on logarithmic axes, one marked line per name, with a line of a given slope."""
+    """Errors against steps or spacings on logarithmic axes, a marked line per name, with a line of a given slope."""
     for (name, values), colour, marker in zip(errors.items(), SERIES, MARKERS, strict=False):
         ax.loglog(sizes, values, marker=marker, ms=4, color=colour, label=name)
     if order is not None:
@@ -50,6 +51,8 @@ def convergence(
         ax.annotate(
             f"slope {order:g}", (ends[1], 1.6 * top), color="0.35", fontsize=9, ha="right", va="bottom"
         )
+    ax.set_xticks(sizes, [f"{size:.2g}" for size in sizes])  # last: `loglog` sets ticks of its own
+    ax.xaxis.set_minor_locator(NullLocator())
 
 
 def labelled_curves(ax: Axes, x: Tensor, curves: Mapping[str, Tensor]) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import shlex
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -88,9 +89,14 @@ class Work:
             do(left[0], say)
 
     def checkpoint(self, *arguments: Any) -> DelayedSubmission:
-        """What is to be done after the time limit: the same, as runs go on from their own checkpoints."""
+        """What is to be done after the time limit: the same, as runs go on from their own checkpoints.
+
+        A second signal is ignored from here on: it would interrupt submitit while it puts the task back into the queue.
+        """
+        from submitit.core.job_environment import JobEnvironment
         from submitit.helpers import DelayedSubmission
 
+        signal.signal(signal.Signals[f"SIG{JobEnvironment.USR_SIG}"], signal.SIG_IGN)
         return DelayedSubmission(self, *arguments)
 
 
@@ -197,11 +203,7 @@ def submit(
     _check(resources)
     logs = paths.runs() / "cluster"
     with _folders(paths.results(), logs):
-        if not _shared((paths.results(), paths.runs()), resources):
-            say(
-                f"no node was free within {PROBE_SECONDS} seconds to look whether {paths.results()} is shared; "
-                "each task looks for itself"
-            )
+        seen = _shared((paths.results(), paths.runs()), resources)
         folder = Path(tempfile.mkdtemp(dir=logs, prefix=f"{profile}-"))
         executor = SlurmExecutor(folder, max_num_timeout=TIME_LIMITS)
         executor.update_parameters(**_parameters(profile, resources))
@@ -212,6 +214,11 @@ def submit(
         except (FailedJobError, FailedSubmissionError) as error:
             shutil.rmtree(folder)
             raise OSError(f"Slurm refuses the array: {_words(str(error))}") from error
+        if not seen:
+            say(
+                f"no node was free within {PROBE_SECONDS} seconds to look whether {paths.results()} is shared; "
+                "each task looks for itself"
+            )
         number = jobs[0].job_id.split("_")[0]
         say(
             f"job {number}: {len(work)} tasks, at most {resources.tasks} at a time; their logs are in {folder}"

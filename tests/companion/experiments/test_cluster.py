@@ -1,6 +1,7 @@
 """The grid by numbers, and as an array of Slurm jobs on a cluster that the test starts."""
 
 import json
+import signal
 import sys
 import tempfile
 import time
@@ -13,6 +14,7 @@ import torch
 from pdegcnn_lib.companion import cli, paths
 from pdegcnn_lib.companion.experiments import EXPERIMENTS, Training, Variant, cluster, grid
 from pdegcnn_lib.companion.experiments.registry import kind
+from pdegcnn_lib.companion.experiments.run import checkpoint_path
 from pdegcnn_lib.companion.experiments.search import Search
 
 sys.path.append(str(Path(__file__).parent))
@@ -143,6 +145,19 @@ def test_a_task_that_does_not_see_the_results_does_nothing(tiny, tmp_path):
     assert grid.find(tiny.UNIT) is None
 
 
+def test_a_second_signal_does_not_interrupt_what_the_first_one_began(tiny):
+    """submitit writes the task down and puts it back into the queue after this; twice at a time it fails."""
+    before = signal.getsignal(signal.SIGUSR2)
+    signal.signal(signal.SIGUSR2, lambda *_: pytest.fail("it began again"))
+    try:
+        work = cluster.Work(None)
+        later = work.checkpoint(tiny.TINY, tiny.UNIT)
+        signal.raise_signal(signal.SIGUSR2)
+    finally:
+        signal.signal(signal.SIGUSR2, before)
+    assert later.function is work and later.args == (tiny.TINY, tiny.UNIT)
+
+
 @pytest.fixture
 def cluster_of_one(monkeypatch):
     if absent := slurm.absent():
@@ -156,13 +171,20 @@ def cluster_of_one(monkeypatch):
 def test_an_array_of_jobs_survives_what_happens_to_a_cluster(
     tiny, cluster_of_one, capsys, monkeypatch, tmp_path
 ):
-    """Six runs on two tasks; a task cancelled, a node lost, the controller restarted: what a serial grid leaves."""
+    """Six runs on two tasks; one cancelled, one at its time limit, a node lost, the controller restarted: what a serial
+    grid leaves.
+
+    Until all of that has happened runs wait at step `GATE`: what is signalled is at work, and none ends meanwhile.
+    """
     ask = cluster_of_one
-    small = Variant("digits-pdegcnn", "small", options=tiny.OPTIONS, data={"pause": 0.2})
+    gate = tmp_path / "gate"
+    gate.touch()
+    small = Variant("digits-pdegcnn", "small", options=tiny.OPTIONS, data={"gate": str(gate)})
     six = replace(tiny.TINY, variants=(small,), seeds={"fast": 6})
     monkeypatch.setitem(EXPERIMENTS, "tiny", six)
     units = six.units("fast")
 
+    work = cluster.tasks([six], "fast")
     submit = ["tiny", "--cluster", "slurm", "--tasks", "2", "--time", "9", "--mem", "500M"]
     before = sorted(tmp_path.rglob("*"))
     code, out, err = pdegcnn(capsys, *submit, "--partition", "nowhere")
@@ -174,7 +196,7 @@ def test_an_array_of_jobs_survives_what_happens_to_a_cluster(
 
     code, out, err = pdegcnn(capsys, *submit, "--partition", "debug")
     assert (code, err) == (0, "") and "6 tasks, at most 2 at a time" in out
-    array = out.split()[1].rstrip(":")
+    array, begun = out.split()[1].rstrip(":"), time.monotonic()
     monkeypatch.setattr(cluster, "PROBE_SECONDS", 1)
     code, out, _ = pdegcnn(capsys, *submit)
     busy, queued = out.splitlines()
@@ -185,25 +207,41 @@ def test_an_array_of_jobs_survives_what_happens_to_a_cluster(
     def running() -> list[str]:
         return ask("squeue", "-h", "-r", "-t", "R", "-j", array, "-o", "%i").split()
 
-    def at_work() -> bool:
-        return any((tmp_path / "runs").rglob("*.checkpoint.pt"))
+    def steps() -> set[str]:
+        return {*ask("squeue", "-h", "-s", "-o", "%i").split()}
 
-    slurm.wait(at_work, "a first checkpoint")
-    assert len(running()) <= 2
-    victim = running()[0]
+    def at_the_gate() -> list[str]:
+        """The tasks whose run has got there."""
+        found = []
+        for n, (_, unit) in enumerate(work):
+            path = checkpoint_path(unit)
+            if path.is_file() and torch.load(path, weights_only=True)["state"]["step"] == tiny.GATE:
+                found.append(f"{array}_{n}")
+        return found
+
+    slurm.wait(lambda: len(at_the_gate()) == 2, "two tasks at work")
+    slow, victim = at_the_gate()
+    assert set(running()) == {slow, victim}
     ask("scancel", victim)
     state = ("squeue", "-h", "-r", "-t", "all", "-o", "%t", "-j")
     slurm.wait(lambda: ask(*state, victim) == "CA", "the end of the cancelled task")
     assert not ask("scontrol", "requeue", victim)
     assert ask(*state, victim) == "PD"
-    slurm.wait(at_work, "a checkpoint after that")
+    ask("scontrol", "update", f"jobid={slow}", f"timelimit={2 + int(time.monotonic() - begun) // 60}")
+    slurm.wait(lambda: "Restarts=1" in ask("scontrol", "show", "job", slow), "the slow task in the queue")
+    ask("scontrol", "update", f"jobid={slow}", "timelimit=9")
+    slurm.wait(lambda: {*at_the_gate()} & {*running()}, "a task at work after that")
     ask("scontrol", "update", "nodename=localhost", "state=down", "reason=test")
     ask.kill_tasks()
     slurm.wait(lambda: not running(), "the tasks to leave the node")
     ask("scontrol", "update", "nodename=localhost", "state=resume")
     # A step that is asked for while the controller is away is asked for again after two minutes.
-    slurm.wait(lambda: ".0" in ask("squeue", "-h", "-s", "-o", "%i"), "the tasks to come back")
+    slurm.wait(
+        lambda: len(running()) == 2 and {f"{task}.0" for task in running()} <= steps(),
+        "two tasks to come back",
+    )
     ask.restart_controller()
+    gate.unlink()
     slurm.wait(lambda: not ask("squeue", "-h", "-j", array, "-t", "PD,R,CG"), "the array", 300)
     ask("scancel", second)
 
@@ -214,7 +252,6 @@ def test_an_array_of_jobs_survives_what_happens_to_a_cluster(
     in_array = {unit.stem: grid.committed_path(unit) for unit in units}
 
     monkeypatch.setenv("PDEGCNN_ROOT", str(tmp_path / "serial"))
-    monkeypatch.setattr(time, "sleep", lambda seconds: None)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # as in a task of one core
     grid.work_off([six], "fast")

@@ -18,17 +18,18 @@ from torch.nn import functional
 
 from pdegcnn_lib.companion.experiments import EXPERIMENTS, Experiment, Run, Task, Training, Variant, run
 
-STEPS = 8
+STEPS, GATE = 8, 4
 
 
 class Stripes(Task):
-    """Horizontal against vertical noise, 12 x 12; `pause` are the seconds that a batch takes longer."""
+    """Horizontal against vertical noise, 12 x 12; while the file `gate` is there, training waits at step `GATE`."""
 
-    def __init__(self, pause: float = 0.0) -> None:
-        self.pause = pause
+    def __init__(self, gate: str | None = None) -> None:
+        self.gate = gate
 
     def batch(self, size: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        time.sleep(self.pause)
+        while self.gate and os.path.exists(self.gate) and generator.initial_seed() % 1_000_000_007 == GATE:
+            time.sleep(0.1)
         labels = torch.randint(2, (size,), generator=generator)
         rows = torch.rand(size, 1, 12, 1, generator=generator).expand(-1, -1, -1, 12)
         return torch.where(labels[:, None, None, None] == 0, rows, rows.mT), labels
@@ -45,7 +46,7 @@ class Stripes(Task):
 TINY = Experiment(
     name="tiny",
     summary="stripes, to test the machinery",
-    task=lambda profile, pause=0.0: Stripes(pause),
+    task=lambda profile, gate=None: Stripes(gate),
     variants=(Variant("digits-pdegcnn"), Variant("digits-gcnn-invariant")),
     seeds={"fast": 2, "full": 1},
     training=dict.fromkeys(

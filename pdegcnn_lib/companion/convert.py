@@ -37,7 +37,8 @@ def convert(
     if out.exists() and not force:
         raise DataError(f"{out} is there already; --force replaces it")
     if not checkpoint.is_file():
-        raise DataError(f"there is no checkpoint {checkpoint}")
+        known = "is no file" if checkpoint.exists() else "is not there"
+        raise DataError(f"there is no checkpoint {checkpoint}: it {known}")
     chosen = {name: _value(text) for name, text in options}
     network = models.build(model, channels, **chosen)
     found = lietorch_state_dict(checkpoint, network, version=lietorch)

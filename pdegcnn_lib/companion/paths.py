@@ -77,6 +77,16 @@ def write_atomically(path: Path, content: str | bytes) -> Path:
     return path
 
 
+def check_writable(folder: Path) -> None:
+    """Make a folder and write into it, to find out now and not after hours. Raises: OSError where that is refused."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder, prefix=PART) as file:
+            file.write(bytes(4096))
+    except OSError as error:
+        raise OSError(error.errno, f"nothing can be written here: {error.strerror}", str(folder)) from error
+
+
 def drop_parts(folder: Path) -> None:
     """Delete what `write_atomically` left in a folder where it was killed; a young one may still be written."""
     for part in folder.glob(f"{PART}*"):

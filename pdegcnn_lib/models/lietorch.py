@@ -85,15 +85,22 @@ def _read(checkpoint: Mapping[str, Any] | str | Path) -> Mapping[str, Tensor]:
         except FileNotFoundError:
             raise
         except Exception as error:  # torch raises whatever its reader stumbles on
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise ValueError(f"{checkpoint} is not a whole checkpoint: {reason}") from error
+            reason = f"{type(error).__name__}: {error}".split(". ")[0].splitlines()[0]
+            raise ValueError(
+                f"{checkpoint} is not a whole checkpoint: it is truncated, or not a state dict that torch.save wrote "
+                f"({reason})"
+            ) from error
     if not isinstance(checkpoint, Mapping) or not checkpoint:
         raise ValueError(f"a checkpoint is a state dict with tensors in it, got {type(checkpoint).__name__}")
-    wrong = [key for key, value in checkpoint.items() if not isinstance(value, Tensor)]
-    if wrong:
-        raise ValueError(
-            f"a checkpoint is a state dict of tensors, got {wrong[0]!r} in it; is it one level further down?"
-        )
+    for key, value in checkpoint.items():
+        if not isinstance(value, Tensor):
+            raise ValueError(
+                f"a checkpoint is a state dict of tensors, got {key!r} in it; is it one level further down?"
+            )
+        if not value.isfinite().all():
+            raise ValueError(
+                f"a checkpoint holds finite values, got others in {key}: it is damaged, or its run diverged"
+            )
     return checkpoint
 
 

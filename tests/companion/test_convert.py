@@ -53,7 +53,8 @@ def test_what_cannot_be_converted_is_a_sentence_and_leaves_nothing(checkpoint, t
     usual = ("--model", MODEL, "--lietorch", "0.8.2", "-o", out)
     for arguments, problem in (
         ((cut, *usual), f"{cut} is not a whole checkpoint: "),
-        ((tmp_path / "none.pt", *usual), f"there is no checkpoint {tmp_path}/none.pt"),
+        ((tmp_path / "none.pt", *usual), f"there is no checkpoint {tmp_path}/none.pt: it is not there"),
+        ((tmp_path, *usual), f"there is no checkpoint {tmp_path}: it is no file"),
         (
             (checkpoint, *usual[:3], "0.9", *usual[4:]),
             "version must be that of LieTorch, 0.7 or 0.8, got '0.9'",

@@ -1,6 +1,7 @@
 """Where things are, and files that are never half-written."""
 
 import os
+from pathlib import Path
 
 import pytest
 
@@ -52,6 +53,17 @@ def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch, f
         paths.write_atomically(path, "new")
     assert path.read_text() == "old"
     assert [p.name for p in tmp_path.iterdir()] == ["file.json"]
+
+
+def test_a_folder_that_takes_no_files_is_named(tmp_path, monkeypatch):
+    """Whether it cannot be made, takes no file, or has no room for one; nothing of the trial stays."""
+    paths.check_writable(tmp_path / "a" / "b")
+    assert not any((tmp_path / "a" / "b").iterdir())
+    (tmp_path / "file").touch()
+    with pytest.raises(NotADirectoryError, match="nothing can be written here: Not a directory: .*file/b'"):
+        paths.check_writable(tmp_path / "file" / "b")
+    with pytest.raises(OSError, match="nothing can be written here: .*: '/proc'"):
+        paths.check_writable(Path("/proc"))
 
 
 def test_parts_that_a_kill_left_are_deleted_and_those_being_written_are_not(tmp_path, monkeypatch):

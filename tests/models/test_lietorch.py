@@ -184,6 +184,12 @@ def without(weights: dict[str, Tensor], key: str) -> dict[str, Tensor]:
         ),
         ({}, network(), "0.8", "state dict with tensors in it, got dict"),
         ({"epoch": 3}, network(), "0.8", "got 'epoch' in it"),
+        (
+            checkpoint() | {"lift.2.bias": torch.tensor([1, torch.nan, 2])},
+            network(),
+            "0.8",
+            r"others in lift\.2\.bias: it is damaged",
+        ),
     ],
 )
 def test_what_is_no_network_of_ours_is_refused(weights, model, version, says):
@@ -200,5 +206,12 @@ def test_files(tmp_path):
     assert torch.equal(made.state_dict["4.weight"], weights["final.0.weight"].flatten(1))
     with pytest.raises(ValueError, match="cut.pt is not a whole checkpoint: "):
         lietorch_state_dict(cut, network(), version="0.8")
+    torch.save(network(), tmp_path / "pickled.pt")
+    (tmp_path / "text.pt").write_text("hello\n")
+    for name in ("pickled", "text"):
+        with pytest.raises(
+            ValueError, match=rf"{name}.pt is not a whole checkpoint: .* \(\w+Error: [^\n]+\)$"
+        ):
+            lietorch_state_dict(tmp_path / f"{name}.pt", network(), version="0.8")
     with pytest.raises(FileNotFoundError):
         lietorch_state_dict(tmp_path / "none.pt", network(), version="0.8")

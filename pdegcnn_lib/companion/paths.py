@@ -60,19 +60,26 @@ def _umask() -> int:
 
 
 def write_atomically(path: Path, content: str | bytes) -> Path:
-    """Write a file so that a reader, or a kill at any moment, finds the old content or the new, never a part."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=PART)
+    """Write a file so that a reader, or a kill at any moment, finds the old content or the new, never a part.
+
+    Raises: OSError, which names the file.
+    """
+    name = None
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=PART)
         with os.fdopen(handle, "wb") as file:
             file.write(content.encode() if isinstance(content, str) else content)
             file.flush()
             os.fsync(file.fileno())  # or a loss of power leaves the new name without the content
         os.chmod(name, 0o666 & ~_umask())
         os.replace(name, path)
-    except BaseException:
-        with suppress(FileNotFoundError):
-            os.unlink(name)
+    except BaseException as error:
+        if name is not None:
+            with suppress(FileNotFoundError):
+                os.unlink(name)
+        if isinstance(error, OSError):
+            error.filename = str(path)  # a full disk says of no file that it is that
         raise
     return path
 

@@ -1,5 +1,6 @@
 """Where things are, and files that are never half-written."""
 
+import errno
 import os
 from pathlib import Path
 
@@ -53,6 +54,16 @@ def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch, f
         paths.write_atomically(path, "new")
     assert path.read_text() == "old"
     assert [p.name for p in tmp_path.iterdir()] == ["file.json"]
+
+
+def test_a_full_disk_names_the_file(tmp_path, monkeypatch):
+    def full(handle):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match=r"No space left on device: '.*/file\.json'"):
+        paths.write_atomically(tmp_path / "file.json", "new")
+    assert not any(tmp_path.iterdir())
 
 
 def test_a_folder_that_takes_no_files_is_named(tmp_path, monkeypatch):

@@ -13,7 +13,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from pdegcnn_lib.geometry._check import last_axis
+from pdegcnn_lib.geometry.checks import last_axis
 from pdegcnn_lib.geometry.groups import SE2
 from pdegcnn_lib.geometry.metrics import Metric, as_metric
 

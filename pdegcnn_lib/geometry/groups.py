@@ -12,7 +12,7 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
-from pdegcnn_lib.geometry._check import last_axis
+from pdegcnn_lib.geometry.checks import last_axis
 
 
 def wrap_angle(theta: Tensor) -> Tensor:

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pdegcnn_lib.geometry._check import has_values, last_axis, positive
+from pdegcnn_lib.geometry.checks import has_values, last_axis, positive
 from pdegcnn_lib.geometry.estimates import Estimate, safe_sqrt, sub_riemannian
 from pdegcnn_lib.geometry.groups import half_angle_ratio
 from pdegcnn_lib.geometry.metrics import DiagonalMetric, Metric, as_metric

@@ -10,8 +10,8 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from pdegcnn_lib.geometry._check import has_values, last_axis, positive
 from pdegcnn_lib.geometry.autocast import outside_autocast
+from pdegcnn_lib.geometry.checks import has_values, last_axis, positive
 
 
 class Metric(ABC):

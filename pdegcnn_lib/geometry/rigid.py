@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from pdegcnn_lib.geometry._check import last_axis
+from pdegcnn_lib.geometry.checks import last_axis
 from pdegcnn_lib.geometry.groups import half_angle_ratio, half_angle_sinc
 
 

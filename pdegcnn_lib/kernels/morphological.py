@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from pdegcnn_lib.geometry import Metric, as_metric, squared_estimate
-from pdegcnn_lib.geometry._check import has_values
 from pdegcnn_lib.geometry.autocast import outside_autocast
+from pdegcnn_lib.geometry.checks import has_values
 from pdegcnn_lib.geometry.constant import as_found
 from pdegcnn_lib.geometry.estimates import Squared
 from pdegcnn_lib.spaces import Plane, Space, chosen

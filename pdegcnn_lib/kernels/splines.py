@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from pdegcnn_lib.geometry._check import sizes
 from pdegcnn_lib.geometry.autocast import outside_autocast
+from pdegcnn_lib.geometry.checks import sizes
 from pdegcnn_lib.kernels.window import check_window
 from pdegcnn_lib.spaces import Space, chosen
 

@@ -12,7 +12,7 @@ from pdegcnn_lib.geometry.constant import constant
 from pdegcnn_lib.kernels import cake_wavelets, group_kernel, lift_kernel
 from pdegcnn_lib.kernels.window import check_orientations, check_window
 from pdegcnn_lib.nn.layer import Layer, watched
-from pdegcnn_lib.ops import checks
+from pdegcnn_lib.ops import _check
 from pdegcnn_lib.spaces import Space, chosen
 
 
@@ -90,7 +90,7 @@ class CakeLift(Layer):
         return self.gain * _wavelets(self.orientations, self.size)
 
     def forward(self, f: Tensor) -> Tensor:
-        checks.floating("f", f, 4, "[B, C, H, W]")
+        _check.floating("f", f, 4, "[B, C, H, W]")
         # Channels are lifted alike and apart: they join the batch.
         lifted = ops.lift(f.flatten(0, 1)[:, None], self.wavelets.to(f)[None, None], padding=self.padding)
         return lifted.reshape(*f.shape[:2], *lifted.shape[2:])

@@ -13,7 +13,7 @@ from torch.nn import functional
 from pdegcnn_lib import ops
 from pdegcnn_lib.kernels.free import free_kernel, free_lift_kernel, free_numbers
 from pdegcnn_lib.nn.layer import Layer
-from pdegcnn_lib.ops.checks import beside
+from pdegcnn_lib.ops._check import beside
 from pdegcnn_lib.spaces import Plane, Space, chosen
 
 

@@ -14,7 +14,7 @@ from pdegcnn_lib.geometry.estimates import Squared
 from pdegcnn_lib.nn.layer import Layer
 from pdegcnn_lib.nn.metric import Draw
 from pdegcnn_lib.nn.terms import Diffusion, Dilation
-from pdegcnn_lib.ops.checks import beside
+from pdegcnn_lib.ops._check import beside
 from pdegcnn_lib.spaces import M2, Plane, Space, chosen
 
 

@@ -21,7 +21,7 @@ from pdegcnn_lib.geometry.estimates import Squared
 from pdegcnn_lib.kernels.morphological import check_time
 from pdegcnn_lib.nn.layer import Layer, watched
 from pdegcnn_lib.nn.metric import Draw, diffusion_scales, initial_scales, trainable_alpha, trainable_metric
-from pdegcnn_lib.ops.checks import beside
+from pdegcnn_lib.ops._check import beside
 from pdegcnn_lib.spaces import M2, Plane, Space, chosen
 
 

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from pdegcnn_lib.geometry._check import sizes
-from pdegcnn_lib.ops import checks
+from pdegcnn_lib.geometry.checks import sizes
+from pdegcnn_lib.ops import _check
 from pdegcnn_lib.ops.backends import implementation
 from pdegcnn_lib.spaces import Space
 
@@ -58,12 +58,12 @@ def lift(f: Tensor, k: Tensor, *, padding: str = "reflect") -> Tensor:
     """
     image, kernel = ("D, H, W", "N, KD, KH, KW") if getattr(k, "ndim", 0) == 6 else ("H, W", "Or, KH, KW")
     positions = image.count(",") + 1
-    checks.floating("f", f, 2 + positions, f"[B, Cin, {image}]")
-    checks.floating("k", k, 3 + positions, f"[Cout, Cin, {kernel}]")
-    checks.alike("k", k, f)
+    _check.floating("f", f, 2 + positions, f"[B, Cin, {image}]")
+    _check.floating("k", k, 3 + positions, f"[Cout, Cin, {kernel}]")
+    _check.alike("k", k, f)
     if k.shape[1] != f.shape[1]:
         raise ValueError(f"k must have Cin = {f.shape[1]} in its second axis, got {list(k.shape)}")
-    checks.odd_window(k.shape[3:])
+    _check.odd_window(k.shape[3:])
     filters = k.transpose(1, 2).flatten(0, 1)
     out = CONVOLUTIONS[positions](_pad(f, tuple(k.shape[3:]), padding), filters)
     return out.unflatten(1, (k.shape[0], k.shape[2]))
@@ -82,15 +82,15 @@ def group_convolution(
     `f [B, Cin, N, D, H, W]`, `k [Cout, Cin, N, KN, KD, KH, KW]`, a slot for each neighbour of a direction.
     Padding and errors as in `lift`.
     """
-    space = checks.features(f, space, "Cin")
-    checks.floating("k", k, 3 + len(space.axes), f"[Cout, Cin, {space.shape('k')[4:]}")
-    checks.alike("k", k, f)
+    space = _check.features(f, space, "Cin")
+    _check.floating("k", k, 3 + len(space.axes), f"[Cout, Cin, {space.shape('k')[4:]}")
+    _check.alike("k", k, f)
     if k.shape[1:3] != f.shape[1:3]:
         names = f"[Cin, {space.axes[0]}]"
         raise ValueError(f"k must have {names} = {list(f.shape[1:3])} in axes 1 and 2, got {list(k.shape)}")
     if space.lists:
         space.check_window(sizes(k)[3:])
-    checks.odd_window(k.shape[3:], None if space.lists else space.fibre)
+    _check.odd_window(k.shape[3:], None if space.lists else space.fibre)
     c_out, c_in, points, slots, *window = sizes(k)
     # Channels and points of the fibre together are the channels of an ordinary convolution, whose kernel is circulant
     # in the orientations. The zeros in it cost less than a grouped convolution without them: torch is tuned for dense.
@@ -111,9 +111,9 @@ def linear(f: Tensor, w: Tensor) -> Tensor:
 
     Shapes: `f [B, Cin, ...]`, `w [Cout, Cin]` -> `[B, Cout, ...]`. Source: main paper, eq. (23).
     """
-    checks.floating("w", w, 2, "[Cout, Cin]")
-    checks.floating("f", f, max(2, getattr(f, "ndim", 0)), "[B, Cin, ...]")
-    checks.alike("w", w, f)
+    _check.floating("w", w, 2, "[Cout, Cin]")
+    _check.floating("f", f, max(2, getattr(f, "ndim", 0)), "[B, Cin, ...]")
+    _check.alike("w", w, f)
     if f.shape[1] != w.shape[1]:
         raise ValueError(f"w must have Cin = {f.shape[1]} in its second axis, got {list(w.shape)}")
     # One product for each image: unlike einsum and matmul it neither copies f nor permutes the axes of its result, and
@@ -176,5 +176,5 @@ def projection(f: Tensor, *, space: Space | None = None, backend: str | None = N
     Shapes: `[B, C, Or, H, W]` -> `[B, C, H, W]`, or as `space` has it; f itself where there is no fibre. Equal maxima
     share the gradient. Source: main paper, section 4.1.
     """
-    space = checks.features(f, space)
+    space = _check.features(f, space)
     return implementation(backend, f).projection(f) if space.kernels else f

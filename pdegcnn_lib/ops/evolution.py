@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from pdegcnn_lib.ops import checks
+from pdegcnn_lib.ops import _check
 from pdegcnn_lib.ops.backends import implementation
 from pdegcnn_lib.ops.semiring import dilation, erosion
 from pdegcnn_lib.ops.transport import convection
@@ -29,9 +29,9 @@ def evolution(
     bit on the CPU.
     Shapes and errors as in `convection` and `dilation`.
     """
-    space = checks.convected(f, g0, space)
+    space = _check.convected(f, g0, space)
     for k in (dilating, eroding):
-        checks.channelwise(f, k, space)
+        _check.channelwise(f, k, space)
     if space.kernels and not space.lists and space.periodic[-3]:
         found = implementation(backend, f).evolution(f, space.displacement(g0), dilating, eroding)
         if found is not None:

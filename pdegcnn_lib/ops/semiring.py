@@ -13,9 +13,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from pdegcnn_lib.geometry._check import sizes
+from pdegcnn_lib.geometry.checks import sizes
 from pdegcnn_lib.geometry.constant import constant
-from pdegcnn_lib.ops import checks
+from pdegcnn_lib.ops import _check
 from pdegcnn_lib.ops.backends import implementation
 from pdegcnn_lib.spaces import Plane, Space
 
@@ -69,7 +69,7 @@ def dilation(f: Tensor, k: Tensor, *, space: Space | None = None, backend: str |
     `f [B, C, *axes]`, `k [C, *kernels, *window]`, see `spaces.Space`.
     Raises: TypeError or ValueError for a wrong dtype, shape, even window or KOr > Or. Source: main paper, Theorem 5.21.
     """
-    return _convolve(f, k, "max_plus", checks.channelwise(f, k, space), backend)
+    return _convolve(f, k, "max_plus", _check.channelwise(f, k, space), backend)
 
 
 def erosion(f: Tensor, k: Tensor, *, space: Space | None = None, backend: str | None = None) -> Tensor:
@@ -80,7 +80,7 @@ def erosion(f: Tensor, k: Tensor, *, space: Space | None = None, backend: str | 
     On the grid of M2: `out[b,c,o,y,x] = min_{i,j,l} f[b, c, (o+i-KOr//2) % Or, y+j-KH//2, x+l-KW//2] + k[c,o,i,j,l]`.
     Shapes, errors and source as in `dilation`.
     """
-    return _convolve(f, k, "min_plus", checks.channelwise(f, k, space), backend)
+    return _convolve(f, k, "min_plus", _check.channelwise(f, k, space), backend)
 
 
 def linear_convolution(
@@ -91,7 +91,7 @@ def linear_convolution(
     On the grid of M2: `out[b,c,o,y,x] = sum_{i,j,l} f[b, c, (o+i-KOr//2) % Or, y+j-KH//2, x+l-KW//2] * k[c,o,i,j,l]`.
     Shapes and errors as in `dilation`. Source: main paper, section 5.2.
     """
-    return _convolve(f, k, "linear", checks.channelwise(f, k, space), backend)
+    return _convolve(f, k, "linear", _check.channelwise(f, k, space), backend)
 
 
 def log_convolution(
@@ -104,7 +104,7 @@ def log_convolution(
     It exceeds `dilation` by at most log(taps)/mu, so it tends to dilation as mu grows.
     Shapes and errors as in `dilation`; ValueError for mu <= 0. Source: PDE-CNNs (axiomatic derivations).
     """
-    space = checks.channelwise(f, k, space)
+    space = _check.channelwise(f, k, space)
     if not mu > 0:
         raise ValueError(f"mu must be positive, got {mu}")
     if mu == 1:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from pdegcnn_lib.ops import checks
+from pdegcnn_lib.ops import _check
 from pdegcnn_lib.ops.backends import implementation
 from pdegcnn_lib.spaces import Plane, Space
 
@@ -21,7 +21,7 @@ def convection(f: Tensor, g0: Tensor, *, space: Space | None = None, backend: st
     f; on another space `f [B, C, *axes]`, `g0 [C, velocities]`.
     Raises: TypeError or ValueError for a wrong dtype or shape. Source: main paper, section 5.1.
     """
-    return _convected(f, g0, checks.convected(f, g0, space), backend)
+    return _convected(f, g0, _check.convected(f, g0, space), backend)
 
 
 def _convected(f: Tensor, g0: Tensor, space: Space, backend: str | None) -> Tensor:
@@ -38,4 +38,4 @@ def _convected(f: Tensor, g0: Tensor, space: Space, backend: str | None) -> Tens
 
 def convection_r2(f: Tensor, shift: Tensor, *, backend: str | None = None) -> Tensor:
     r"""`convection` with `space=Plane()`, $out(x) = f(x - c)$: `f [B, C, H, W]`, `shift [C, 2]` in pixels -> as f."""
-    return _convected(f, shift, checks.convected(f, shift, Plane(), "shift"), backend)
+    return _convected(f, shift, _check.convected(f, shift, Plane(), "shift"), backend)

@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
-from pdegcnn_lib.geometry._check import sizes
+from pdegcnn_lib.geometry.checks import sizes
 from pdegcnn_lib.spaces.base import Space
 from pdegcnn_lib.spaces.flat import Plane
 from pdegcnn_lib.spaces.m3 import M3

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from pdegcnn_lib.geometry import SE2
-from pdegcnn_lib.geometry._check import last_axis
+from pdegcnn_lib.geometry.checks import last_axis
 
 if TYPE_CHECKING:
     import numpy as np

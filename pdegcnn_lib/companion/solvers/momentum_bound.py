@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from pdegcnn_lib.geometry import Metric, as_metric
-from pdegcnn_lib.geometry._check import last_axis
+from pdegcnn_lib.geometry.checks import last_axis
 
 TURNS = range(-3, 4)  # full turns more than the shortest way to theta; each costs more than the last
 

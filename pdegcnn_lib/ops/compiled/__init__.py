@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from pdegcnn_lib.geometry._check import transformed
+from pdegcnn_lib.geometry.checks import transformed
 from pdegcnn_lib.ops import reference
 from pdegcnn_lib.ops.compiled import device, host, library, tables
 from pdegcnn_lib.ops.compiled.convolution import SEMIRINGS

@@ -18,7 +18,7 @@ from typing import Any, get_type_hints
 import torch
 from torch import Tensor
 
-from pdegcnn_lib.geometry._check import transformed
+from pdegcnn_lib.geometry.checks import transformed
 from pdegcnn_lib.ops import reference
 from pdegcnn_lib.ops.compiled import convolution, evolution, laws, mixing, smooth, tables, transport
 from pdegcnn_lib.ops.compiled.transforms import apply, autograd_of, enter

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 
-from pdegcnn_lib.geometry._check import transformed
+from pdegcnn_lib.geometry.checks import transformed
 from pdegcnn_lib.geometry.constant import taken_as_found
 
 Law = Callable[..., Any]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from pdegcnn_lib.geometry._check import sizes
 from pdegcnn_lib.geometry.autocast import autocast
+from pdegcnn_lib.geometry.checks import sizes
 from pdegcnn_lib.spaces import M2, Space, of_features
 
 

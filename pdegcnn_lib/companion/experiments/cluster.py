@@ -140,11 +140,11 @@ def _words(said: str) -> str:
 
 @contextmanager
 def _folders(*folders: Path) -> Iterator[None]:
-    """Make these folders; after an error those that were not there before are gone again, where nothing is in them."""
+    """Make these folders, to write into. After an error those that were not there before, and are empty, are gone."""
     missing = [f for folder in folders for f in (*reversed(folder.parents), folder) if not f.exists()]
-    for folder in folders:
-        folder.mkdir(parents=True, exist_ok=True)
     try:
+        for folder in folders:
+            paths.check_writable(folder)
         yield
     except BaseException:
         for folder in reversed(missing):

@@ -16,8 +16,12 @@ from pathlib import Path
 
 import jupytext
 import nbformat
-import tomllib
 from nbformat import NotebookNode
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib  # comes with jupytext there
 
 CHECKED = "nbval-check-output"
 LONGEST_CELL = {"fast": 900, "full": None}  # seconds

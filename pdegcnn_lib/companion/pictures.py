@@ -42,6 +42,10 @@ def read(path: Path, remarks: list[str] | None = None) -> Tensor:
     white = _white(image)
     image = _upright(image, said)
     if white is None:
+        if (
+            image.mode == "P"
+        ):  # a palette whose entries are transparent turns into colours by way of these alone
+            image = image.convert("RGBA")
         return torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1).float() / 255
     values = np.asarray(image, dtype=np.float64)
     if wrong := int((~np.isfinite(values)).sum()):
@@ -61,7 +65,7 @@ def _white(image: Image) -> float | None:
     if not image.mode.startswith("I"):
         return None
     tags: dict[int, Any] = getattr(image, "tag_v2", {})  # BitsPerSample and SampleFormat of a TIFF
-    [bits, *_] = tags.get(258, (32 if image.mode == "I" and image.format != "PNG" else 16,))
+    [bits, *_] = tags.get(258, (32 if image.mode == "I" and image.format not in ("PNG", "PPM") else 16,))
     [form, *_] = tags.get(339, (1,))
     return 2.0 ** (bits - (form == 2 or bits == 32)) - 1
 

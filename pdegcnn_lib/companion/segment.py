@@ -198,7 +198,8 @@ def run(
     """Segment pictures, or volumes, one after the other; whatever is wrong with one of them, the others are done.
 
     Which of the two a network takes its result says. `scale` is for pictures, see `prepare`; `voxel` and `size` are
-    for volumes, see `stacks.cubes`. Raises: ValueError for one that does not go with the network, or no such number.
+    for volumes, see `stacks.cubes`. Raises: ValueError for one that does not go with the network, for no such
+    number, and for a file in the place of the folder.
     """
     from tqdm import tqdm
 
@@ -206,6 +207,8 @@ def run(
         raise ValueError(f"scale must be positive and at most {LARGEST_SCALE}, got {scale}")
     if size is not None and not 0 < size < math.inf:
         raise ValueError(f"size must be positive, got {size}")
+    if out.exists() and not out.is_dir():
+        raise ValueError(f"out must be a folder, {out} is a file")
     model, record = load(result)
     in_space = record.get("preparation", {}).get("mode") == "volume"
     if in_space and scale is not None:

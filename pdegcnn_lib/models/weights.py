@@ -48,12 +48,12 @@ DATA = {
 SCORES = ("dice", "cldice", "auc", "accuracy", "sensitivity", "specificity", "accuracy_upright", "threshold")
 
 
-def _file(name: str, suffix: str) -> Path:
-    """In a checkout the committed result, in an installed package its copy."""
+def place(name: str, suffix: str) -> Path:
+    """The file of a trained network: in a checkout the committed result, in an installed package its copy."""
     if name not in TRAINED:
         raise ValueError(f"name must be one of {', '.join(TRAINED)}, got {name!r}")
-    for place in (PACKAGE.parent / "results" / TRAINED[name], PACKAGE / "trained" / name):
-        file = place.with_name(place.name + suffix)
+    for stem in (PACKAGE.parent / "results" / TRAINED[name], PACKAGE / "trained" / name):
+        file = stem.with_name(stem.name + suffix)
         if file.is_file():
             return file
     raise FileNotFoundError(f"the weights of {name} are not beside or inside {PACKAGE}: install the wheel")
@@ -78,7 +78,7 @@ def read_weights(file: Path) -> dict[str, Tensor]:
 
 def record(name: str) -> dict[str, Any]:
     """The result of the training of a network in `trained_names()`. Raises: ValueError for another."""
-    return json.loads(_file(name, ".json").read_text(encoding="utf-8"))
+    return json.loads(place(name, ".json").read_text(encoding="utf-8"))
 
 
 def trained_names() -> list[str]:
@@ -94,7 +94,7 @@ def trained(name: str) -> nn.Module:
     """
     said = record(name)
     network = build(said["model"], said["in_channels"], **said["options"])
-    network.load_state_dict(read_weights(_file(name, ".safetensors")))
+    network.load_state_dict(read_weights(place(name, ".safetensors")))
     return network.eval()
 
 

@@ -41,6 +41,7 @@ def run(monkeypatch, tmp_path):
     [
         ("16.png", GREY.astype(np.uint16) * 257),
         ("16.tif", GREY.astype(np.uint16) * 257),
+        ("16.pgm", GREY.astype(np.uint16) * 257),
         ("32.tif", (GREY.astype(np.float64) / 255 * (2**31 - 1)).astype(np.int32)),
         ("float.tif", (GREY / 255).astype(np.float32)),
     ],
@@ -53,6 +54,14 @@ def test_a_photograph_is_the_same_at_every_depth(tmp_path, name, deep):
         atol=2**-23,
         rtol=0,
     )
+
+
+def test_the_transparency_of_a_palette_changes_no_colour(tmp_path):
+    palette = Image.fromarray(COLOUR).convert("P")
+    palette.save(tmp_path / "opaque.png")
+    palette.save(tmp_path / "transparent.png", transparency=bytes([0, 128, 255]))
+    opaque, transparent = (pictures.read(tmp_path / f"{name}.png") for name in ("opaque", "transparent"))
+    assert torch.equal(opaque, transparent)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, -0.5, 211.0])

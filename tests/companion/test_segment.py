@@ -172,7 +172,7 @@ def test_the_mask_is_cut_where_the_training_images_chose(result, tmp_path):
 
 def test_networks_are_found_by_name_or_file(result, monkeypatch, tmp_path):
     assert trained.resolve(str(result)) == trained.resolve(str(weights_path(result))) == result
-    monkeypatch.setattr(trained, "PACKAGED", tmp_path / "trained")
+    monkeypatch.setattr(models.weights, "TRAINED", {})
     with pytest.raises(ValueError, match="model must be a file or one of .none is here.*got 'vessels'"):
         trained.resolve("vessels")
     unit = next(
@@ -189,6 +189,18 @@ def test_networks_are_found_by_name_or_file(result, monkeypatch, tmp_path):
     weights_path(result).unlink()
     with pytest.raises(ValueError, match="net.safetensors is missing"):
         trained.resolve(str(result))
+
+
+def test_networks_that_lie_with_the_library_are_found_from_any_folder(monkeypatch, tmp_path):
+    monkeypatch.setenv("PDEGCNN_ROOT", str(tmp_path))
+    for name in (segment.DEFAULT_MODEL, segment.VOLUME_MODEL, "vessels-unet"):
+        assert trained.resolve(name).is_file()
+    assert not any("digits" in name for name in trained.available()), "they make no mask"
+
+
+def test_results_go_into_a_folder(result, tmp_path):
+    with pytest.raises(ValueError, match=r"out must be a folder, .*net.json is a file"):
+        list(segment.run([tmp_path / "a.png"], result, result))
 
 
 def test_a_missing_picture_says_so(tmp_path):

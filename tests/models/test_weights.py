@@ -55,7 +55,7 @@ def test_an_installed_package_reads_its_own_copies(tmp_path, monkeypatch):
     folder = tmp_path / "pdegcnn_lib" / "trained"
     folder.mkdir(parents=True)
     for suffix in (".json", ".safetensors"):
-        (folder / f"{name}{suffix}").write_bytes(weights._file(name, suffix).read_bytes())
+        (folder / f"{name}{suffix}").write_bytes(weights.place(name, suffix).read_bytes())
     monkeypatch.setattr(weights, "PACKAGE", tmp_path / "pdegcnn_lib")
     found = models.trained(name).state_dict()
     assert all(torch.equal(found[key], known[key]) for key in known)

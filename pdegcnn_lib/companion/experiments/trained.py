@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from itertools import product
 from pathlib import Path
 
+from pdegcnn_lib import models
 from pdegcnn_lib.companion.experiments.registry import EXPERIMENTS
 from pdegcnn_lib.companion.experiments.run import read_result, weights_path
-
-PACKAGED = Path(__file__).resolve().parents[2] / "trained"  # filled when a wheel is built
 
 
 def available() -> dict[str, Path]:
@@ -20,11 +20,6 @@ def available() -> dict[str, Path]:
     from pdegcnn_lib.companion.experiments.grid import find
 
     found: dict[str, Path] = {}
-    for packaged in sorted(PACKAGED.glob("*.json")):
-        record = read_result(packaged)
-        if "preparation" not in record:
-            continue
-        found[f"{record['experiment']}/{record['variant']}"] = packaged
     for experiment, profile in product(EXPERIMENTS.values(), ("full", "long")):
         for unit in reversed(experiment.units(profile)) if experiment.keep_weights else ():
             result = find(unit)
@@ -32,6 +27,13 @@ def available() -> dict[str, Path]:
                 continue
             if "preparation" in read_result(result):
                 found[f"{experiment.name}/{unit.variant}"] = result
+    # Those that lie with the library, wherever the reader works: in its checkout or in the installed package.
+    for name in models.trained_names():
+        with suppress(FileNotFoundError):
+            packaged = models.weights.place(name, ".json")
+            record = read_result(packaged)
+            if "preparation" in record:
+                found.setdefault(f"{record['experiment']}/{record['variant']}", packaged)
     return found
 
 

@@ -6,8 +6,8 @@ from torch import Tensor
 
 from pdegcnn_lib.ops import _check
 from pdegcnn_lib.ops.backends import implementation
-from pdegcnn_lib.ops.semiring import dilation, erosion
-from pdegcnn_lib.ops.transport import convection
+from pdegcnn_lib.ops.semiring import convolve
+from pdegcnn_lib.ops.transport import displaced
 from pdegcnn_lib.spaces import Space
 
 
@@ -32,10 +32,11 @@ def evolution(
     space = _check.convected(f, g0, space)
     for k in (dilating, eroding):
         _check.channelwise(f, k, space)
+    by = space.displacement(g0)
     if space.kernels and not space.lists and space.periodic[-3]:
-        found = implementation(backend, f).evolution(f, space.displacement(g0), dilating, eroding)
+        found = implementation(backend, f).evolution(f, by, dilating, eroding)
         if found is not None:
             return found
-    f = convection(f, g0, space=space, backend=backend)
-    f = dilation(f, dilating, space=space, backend=backend)
-    return erosion(f, eroding, space=space, backend=backend)
+    f = displaced(f, by, space, backend)
+    f = convolve(f, dilating, "max_plus", space, backend)
+    return convolve(f, eroding, "min_plus", space, backend)

@@ -38,7 +38,7 @@ SEMIRINGS: dict[str, tuple[float, Callable[[Tensor, Tensor], Tensor]]] = {
 }
 
 
-def _convolve(f: Tensor, k: Tensor, semiring: str, space: Space, backend: str | None) -> Tensor:
+def convolve(f: Tensor, k: Tensor, semiring: str, space: Space, backend: str | None) -> Tensor:
     """The convolution on the grid of a space: planes that come round, or volumes that end and the lists they read."""
     run = implementation(backend, f).semiring_convolution
     if space.lists:
@@ -69,7 +69,7 @@ def dilation(f: Tensor, k: Tensor, *, space: Space | None = None, backend: str |
     `f [B, C, *axes]`, `k [C, *kernels, *window]`, see `spaces.Space`.
     Raises: TypeError or ValueError for a wrong dtype, shape, even window or KOr > Or. Source: main paper, Theorem 5.21.
     """
-    return _convolve(f, k, "max_plus", _check.channelwise(f, k, space), backend)
+    return convolve(f, k, "max_plus", _check.channelwise(f, k, space), backend)
 
 
 def erosion(f: Tensor, k: Tensor, *, space: Space | None = None, backend: str | None = None) -> Tensor:
@@ -80,7 +80,7 @@ def erosion(f: Tensor, k: Tensor, *, space: Space | None = None, backend: str | 
     On the grid of M2: `out[b,c,o,y,x] = min_{i,j,l} f[b, c, (o+i-KOr//2) % Or, y+j-KH//2, x+l-KW//2] + k[c,o,i,j,l]`.
     Shapes, errors and source as in `dilation`.
     """
-    return _convolve(f, k, "min_plus", _check.channelwise(f, k, space), backend)
+    return convolve(f, k, "min_plus", _check.channelwise(f, k, space), backend)
 
 
 def linear_convolution(
@@ -91,7 +91,7 @@ def linear_convolution(
     On the grid of M2: `out[b,c,o,y,x] = sum_{i,j,l} f[b, c, (o+i-KOr//2) % Or, y+j-KH//2, x+l-KW//2] * k[c,o,i,j,l]`.
     Shapes and errors as in `dilation`. Source: main paper, section 5.2.
     """
-    return _convolve(f, k, "linear", _check.channelwise(f, k, space), backend)
+    return convolve(f, k, "linear", _check.channelwise(f, k, space), backend)
 
 
 def log_convolution(
@@ -108,8 +108,8 @@ def log_convolution(
     if not mu > 0:
         raise ValueError(f"mu must be positive, got {mu}")
     if mu == 1:
-        return _convolve(f, k, "log", space, backend)
-    return _convolve(mu * f, mu * k, "log", space, backend) / mu
+        return convolve(f, k, "log", space, backend)
+    return convolve(mu * f, mu * k, "log", space, backend) / mu
 
 
 def dilation_r2(f: Tensor, k: Tensor, *, backend: str | None = None) -> Tensor:

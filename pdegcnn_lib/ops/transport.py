@@ -21,11 +21,13 @@ def convection(f: Tensor, g0: Tensor, *, space: Space | None = None, backend: st
     f; on another space `f [B, C, *axes]`, `g0 [C, velocities]`.
     Raises: TypeError or ValueError for a wrong dtype or shape. Source: main paper, section 5.1.
     """
-    return _convected(f, g0, _check.convected(f, g0, space), backend)
+    space = _check.convected(f, g0, space)
+    return displaced(f, space.displacement(g0), space, backend)
 
 
-def _convected(f: Tensor, g0: Tensor, space: Space, backend: str | None) -> Tensor:
-    volumes, by = f, space.displacement(g0)
+def displaced(f: Tensor, by: Tensor, space: Space, backend: str | None) -> Tensor:
+    """f shifted on the grid of a space by what `space.displacement` says."""
+    volumes = f
     if len(space.axes) == 2:  # a plane is a volume of one
         volumes = f[:, :, None]
     elif len(space.axes) == 4:  # each point of the fibre has a volume of its own
@@ -38,4 +40,5 @@ def _convected(f: Tensor, g0: Tensor, space: Space, backend: str | None) -> Tens
 
 def convection_r2(f: Tensor, shift: Tensor, *, backend: str | None = None) -> Tensor:
     r"""`convection` with `space=Plane()`, $out(x) = f(x - c)$: `f [B, C, H, W]`, `shift [C, 2]` in pixels -> as f."""
-    return _convected(f, shift, _check.convected(f, shift, Plane(), "shift"), backend)
+    space = _check.convected(f, shift, Plane(), "shift")
+    return displaced(f, space.displacement(shift), space, backend)

@@ -1,13 +1,16 @@
-// The squares S of the estimates of the distance, and their derivatives by the weights of a diagonal metric.
+// The squares S of the estimates of the distance, and their derivatives by the numbers w of a metric.
 //
-//     Diagonal       (w1 b1)^2 + (w2 b2)^2 + (w3 b3)^2                              rho_c, rho_b
+//     Diagonal       (w1 b1)^2 + (w2 b2)^2 + ..., LENGTHS terms                      rho_c, rho_b, the norm of R^n
 //     SubRiemannian  sqrt((nu s(w1, w3))^4 b2^2 + ((w1 b1)^2 + (w3 b3)^2)^2)         rho_b_sr
 //     Combined       max(l^2, min(SubRiemannian, Diagonal)), l with both spatial      rho_b_com
 //                    weights the smaller; axes exchanged where w2 < w1
+//     CombinedAxial  the same where w1 <= w2, Diagonal where w2 < w1                 rho_b_com on M3
+//     Axial          Diagonal of three + 2 b3 (w4 b4 - w5 b5), at least 0            rho_c, rho_b of an AxialMetric
 //
-// with s(w1, w3) = w1 + w3, or 2 sqrt(w1 w3) in SubRiemannianCovariant and CombinedCovariant.
-// b are the coordinates of the group element, logarithmic for rho_c and half-angle for the others. At S = 0 the
-// derivatives are zero. Each gives square(b, w, nu, slope): S, and slope[m] = dS / dw_m.
+// with s(w1, w3) = w1 + w3, or 2 sqrt(w1 w3) in the three with Covariant at their end.
+// b are the coordinates of the relative element, logarithmic for rho_c and half-angle for the others; on M3, where two
+// axes are lateral, b2 is the length of both, and b4 and b5 are its parts in the plane of bending and across. At S = 0
+// the derivatives are zero. Each gives square(b, w, nu, slope): S, and slope[m] = dS / dw_m.
 #pragma once
 
 #include "spmd.cuh"
@@ -45,15 +48,33 @@ __device__ inline A sub_riemannian(A b1, A b2, A b3, A w1, A w3, A nu, A* by_1, 
     return square;
 }
 
+// The sum of (w b)^2 over so many axes, and its derivatives.
+template <int axes, class A>
+__device__ inline A squares(const A* b, const A* w, A* slope) {
+    A sum = A(0);
+    for (int m = 0; m < axes; m++) {
+        sum += w[m] * w[m] * b[m] * b[m];
+        slope[m] = 2 * w[m] * b[m] * b[m];
+    }
+    return sum;
+}
+
 struct Diagonal {
     template <class A>
     static __device__ A square(const A* b, const A* w, A, A* slope) {
-        A sum = A(0);
-        for (int m = 0; m < 3; m++) {
-            sum += w[m] * w[m] * b[m] * b[m];
-            slope[m] = 2 * w[m] * b[m] * b[m];
-        }
-        return sum;
+        return squares<LENGTHS>(b, w, slope);
+    }
+};
+
+struct Axial {
+    template <class A>
+    static __device__ A square(const A* b, const A* w, A, A* slope) {
+        slope[3] = 2 * b[2] * b[3];
+        slope[4] = -2 * b[2] * b[4];
+        const A sum = squares<3>(b, w, slope) + (w[3] * slope[3] + w[4] * slope[4]);
+        if (!(sum < A(0))) return sum;
+        for (int m = 0; m < 5; m++) slope[m] = A(0);  // rounding, close to the bound of w4^2 + w5^2
+        return A(0);
     }
 };
 
@@ -94,7 +115,19 @@ struct CombinedWith {
     }
 };
 
+// Of two lateral axes none can become the main one.
+template <class Scale>
+struct CombinedAxialWith {
+    template <class A>
+    static __device__ A square(const A* b, const A* w, A nu, A* slope) {
+        if (w[1] < w[0]) return Diagonal::square(b, w, nu, slope);
+        return CombinedWith<Scale>::square(b, w, nu, slope);
+    }
+};
+
 using SubRiemannian = SubRiemannianWith<Sum>;
 using SubRiemannianCovariant = SubRiemannianWith<Product>;
 using Combined = CombinedWith<Sum>;
 using CombinedCovariant = CombinedWith<Product>;
+using CombinedAxial = CombinedAxialWith<Sum>;
+using CombinedAxialCovariant = CombinedAxialWith<Product>;

@@ -1,6 +1,5 @@
 // One unit as a piece of a larger module: what its macros shape is its own, in the namespace UNIT.
 #include "block.cuh"
-#include "estimates.cuh"
 
 namespace UNIT {
 #include SOURCE

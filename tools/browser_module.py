@@ -52,14 +52,16 @@ UNITS = {
     "dense": {"SOURCE": "dense.cu"},
     "coordinates": {"SOURCE": "coordinates.cu"},
     **{
-        f"table_{estimate}_{law}": {
+        f"table_{estimate}_{law.split('<')[0]}": {
             "SOURCE": "tables.cu",
             "SCALAR": "float",
+            "LENGTHS": "3",
+            "SHARES": "0",
             "ESTIMATE": estimate,
             "LAW": law,
         }
         for estimate in ESTIMATES
-        for law in ("Power", "Gaussian", "Poisson")
+        for law in ("Power", "Gaussian", "Poisson<3>")
     },
 }
 KERNELS = {

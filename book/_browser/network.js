@@ -75,7 +75,7 @@ class Operators {
     const { machine } = this, channels = scales.length / 3;
     const k = machine.take(channels * orientations * count), w = machine.copy(scales);
     const c = machine.copy(Float32Array.from([NU, ...constants]));
-    machine.launch(`table_${FORMULAS[estimate]}_${law}_kernel_table`, channels, [k, b, w, c, orientations, count], 64);
+    machine.launch(`table_${FORMULAS[estimate]}_${law}_kernel_table`, channels, [k, b, 0, w, c, orientations, count], 64);
     machine.give(w, c);
     return k;
   }

@@ -92,9 +92,41 @@ def constant(make: Callable[..., Any]) -> Callable[..., Any]:
     return table
 
 
+# What operators of torch are told by name: their arguments are tensors, numbers and words alone.
+_CALLED: dict[str, Hashable] = {}
+
+
+def name_of(x: Hashable) -> str:
+    """A name by which an operator of torch may be told a value, such as a space, in a graph too; see `of_name`."""
+    return _name(_taken_apart(x))
+
+
+@taken_as_found
+def _name(found: Hashable) -> str:
+    return _called(_put_together(found))
+
+
+@cache
+def _called(x: Hashable) -> str:
+    name = repr(x)
+    while _CALLED.setdefault(name, x) != x:  # another one that writes itself alike
+        name += "'"
+    return name
+
+
+def of_name(name: str) -> Any:
+    """The value that `name_of` gave this name."""
+    return _CALLED[name]
+
+
 @taken_as_found
 def _integers(of: type) -> tuple[str, ...] | None:
     """The fields of a dataclass that holds integers alone, as most spaces do; None for another class."""
+    return _integer_fields(of)
+
+
+@cache
+def _integer_fields(of: type) -> tuple[str, ...] | None:
     if not is_dataclass(of) or any(field.type not in ("int", int) for field in fields(of)):
         return None
     return tuple(field.name for field in fields(of))

@@ -18,6 +18,7 @@ from pdegcnn_lib.geometry.groups import SE2
 from pdegcnn_lib.geometry.metrics import Metric, as_metric
 
 Squared = Callable[[Tensor, Metric], Tensor]  # the square of an estimate: (p [..., n], metric) -> [...]
+Coded = tuple[str, Callable[[Tensor], Tensor]]
 NU = 1.6  # the constant of the sub-Riemannian estimate chosen in the Analysis paper
 
 
@@ -38,8 +39,9 @@ class Estimate:
     """An estimate of the distance: the square of its value is `formula(coordinates(p), metric)`, a call gives it.
 
     `coordinates` takes the relative elements q^-1 p of a space, `[..., n]`, and the formula is even in what it returns.
-    `label` is how figures write it. `word` is the formula's name in `kernels_cu/estimates.cuh`; None where it has none,
-    kernels are then composed of torch's own operators.
+    `label` is how figures write it. `word` is the formula's name in `kernels_cu/estimates.cuh`, for diagonal metrics,
+    and `nu` the constant that it takes there; None where it has none, kernels are then composed of torch's own
+    operators.
     """
 
     name: str
@@ -47,10 +49,15 @@ class Estimate:
     coordinates: Callable[[Tensor], Tensor]
     formula: Squared
     word: str | None = None
+    nu: float = NU
 
     def __call__(self, p: Tensor, metric: Metric) -> Tensor:
         """The square of the estimate: `p [..., n]` and a metric, broadcast, -> `[...]`."""
         return self.formula(self.coordinates(p), metric)
+
+    def coded(self, kind: str) -> Coded | None:
+        """The name in the sources for metrics of a kind, and the coordinates that are taken there; None without one."""
+        return (self.word, self.coordinates) if self.word and kind == "diagonal" else None
 
 
 def diagonal(b: Tensor, metric: Metric) -> Tensor:
@@ -121,7 +128,7 @@ def vector(x: Tensor) -> Tensor:
     return x
 
 
-NORM = Estimate("rho_c", r"$\|\cdot\|$", vector, diagonal)  # on R^n it is the distance
+NORM = Estimate("rho_c", r"$\|\cdot\|$", vector, diagonal, "Diagonal")  # on R^n it is the distance
 
 
 def squared_estimate(estimate: str | Squared, named: Mapping[str, Estimate] | None = None) -> Squared:

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from pdegcnn_lib.geometry.checks import has_values, last_axis, positive
-from pdegcnn_lib.geometry.estimates import Estimate, safe_sqrt, sub_riemannian
+from pdegcnn_lib.geometry.estimates import Coded, Estimate, safe_sqrt, sub_riemannian
 from pdegcnn_lib.geometry.groups import half_angle_ratio
 from pdegcnn_lib.geometry.metrics import DiagonalMetric, Metric, as_metric
 from pdegcnn_lib.geometry.rigid import SE3, section
@@ -90,7 +90,8 @@ class AxialMetric(Metric):
         # Close to the bound of a^2 + b^2 rounding could make it negative.
         return (DiagonalMetric(self.w, checked=False).squared(three(v)) + mixed).clamp(min=0)
 
-    def with_parameters(self, parameters: Tensor) -> AxialMetric:
+    @classmethod
+    def with_parameters(cls, parameters: Tensor) -> AxialMetric:
         return AxialMetric(parameters[..., :3], parameters[..., 3], parameters[..., 4], checked=False)
 
     def on(self, n: int) -> Tensor:
@@ -172,7 +173,15 @@ class AxialEstimate(Estimate):
     def __call__(self, p: Tensor, metric: Metric) -> Tensor:
         if metric.is_diagonal:
             return super().__call__(p, metric)
-        return metric.squared(p if self.whole is None else self.whole(p))
+        return metric.squared(self._whole(p))
+
+    def _whole(self, p: Tensor) -> Tensor:
+        return p if self.whole is None else self.whole(p)
+
+    def coded(self, kind: str) -> Coded | None:
+        if kind != AxialMetric.kind:
+            return super().coded(kind)
+        return "Axial", lambda p: torch.cat([self.coordinates(p), self._whole(p)[..., 1:3]], dim=-1)
 
 
 def combined(c: Tensor, metric: Metric, nu: float = NU, covariant: bool = False) -> Tensor:

@@ -34,8 +34,9 @@ class Metric(ABC):
     def squared(self, v: Tensor) -> Tensor:
         """The squared length ||v||_G^2 of frame components v: `[..., n]` -> `[...]`, broadcast against the metric."""
 
+    @classmethod
     @abstractmethod
-    def with_parameters(self, parameters: Tensor) -> Metric:
+    def with_parameters(cls, parameters: Tensor) -> Metric:
         """A metric of the same kind with other numbers, unchecked."""
 
     @property
@@ -143,7 +144,8 @@ class DiagonalMetric(Metric):
         """The squared length ||v||_G^2 of frame components v: `[..., n]` -> `[...]`, broadcast against w."""
         return ((self.w * v) ** 2).sum(-1)
 
-    def with_parameters(self, parameters: Tensor) -> DiagonalMetric:
+    @classmethod
+    def with_parameters(cls, parameters: Tensor) -> DiagonalMetric:
         return DiagonalMetric(parameters, checked=False)
 
 
@@ -187,7 +189,8 @@ class FullMetric(Metric):
         """The squared length ||H v||^2 of frame components v: `[..., n]` -> `[...]`, broadcast against the factor."""
         return ((self.factor @ v[..., None])[..., 0] ** 2).sum(-1)
 
-    def with_parameters(self, parameters: Tensor) -> FullMetric:
+    @classmethod
+    def with_parameters(cls, parameters: Tensor) -> FullMetric:
         return FullMetric(parameters, checked=False)
 
 
@@ -263,7 +266,8 @@ class FinslerMetric(Metric):
         bend = (-(k**2) * (a * psi.cos() + b * psi.sin())).sum(-1)
         return (1 + bend + slope**2 >= 0).all(-1)
 
-    def with_parameters(self, parameters: Tensor) -> FinslerMetric:
+    @classmethod
+    def with_parameters(cls, parameters: Tensor) -> FinslerMetric:
         return FinslerMetric(parameters, checked=False)
 
 

@@ -110,12 +110,9 @@ def diffusion_kernel(
         )
     squared = squared_distances(metric, space, window, estimate)
     log_k = log_profile(squared, by_channel(alpha, squared), t, dim=space.dim)
-    if not space.uniform:
-        seen = space.weights().log()[space.neighbours(window)]
-        log_k = log_k + seen.reshape(*seen.shape, *(1,) * space.positions).to(log_k)
-    absent = space.absent(window)
-    if absent is not None:
-        log_k = log_k.masked_fill(absent.to(log_k.device), -torch.inf)
+    shares = space.shares(window)
+    if shares is not None:
+        log_k = log_k + shares.log().to(log_k)
     first = 1 + len(space.kernels)
     return torch.softmax(log_k.flatten(first), dim=-1).unflatten(-1, log_k.shape[first:])
 

@@ -22,7 +22,7 @@ class Backend:
     """An implementation of the operators, on the one device that it runs on, or on any.
 
     `semiring_convolution(f, k, semiring, lists=None)` and `shift(f, displacement, periodic=True)` are as in
-    `ops.reference`; `kernel_table(w, law, alpha, window, orientations, t, estimate)` may return None where it has no
+    `ops.reference`; `kernel_table(w, law, alpha, window, space, t, estimate, metric)` may return None where it has no
     code for a kernel, and `evolution(f, displacement, dilating, eroding)` where the three operators do better one after
     the other.
     """

@@ -27,8 +27,9 @@ def morphological_table(
 ) -> Tensor:
     """`kernels.morphological_kernel`, in one launch where the backend has code for it.
 
-    It has on M2 for diagonal metrics, named estimates and a number alpha > 1/2; everything else is composed of torch's
-    own operators. Arguments, shapes and errors are those of `kernels.morphological_kernel`.
+    It has on every space of the library for diagonal and axial metrics, named estimates and a number alpha > 1/2;
+    everything else is composed of torch's own operators. Arguments, shapes and errors are those of
+    `kernels.morphological_kernel`.
     """
     options = {"alpha": alpha, "window": window, "t": t, "estimate": estimate}
     return _table("morphological", as_metric(metric), chosen(space, orientations), backend, options)
@@ -47,8 +48,9 @@ def diffusion_table(
 ) -> Tensor:
     """`kernels.diffusion_kernel`, in one launch where the backend has code for it.
 
-    It has on M2 for diagonal metrics, named estimates and the closed forms, alpha = 1 and alpha = 1/2; everything else
-    is composed of torch's own operators. Arguments, shapes and errors are those of `kernels.diffusion_kernel`.
+    It has on every space of the library for diagonal and axial metrics, named estimates and the closed forms, alpha = 1
+    and alpha = 1/2; everything else is composed of torch's own operators. Arguments, shapes and errors are those of
+    `kernels.diffusion_kernel`.
     """
     options = {"alpha": alpha, "window": window, "t": t, "estimate": estimate}
     return _table("diffusion", as_metric(metric), chosen(space, orientations), backend, options)
@@ -61,11 +63,11 @@ def _table(law: str, metric: Metric, space: Space, backend: str | None, options:
         return _table(law, wide, space, backend, options).to(w.dtype)
     alpha, estimate = options["alpha"], options["estimate"] or next(iter(space.estimates))
     # By name alone: a record that was pickled is another one, and must not go another way than before.
-    coded = isinstance(estimate, str) and estimate in space.estimates and space.estimates[estimate].word
-    if coded and not isinstance(alpha, Tensor) and metric.is_diagonal:
+    named = isinstance(estimate, str) and estimate in space.estimates
+    if named and not isinstance(alpha, Tensor) and space.estimates[estimate].coded(metric.kind):
         alpha, t, window = check_alpha(alpha), check_time(options["t"]), space.check_window(options["window"])
         run = implementation(backend, w)
-        k = run.kernel_table(w, law, alpha, window, space.fibre, t, estimate)
+        k = run.kernel_table(w, law, alpha, window, space, t, estimate, metric.kind)
         if k is not None:
             return k
     return LAWS[law](metric, space=space, **options)

@@ -101,6 +101,18 @@ class Space(ABC):
         """The sizes of a window along the components of a metric and their like, by which first metrics are drawn."""
         return window
 
+    def shares(self, window: tuple[int, ...]) -> Tensor | None:
+        """What every tap counts for in a mean, `[*kernels, *window]` in float64; None where all count the same.
+
+        That is the weight of its point of the fibre, and 0 where there is no neighbour.
+        """
+        absent = self.absent(window)
+        if self.uniform and absent is None:
+            return None
+        seen = self.weights()[self.neighbours(window)]
+        shares = seen[(..., *(None,) * self.positions)].expand(*seen.shape, *window[-self.positions :])
+        return shares if absent is None else shares.masked_fill(absent, 0)
+
     def absent(self, window: tuple[int, ...]) -> Tensor | None:
         """Which entries of a kernel belong to no neighbour, `[*kernels, *window]`; None where all do.
 

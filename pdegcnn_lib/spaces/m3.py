@@ -27,14 +27,21 @@ def _logarithmic(c: Tensor) -> Tensor:
 ESTIMATES = {
     estimate.name: estimate
     for estimate in (
-        m3.AxialEstimate("rho_b", r"$\rho_b$", m3.three, diagonal),
-        m3.AxialEstimate("rho_c", r"$\rho_c$", _logarithmic, diagonal, whole=m3.logarithmic),
+        m3.AxialEstimate("rho_b", r"$\rho_b$", m3.three, diagonal, "Diagonal"),
+        m3.AxialEstimate("rho_c", r"$\rho_c$", _logarithmic, diagonal, "Diagonal", whole=m3.logarithmic),
         *(
-            Estimate(f"{name}{suffix}", label, m3.three, partial(formula, nu=m3.NU, covariant=bool(suffix)))
-            for suffix in ("", "_covariant")
-            for name, label, formula in (
-                ("rho_b_sr", r"$\rho_{b,sr}$", sub_riemannian),
-                ("rho_b_com", r"$\rho_{b,com}$", m3.combined),
+            Estimate(
+                f"{name}{suffix.lower()}",
+                label,
+                m3.three,
+                partial(formula, nu=m3.NU, covariant=bool(suffix)),
+                f"{word}{suffix[1:]}",
+                m3.NU,
+            )
+            for suffix in ("", "_Covariant")
+            for name, label, formula, word in (
+                ("rho_b_sr", r"$\rho_{b,sr}$", sub_riemannian, "SubRiemannian"),
+                ("rho_b_com", r"$\rho_{b,com}$", m3.combined, "CombinedAxial"),
             )
         ),
     )

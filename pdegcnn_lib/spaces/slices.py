@@ -224,16 +224,9 @@ class Sampled(Slices):
 
     @property
     def estimates(self) -> Mapping[str, Estimate]:
-        """The logarithmic estimate, and the half-angle one where the group has `half_angle`.
-
-        Without a `word`: the compiled tables know the coordinates of M2 alone.
-        """
+        """The logarithmic estimate, and the half-angle one where the group has `half_angle`."""
         coordinates = {"rho_c": self.group.log, "rho_b": getattr(self.group, "half_angle", None)}
-        return {
-            name: replace(ESTIMATES[name], coordinates=of, word=None)
-            for name, of in coordinates.items()
-            if of
-        }
+        return {name: replace(ESTIMATES[name], coordinates=of) for name, of in coordinates.items() if of}
 
     def symmetries(self) -> Mapping[int, Symmetry]:  # type: ignore[override]
         """The motions by whole steps, by their number, whose matrix M_t maps pixels to pixels.

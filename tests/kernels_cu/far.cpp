@@ -101,7 +101,8 @@ std::vector<float> results(int volume) {
     std::vector<float> grad_w(3), upstream(g.begin(), g.begin() + O * taps_in_window);
     const long long block = volume * 100ll;
     run_block(block, [&] {
-        kernel_table(from_start(table, block), b.data(), from_start(w, block), constants.data(), O, taps_in_window);
+        kernel_table(from_start(table, block), b.data(), nullptr, from_start(w, block), constants.data(), O,
+                     taps_in_window);
         kernel_table_backward(from_start(upstream, block), from_start(table, block), from_start(grad_w, block),
                               b.data(), from_start(w, block), constants.data(), O, taps_in_window);
     });

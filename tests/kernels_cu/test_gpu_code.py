@@ -31,6 +31,10 @@ def convolution(semiring: str, window: int, scalar: str = "float", grid: str = "
     return unit("semiring_convolution", SCALAR=scalar, SEMIRING=semiring, GRID=grid, **size, **code)
 
 
+def table(estimate: str, law: str, lengths: str = "3", shares: str = "0") -> Unit:
+    return unit("tables", SCALAR="float", LENGTHS=lengths, SHARES=shares, ESTIMATE=estimate, LAW=law)
+
+
 # Every kernel of every file in float32, each semiring, unrolled and not, with and without taps.
 IN_SINGLE = [
     convolution("Tropical", 5),
@@ -52,10 +56,10 @@ IN_SINGLE = [
         for grid in GRIDS
     ),
     unit("shift", SCALAR="float"),
-    unit("tables", SCALAR="float", ESTIMATE="Combined", LAW="Power"),
-    unit("tables", SCALAR="float", ESTIMATE="CombinedCovariant", LAW="Power"),
-    unit("tables", SCALAR="float", ESTIMATE="Diagonal", LAW="Gaussian"),
-    unit("tables", SCALAR="float", ESTIMATE="SubRiemannian", LAW="Poisson"),
+    table("Combined", "Power"),
+    table("CombinedCovariant", "Power"),
+    table("Diagonal", "Gaussian"),
+    table("SubRiemannian", "Poisson<3>"),
     unit("dense"),
     unit("mixing", SCALAR="float"),
     unit("projection", SCALAR="float"),
@@ -79,6 +83,10 @@ OTHERS = [
     unit("mixing", SCALAR="double"),
     *(unit("projection", SCALAR=scalar) for scalar in ("double", "Half", "BFloat16")),
     unit("smooth_backward", SCALAR="Half", SEMIRING="Logarithmic", GRID="Circle", WINDOW_COLUMNS="7"),
+    table("CombinedAxial", "Power", shares="1"),
+    table("CombinedAxialCovariant", "Poisson<5>", shares="1"),
+    table("Axial", "Gaussian", lengths="5", shares="1"),
+    table("Diagonal", "Poisson<2>", lengths="2"),
     unit("coordinates"),
 ]
 

@@ -19,6 +19,7 @@ CONVOLUTION = [
     "-DWINDOW_COLUMNS=5",
 ]
 SMOOTH = ["-DIS_SMOOTH_BACKWARD", '-DKERNELS="smooth_backward.cu"', "-DGRID=Circle", "-DWINDOW_COLUMNS=5"]
+TABLES = ["-DIS_TABLES", '-DKERNELS="tables.cu"', "-DLENGTHS=3", "-DESTIMATE=Combined", "-DLAW=Gaussian"]
 KERNELS = {
     "dilation": [*CONVOLUTION, "-DSEMIRING=Tropical", "-DCODE=Code8"],
     "logarithmic": [*CONVOLUTION, "-DSEMIRING=Logarithmic"],
@@ -28,7 +29,7 @@ KERNELS = {
     "linear-backward": [*SMOOTH, "-DSEMIRING=Linear"],
     "logarithmic-backward": [*SMOOTH, "-DSEMIRING=Logarithmic"],
     "shift": ["-DIS_SHIFT", '-DKERNELS="shift.cu"'],
-    "tables": ["-DIS_TABLES", '-DKERNELS="tables.cu"', "-DESTIMATE=Combined", "-DLAW=Gaussian"],
+    "tables": [*TABLES, "-DSHARES=0"],
 }
 
 

@@ -27,6 +27,7 @@ FIVE = ["-DWINDOW_ROWS=5", "-DWINDOW_COLUMNS=5"]
 ANY = ["-DWINDOW_ROWS=0", "-DWINDOW_COLUMNS=0"]
 BACK = ["-DIS_TROPICAL_BACKWARD", '-DKERNELS="tropical_backward.cu"', "-DCODE=Code8"]
 SHIFT = ["-DIS_SHIFT", '-DKERNELS="shift.cu"']
+TABLES = ["-DIS_TABLES", '-DKERNELS="tables.cu"', "-DLENGTHS=3", "-DESTIMATE=Combined", "-DLAW=Gaussian"]
 KERNELS = {
     "dilation": [*CONVOLUTION, *CIRCLE, "-DSEMIRING=Tropical", *FIVE],
     "dilation-taps": [*CONVOLUTION, *CIRCLE, "-DSEMIRING=Tropical", *FIVE, "-DCODE=Code8"],
@@ -43,7 +44,7 @@ KERNELS = {
     "shift-with-ends": [*SHIFT, "-DPERIODIC=0"],
     "mixing": ["-DIS_MIXING", '-DKERNELS="mixing.cu"'],
     "projection": ["-DIS_PROJECTION", '-DKERNELS="projection.cu"'],
-    "tables": ["-DIS_TABLES", '-DKERNELS="tables.cu"', "-DESTIMATE=Combined", "-DLAW=Gaussian"],
+    "tables": [*TABLES, "-DSHARES=1"],
 }
 
 

@@ -14,10 +14,10 @@ from torch import Tensor
 
 from pdegcnn_lib import nn, ops
 from pdegcnn_lib.geometry import DiagonalMetric
-from pdegcnn_lib.kernels import morphological_kernel
+from pdegcnn_lib.kernels import diffusion_kernel, morphological_kernel
 from pdegcnn_lib.ops import compiled, reference
 from pdegcnn_lib.ops.compiled import convolution, device, host, machines
-from pdegcnn_lib.spaces import M3
+from pdegcnn_lib.spaces import M2, M3, Plane
 
 pytestmark = pytest.mark.skipif(host.unavailable() is not None, reason=str(host.unavailable()))
 
@@ -198,7 +198,7 @@ def test_mixing_normalising_and_projection_agree_with_the_reference(gpu, dtype) 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_a_kernel_table_and_its_gradient_agree_with_the_law(gpu, dtype, estimate) -> None:
     w = torch.tensor([[1.0, 2, 1], [2, 1, 0.5], [0.3, 8, 2]], dtype=dtype, requires_grad=True)
-    k = compiled.kernel_table(w, "morphological", 0.65, (3, 5, 7), 8, 1.0, estimate, "cpu")
+    k = compiled.kernel_table(w, "morphological", 0.65, (3, 5, 7), M2(8), 1.0, estimate, "diagonal", "cpu")
     law = morphological_kernel(
         DiagonalMetric(w.double()), alpha=0.65, window=(3, 5, 7), orientations=8, estimate=estimate
     )
@@ -206,6 +206,19 @@ def test_a_kernel_table_and_its_gradient_agree_with_the_law(gpu, dtype, estimate
     upstream = torch.rand_like(k) / law.detach().to(dtype).clamp(min=1)
     (found,), (expected,) = (torch.autograd.grad(x, w, upstream.to(x.dtype)) for x in (k, law))
     torch.testing.assert_close(found, expected, rtol=1e3 * EPS[dtype], atol=1e3 * EPS[dtype])
+    assert gpu.launched == ["kernel_table", "kernel_table_backward"]
+
+
+@pytest.mark.parametrize(("space", "window"), [(M3(8), (5, 3, 3, 3)), (Plane(), (5, 7))])
+@pytest.mark.parametrize("alpha", [0.5, 1.0])
+def test_the_table_of_another_space_agrees_with_the_law(gpu, space, window, alpha) -> None:
+    w = torch.rand(3, space.lengths).add(0.4).requires_grad_()
+    k = compiled.kernel_table(w, "diffusion", alpha, window, space, 1.0, "rho_c", "diagonal", "cpu")
+    law = diffusion_kernel(w.double(), alpha=alpha, window=window, space=space, estimate="rho_c")
+    torch.testing.assert_close(k.double(), law, rtol=1e3 * EPS[w.dtype], atol=EPS[w.dtype])
+    upstream = torch.rand_like(k)
+    (found,), (expected,) = (torch.autograd.grad(x, w, upstream.to(x.dtype)) for x in (k, law))
+    torch.testing.assert_close(found, expected, rtol=1e3 * EPS[w.dtype], atol=1e2 * EPS[w.dtype])
     assert gpu.launched == ["kernel_table", "kernel_table_backward"]
 
 

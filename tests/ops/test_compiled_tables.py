@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
 from torch import Tensor
 
+from examples.groups_between import GroupsBetween
 from pdegcnn_lib import ops
 from pdegcnn_lib.geometry import DiagonalMetric
+from pdegcnn_lib.geometry.constant import name_of, of_name
+from pdegcnn_lib.geometry.estimates import ESTIMATES as ESTIMATES_OF_M2
 from pdegcnn_lib.kernels import diffusion_kernel, morphological_kernel
 from pdegcnn_lib.ops import compiled
 from pdegcnn_lib.ops.compiled import library
+from pdegcnn_lib.ops.compiled.laws import METRICS
+from pdegcnn_lib.spaces import M2, M3, Plane, Sampled, Space, Volume
 
 DEVICE = os.environ.get("PDEGCNN_TEST_DEVICE", "cpu")
 ESTIMATES = ("rho_c", "rho_b", "rho_b_sr", "rho_b_com", "rho_b_sr_covariant", "rho_b_com_covariant")
@@ -34,7 +41,7 @@ pytestmark = pytest.mark.skipif(
 
 
 def table(w: Tensor, law: str, alpha: float, t: float, estimate: str) -> Tensor:
-    k = compiled.kernel_table(w.to(DEVICE), law, alpha, (3, 5, 7), 8, t, estimate, DEVICE)
+    k = compiled.kernel_table(w.to(DEVICE), law, alpha, (3, 5, 7), M2(8), t, estimate, "diagonal", DEVICE)
     assert k is not None
     return k.cpu()
 
@@ -104,22 +111,30 @@ def test_a_metric_that_lets_nothing_through_leaves_the_identity(alpha: float) ->
 @pytest.mark.parametrize(("law", "alpha"), [("morphological", 0.65), ("diffusion", 1.0), ("diffusion", 0.5)])
 def test_gradcheck_and_opcheck(law: str, alpha: float, estimate: str) -> None:
     w = torch.rand(2, 3, dtype=torch.float64, device=DEVICE).add(0.4).requires_grad_()
-    arguments = (w, law, [3, 3, 3], 4, alpha, 1.0, estimate)
+    arguments = (w, law, name_of(M2(4)), [3, 3, 3], alpha, 1.0, estimate, "diagonal")
     assert torch.autograd.gradcheck(lambda w: library.kernel_table(w, *arguments[1:]), (w,))
     torch.library.opcheck(library.kernel_table, arguments)
     k = library.kernel_table(*arguments).detach()
     torch.library.opcheck(
-        library.kernel_table_backward, (torch.randn_like(k), k, w.detach(), law, *arguments[4:])
+        library.kernel_table_backward, (torch.randn_like(k), k, w.detach(), law, arguments[2], *arguments[4:])
     )
 
 
-@pytest.mark.parametrize(("operator", "alpha"), [(ops.morphological_table, 0.65), (ops.diffusion_table, 1.0)])
-def test_torch_compile_takes_a_table_whole(operator, alpha: float) -> None:
+@pytest.mark.parametrize(
+    ("operator", "alpha", "space", "window"),
+    [
+        (ops.morphological_table, 0.65, M2, (3, 5, 5)),
+        (ops.diffusion_table, 1.0, M2, (3, 5, 5)),
+        (ops.diffusion_table, 1.0, partial(M3, 8), (5, 3, 3, 3)),
+        (ops.morphological_table, 0.65, Plane, (5, 5)),
+    ],
+)
+def test_torch_compile_takes_a_table_whole(operator, alpha: float, space, window: tuple[int, ...]) -> None:
     def kernel(w: Tensor) -> Tensor:
-        return operator(DiagonalMetric(w), alpha=alpha, window=(3, 5, 5), orientations=8, backend=DEVICE) * 2
+        return operator(DiagonalMetric(w), alpha=alpha, window=window, space=space(), backend=DEVICE) * 2
 
     torch._dynamo.reset()
-    w = metrics(torch.float64).detach().to(DEVICE).requires_grad_()
+    w = metrics(torch.float64).detach()[:, : space().lengths].to(DEVICE).requires_grad_()
     out, expected = torch.compile(kernel, fullgraph=True, backend="aot_eager")(w), kernel(w)
     assert torch.equal(out, expected)
     g = torch.randn_like(out)
@@ -134,5 +149,126 @@ def test_a_table_has_code_where_the_law_is_closed() -> None:
         ("diffusion", 0.5, True),
         ("diffusion", 0.75, False),
     ]:
-        found = compiled.kernel_table(w, law, alpha, (1, 3, 3), 4, 1.0, "rho_c", DEVICE)
+        found = compiled.kernel_table(w, law, alpha, (1, 3, 3), M2(4), 1.0, "rho_c", "diagonal", DEVICE)
         assert (found is not None) == closed
+
+
+# One of each kind: lists with and without empty slots, a fibre without lists, none at all.
+HEISENBERG = Sampled(GroupsBetween(0.0), range(-3, 4))
+ELSEWHERE = [
+    *((M3(8), estimate, "diagonal", "morphological", 0.65) for estimate in M3(8).estimates),
+    (M3(26), "rho_b_com", "diagonal", "diffusion", 1.0),
+    (M3(6), "rho_c", "diagonal", "diffusion", 0.5),
+    (M3(8), "rho_c", "axial", "morphological", 0.65),
+    (M3(8), "rho_b", "axial", "diffusion", 1.0),
+    (Volume(), "rho_c", "diagonal", "diffusion", 0.5),
+    (Plane(), "rho_c", "diagonal", "morphological", 0.65),
+    (Plane(), "rho_c", "diagonal", "diffusion", 0.5),
+    (HEISENBERG, "rho_c", "diagonal", "morphological", 0.65),
+]
+
+
+def somewhere(space: Space, kind: str, dtype: torch.dtype) -> Tensor:
+    w = metrics(dtype).detach()[:, : space.lengths]
+    if kind == "axial":
+        w = torch.cat([w, (w[:, 1] * w[:, 2])[:, None] * torch.tensor([0.5, -0.3], dtype=dtype)], dim=-1)
+    return w.contiguous().requires_grad_()
+
+
+@pytest.mark.parametrize(("space", "estimate", "kind", "law", "alpha"), ELSEWHERE)
+def test_the_table_of_another_space_is_that_of_the_law(
+    space: Space, estimate: str, kind: str, law: str, alpha: float
+) -> None:
+    window, w = space.default_window(3), somewhere(space, kind, torch.float64)
+    k = compiled.kernel_table(w.to(DEVICE), law, alpha, window, space, 0.7, estimate, kind, DEVICE)
+    assert k is not None
+    metric = METRICS[kind].with_parameters(w)
+    expected = LAWS[law](metric, alpha=alpha, window=window, space=space, t=0.7, estimate=estimate)
+    # Some hundred units, as above.
+    torch.testing.assert_close(k.cpu(), expected, rtol=1e-13, atol=1e-13)
+    g = torch.randn_like(expected).masked_fill(expected.isinf(), 0)
+    (grad,), (of_law,) = (torch.autograd.grad(x, w, g.to(x.device)) for x in (k, expected))
+    torch.testing.assert_close(grad, of_law, rtol=1e-11, atol=1e-12 * of_law.abs().max().item())
+    if law == "diffusion":
+        mass = k.flatten(1 + len(space.kernels)).sum(-1)
+        torch.testing.assert_close(mass, torch.ones_like(mass), rtol=0, atol=1e-14)
+
+
+@pytest.mark.parametrize("space", [M3(8), Plane()])
+def test_a_table_in_single_precision_is_that_of_the_law_in_double(space: Space) -> None:
+    window, w = space.default_window(3), somewhere(space, "diagonal", torch.float32)
+    options = {"alpha": 0.65, "window": window, "space": space}
+    k = ops.morphological_table(w.to(DEVICE), backend=DEVICE, **options).cpu()
+    expected = morphological_kernel(w.double(), **options)
+    torch.testing.assert_close(k.double(), expected, rtol=100 * torch.finfo(k.dtype).eps, atol=0)
+
+
+@pytest.mark.parametrize(
+    ("space", "estimate", "kind", "law", "alpha"),
+    [
+        (M3(8), "rho_b_com", "diagonal", "morphological", 0.65),
+        (M3(8), "rho_b", "axial", "diffusion", 1.0),
+        (Plane(), "rho_c", "diagonal", "diffusion", 0.5),
+    ],
+)
+def test_gradcheck_and_opcheck_elsewhere(
+    space: Space, estimate: str, kind: str, law: str, alpha: float
+) -> None:
+    w = somewhere(space, kind, torch.float64)[2:3].detach().to(DEVICE).requires_grad_()
+    rest = (alpha, 1.0, estimate, kind)
+    arguments = (w, law, name_of(space), [*[3] * len(space.kernels), *[3] * space.positions], *rest)
+    finite = library.kernel_table(*arguments).isfinite()
+
+    def values(w: Tensor) -> Tensor:
+        return library.kernel_table(w, *arguments[1:])[finite]
+
+    assert torch.autograd.gradcheck(values, (w,))
+    assert torch.autograd.gradgradcheck(values, (w,))  # by the law, of the space that was named
+    torch.library.opcheck(library.kernel_table, arguments)
+    k = library.kernel_table(*arguments).detach()
+    g = torch.randn_like(k).masked_fill(k.isinf(), 0)
+    torch.library.opcheck(library.kernel_table_backward, (g, k, w.detach(), *arguments[1:3], *rest))
+
+
+def test_an_axial_metric_that_rounding_makes_negative_has_length_zero() -> None:
+    """Beyond the bound the squared length would be negative: it is 0 with gradient 0, as in the law."""
+    w = torch.tensor([[1.0, 1, 1, 3, 0]], dtype=torch.float64, requires_grad=True)
+    options = {"alpha": 1.0, "window": (5, 3, 3, 3), "space": M3(6), "estimate": "rho_b"}
+    k = compiled.kernel_table(
+        w.to(DEVICE), "morphological", 1.0, (5, 3, 3, 3), M3(6), 1.0, "rho_b", "axial", DEVICE
+    )
+    expected = morphological_kernel(METRICS["axial"].with_parameters(w), **options)
+    torch.testing.assert_close(k.cpu(), expected, rtol=1e-13, atol=1e-13)
+    assert (k == 0).sum() > 6
+
+
+def test_all_layers_on_named_estimates_and_diagonal_metrics_are_compiled() -> None:
+    for space in (M2(4), M3(6), Plane(), Volume(), HEISENBERG):
+        w = torch.ones(1, space.lengths, device=DEVICE, requires_grad=True)
+        options = {"alpha": 0.65, "window": space.default_window(3), "space": space}
+        assert "kernel_table" in ops.morphological_table(w, **options).grad_fn.name()
+        assert all(estimate.word for estimate in space.estimates.values())
+
+
+def test_an_operator_is_told_the_space_that_is_meant() -> None:
+    """Two that write themselves alike have two names, and equal ones one."""
+
+    class Alike(GroupsBetween):
+        def __repr__(self) -> str:
+            return "a group"
+
+    one, other = (Sampled(Alike(nu), (0.0, 1.0)) for nu in (0.0, 0.5))
+    assert repr(one) == repr(other) and name_of(one) != name_of(other)
+    assert of_name(name_of(one)) == one and of_name(name_of(other)) == other
+    assert name_of(M3(8)) == name_of(M3(directions=8)) == "M3(directions=8)"
+
+
+def test_a_word_with_other_coordinates_than_a_metric_has_lengths_is_refused(monkeypatch) -> None:
+    narrow = replace(ESTIMATES_OF_M2["rho_c"], coordinates=lambda p: p[..., :2])
+    monkeypatch.setitem(ESTIMATES_OF_M2, "narrow", narrow)
+    with pytest.raises(
+        ValueError, match="narrow needs 3 coordinates on M2.* to be compiled, one for each .* got 2"
+    ):
+        ops.morphological_table(
+            torch.ones(1, 3, device=DEVICE), alpha=0.65, window=(3, 3, 3), estimate="narrow"
+        )

@@ -9,11 +9,13 @@ import torch
 from torch import Tensor
 
 from pdegcnn_lib.geometry.checks import transformed
+from pdegcnn_lib.geometry.constant import name_of
 from pdegcnn_lib.ops import reference
 from pdegcnn_lib.ops.compiled import device, host, library, tables
 from pdegcnn_lib.ops.compiled.convolution import SEMIRINGS
 from pdegcnn_lib.ops.compiled.machines import SCALARS
 from pdegcnn_lib.ops.compiled.transforms import apply, by_law, forward_mode
+from pdegcnn_lib.spaces import Space
 
 __all__ = [
     "availability",
@@ -121,24 +123,25 @@ def kernel_table(
     w: Tensor,
     law: str,
     alpha: float,
-    window: tuple[int, int, int],
-    orientations: int,
+    window: tuple[int, ...],
+    space: Space,
     t: float,
     estimate: str,
+    metric: str,
     backend: str,
 ) -> Tensor | None:
-    r"""The kernel of diagonal metrics in one launch, or None where the law has no closed form for this alpha.
+    r"""The kernel of metrics of a kind in one launch, or None where the law has no closed form for this alpha.
 
     `law` is `morphological` or `diffusion`, see `kernels.morphological_kernel` and `kernels.diffusion_kernel`, which
-    also say what the arguments may be; nothing of that is checked here.
+    also say what the arguments may be, and `metric` a `Metric.kind`; nothing of that is checked here.
 
-    Shapes: `w [C, 3]` positive, float32 or float64, differentiable -> `[C, Or, KOr, KH, KW]`.
+    Shapes: `w [C, numbers]`, parameters of metrics, float32 or float64, differentiable -> `[C, *kernels, *window]`.
     Raises: ValueError for a tensor that is not on the backend's device.
     """
-    if tables.formula(law, alpha) is None:
+    if tables.formula(law, alpha, space.dim) is None:
         return None
     _on(backend, w)
-    return apply(library.kernel_table, w, law, list(window), orientations, alpha, t, estimate)
+    return apply(library.kernel_table, w, law, name_of(space), list(window), alpha, t, estimate, metric)
 
 
 def _on(backend: str, *tensors: Tensor) -> None:

@@ -11,11 +11,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pdegcnn_lib.geometry import DiagonalMetric
+from pdegcnn_lib.geometry import DiagonalMetric, Metric
+from pdegcnn_lib.geometry.constant import of_name
+from pdegcnn_lib.geometry.m3 import AxialMetric
 from pdegcnn_lib.kernels import diffusion_kernel, morphological_kernel
 from pdegcnn_lib.ops import reference
 
 LAWS = {"morphological": morphological_kernel, "diffusion": diffusion_kernel}  # of tables, by name
+METRICS: dict[str, type[Metric]] = {of.kind: of for of in (DiagonalMetric, AxialMetric)}  # that have tables
 
 
 def pullback(law: Callable[..., Any], g: Any, *tensors: Tensor) -> tuple[Tensor, ...]:
@@ -115,21 +118,14 @@ def normalised_linear_backward(
 
 
 def kernel_table(
-    w: Tensor, law: str, window: list[int], orientations: int, alpha: float, t: float, estimate: str
+    w: Tensor, law: str, space: str, window: list[int], alpha: float, t: float, estimate: str, metric: str
 ) -> Tensor:
-    planes, rows, columns = window
-    return LAWS[law](
-        DiagonalMetric(w, checked=False),
-        alpha=alpha,
-        window=(planes, rows, columns),
-        orientations=orientations,
-        t=t,
-        estimate=estimate,
-    )
+    of = METRICS[metric].with_parameters(w)
+    return LAWS[law](of, alpha=alpha, window=tuple(window), space=of_name(space), t=t, estimate=estimate)
 
 
 def kernel_table_backward(
-    g: Tensor, k: Tensor, w: Tensor, law: str, alpha: float, t: float, estimate: str
+    g: Tensor, k: Tensor, w: Tensor, law: str, space: str, alpha: float, t: float, estimate: str, metric: str
 ) -> Tensor:
-    _, orientations, *window = k.shape
-    return pullback(lambda w: kernel_table(w, law, window, orientations, alpha, t, estimate), g, w)[0]
+    window = list(k.shape[1 + len(of_name(space).kernels) :])
+    return pullback(lambda w: kernel_table(w, law, space, window, alpha, t, estimate, metric), g, w)[0]

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from pdegcnn_lib.geometry.checks import transformed
+from pdegcnn_lib.geometry.constant import of_name
 from pdegcnn_lib.ops import reference
 from pdegcnn_lib.ops.compiled import convolution, evolution, laws, mixing, smooth, tables, transport
 from pdegcnn_lib.ops.compiled.transforms import apply, autograd_of, enter
@@ -140,8 +141,8 @@ enter(shift_gradient_displacement, laws.shift_gradient_displacement, "ffk", "k")
 enter(shift, laws.shift, "fk", "f", _shift_gradient, _keep_shift)
 
 
-def _table_shape(w: Tensor, _law: str, window: list[int], orientations: int, *_: Any) -> Tensor:
-    return w.new_empty((w.shape[0], orientations, *window))
+def _table_shape(w: Tensor, _law: str, space: str, window: list[int], *_: Any) -> Tensor:
+    return w.new_empty((w.shape[0], *of_name(space).kernels, *window))
 
 
 kernel_table = _operator("kernel_table", tables.sample, shapes=_table_shape)
@@ -149,13 +150,13 @@ kernel_table_backward = _operator("kernel_table_backward", tables.gradient, 2)
 
 
 def _keep_table(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-    w, ctx.law, _, _, *ctx.parameters = inputs
+    w, ctx.law, ctx.space, _, *ctx.parameters = inputs
     ctx.save_for_backward(output, w)
 
 
 def _table_gradient(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
     k, w = ctx.saved_tensors
-    return apply(kernel_table_backward, g, k, w, ctx.law, *ctx.parameters), *(None,) * 6
+    return apply(kernel_table_backward, g, k, w, ctx.law, ctx.space, *ctx.parameters), *(None,) * 7
 
 
 enter(kernel_table_backward, laws.kernel_table_backward, "kkk", "k")

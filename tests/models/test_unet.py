@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from pdegcnn_lib import models
+from pdegcnn_lib.companion import export
 
 
 def test_it_keeps_the_size_of_any_picture():
@@ -58,3 +59,12 @@ def test_features_lie_channels_last_and_weights_do_not(name, channels):
     assert lies and all(lies)
     model.to(memory_format=torch.channels_last)
     assert torch.equal(found, model(image))
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+def test_its_program_takes_the_sizes_that_pdegcnn_export_promises():
+    torch.manual_seed(0)
+    model = models.build("vessels-unet").eval()
+    run, image = export.program(model, 1).module(), torch.rand(3, 1, 21, 18)
+    # Features lie otherwise in memory, and sums of up to 576 products have another order.
+    torch.testing.assert_close(run(image), model(image), rtol=1e-4, atol=1e-4)

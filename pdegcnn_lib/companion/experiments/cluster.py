@@ -51,9 +51,9 @@ class Resources:
     more: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for name in ("limit", "cpus", "tasks"):
+        for name, said in (("limit", "time, in minutes,"), ("cpus", "cpus"), ("tasks", "tasks")):
             if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+                raise ValueError(f"{said} must be at least 1, got {getattr(self, name)}")
         if self.gpus < 0:
             raise ValueError(f"gpus must be at least 0, got {self.gpus}")
 

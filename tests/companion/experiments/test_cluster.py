@@ -69,6 +69,7 @@ def test_what_cannot_be_done_is_a_sentence(tiny, capsys, tmp_path):
         (["--partition", "x", "--cpus", "2"], "--partition, --cpus is for --cluster slurm alone"),
         (["--json"], "--json is for --list alone"),
         (["--cluster", "slurm", "--tasks", "0"], "tasks must be at least 1, got 0"),
+        (["--cluster", "slurm", "--time", "0"], "time, in minutes, must be at least 1, got 0"),
         (["--cluster", "slurm", "--gpus", "-1"], "gpus must be at least 0, got -1"),
     ):
         assert pdegcnn(capsys, *arguments) == (2, "", f"pdegcnn grid: {problem}\n")

@@ -27,8 +27,8 @@ def morphological_table(
 ) -> Tensor:
     """`kernels.morphological_kernel`, in one launch where the backend has code for it.
 
-    It has on every space of the library for diagonal and axial metrics, named estimates and a number alpha > 1/2;
-    everything else is composed of torch's own operators. Arguments, shapes and errors are those of
+    It has on every space of the library but the plane, for diagonal and axial metrics, named estimates and a number
+    alpha > 1/2; everything else is composed of torch's own operators. Arguments, shapes and errors are those of
     `kernels.morphological_kernel`.
     """
     options = {"alpha": alpha, "window": window, "t": t, "estimate": estimate}
@@ -48,9 +48,9 @@ def diffusion_table(
 ) -> Tensor:
     """`kernels.diffusion_kernel`, in one launch where the backend has code for it.
 
-    It has on every space of the library for diagonal and axial metrics, named estimates and the closed forms, alpha = 1
-    and alpha = 1/2; everything else is composed of torch's own operators. Arguments, shapes and errors are those of
-    `kernels.diffusion_kernel`.
+    It has on every space of the library but the plane, for diagonal and axial metrics, named estimates and the closed
+    forms, alpha = 1 and alpha = 1/2; everything else is composed of torch's own operators. Arguments, shapes and errors
+    are those of `kernels.diffusion_kernel`.
     """
     options = {"alpha": alpha, "window": window, "t": t, "estimate": estimate}
     return _table("diffusion", as_metric(metric), chosen(space, orientations), backend, options)

@@ -17,7 +17,7 @@ from pdegcnn_lib.geometry import DiagonalMetric
 from pdegcnn_lib.kernels import diffusion_kernel, morphological_kernel
 from pdegcnn_lib.ops import compiled, reference
 from pdegcnn_lib.ops.compiled import convolution, device, host, machines
-from pdegcnn_lib.spaces import M2, M3, Plane
+from pdegcnn_lib.spaces import M2, M3, Volume
 
 pytestmark = pytest.mark.skipif(host.unavailable() is not None, reason=str(host.unavailable()))
 
@@ -209,7 +209,7 @@ def test_a_kernel_table_and_its_gradient_agree_with_the_law(gpu, dtype, estimate
     assert gpu.launched == ["kernel_table", "kernel_table_backward"]
 
 
-@pytest.mark.parametrize(("space", "window"), [(M3(8), (5, 3, 3, 3)), (Plane(), (5, 7))])
+@pytest.mark.parametrize(("space", "window"), [(M3(8), (5, 3, 3, 3)), (Volume(), (3, 5, 7))])
 @pytest.mark.parametrize("alpha", [0.5, 1.0])
 def test_the_table_of_another_space_agrees_with_the_law(gpu, space, window, alpha) -> None:
     w = torch.rand(3, space.lengths).add(0.4).requires_grad_()

@@ -19,7 +19,7 @@ from pdegcnn_lib.kernels import diffusion_kernel, morphological_kernel
 from pdegcnn_lib.ops import compiled
 from pdegcnn_lib.ops.compiled import library
 from pdegcnn_lib.ops.compiled.laws import METRICS
-from pdegcnn_lib.spaces import M2, M3, Plane, Sampled, Space, Volume
+from pdegcnn_lib.spaces import M2, M3, Sampled, Space, Volume
 
 DEVICE = os.environ.get("PDEGCNN_TEST_DEVICE", "cpu")
 ESTIMATES = ("rho_c", "rho_b", "rho_b_sr", "rho_b_com", "rho_b_sr_covariant", "rho_b_com_covariant")
@@ -126,7 +126,7 @@ def test_gradcheck_and_opcheck(law: str, alpha: float, estimate: str) -> None:
         (ops.morphological_table, 0.65, M2, (3, 5, 5)),
         (ops.diffusion_table, 1.0, M2, (3, 5, 5)),
         (ops.diffusion_table, 1.0, partial(M3, 8), (5, 3, 3, 3)),
-        (ops.morphological_table, 0.65, Plane, (5, 5)),
+        (ops.morphological_table, 0.65, Volume, (5, 5, 5)),
     ],
 )
 def test_torch_compile_takes_a_table_whole(operator, alpha: float, space, window: tuple[int, ...]) -> None:
@@ -162,8 +162,7 @@ ELSEWHERE = [
     (M3(8), "rho_c", "axial", "morphological", 0.65),
     (M3(8), "rho_b", "axial", "diffusion", 1.0),
     (Volume(), "rho_c", "diagonal", "diffusion", 0.5),
-    (Plane(), "rho_c", "diagonal", "morphological", 0.65),
-    (Plane(), "rho_c", "diagonal", "diffusion", 0.5),
+    (Volume(), "rho_c", "diagonal", "morphological", 0.65),
     (HEISENBERG, "rho_c", "diagonal", "morphological", 0.65),
 ]
 
@@ -194,7 +193,7 @@ def test_the_table_of_another_space_is_that_of_the_law(
         torch.testing.assert_close(mass, torch.ones_like(mass), rtol=0, atol=1e-14)
 
 
-@pytest.mark.parametrize("space", [M3(8), Plane()])
+@pytest.mark.parametrize("space", [M3(8), Volume()])
 def test_a_table_in_single_precision_is_that_of_the_law_in_double(space: Space) -> None:
     window, w = space.default_window(3), somewhere(space, "diagonal", torch.float32)
     options = {"alpha": 0.65, "window": window, "space": space}
@@ -208,7 +207,7 @@ def test_a_table_in_single_precision_is_that_of_the_law_in_double(space: Space) 
     [
         (M3(8), "rho_b_com", "diagonal", "morphological", 0.65),
         (M3(8), "rho_b", "axial", "diffusion", 1.0),
-        (Plane(), "rho_c", "diagonal", "diffusion", 0.5),
+        (Volume(), "rho_c", "diagonal", "diffusion", 0.5),
     ],
 )
 def test_gradcheck_and_opcheck_elsewhere(
@@ -243,7 +242,7 @@ def test_an_axial_metric_that_rounding_makes_negative_has_length_zero() -> None:
 
 
 def test_all_layers_on_named_estimates_and_diagonal_metrics_are_compiled() -> None:
-    for space in (M2(4), M3(6), Plane(), Volume(), HEISENBERG):
+    for space in (M2(4), M3(6), Volume(), HEISENBERG):
         w = torch.ones(1, space.lengths, device=DEVICE, requires_grad=True)
         options = {"alpha": 0.65, "window": space.default_window(3), "space": space}
         assert "kernel_table" in ops.morphological_table(w, **options).grad_fn.name()

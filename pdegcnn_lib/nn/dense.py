@@ -168,7 +168,7 @@ def normalised(linear: nn.Module, norm: nn.Module, f: Tensor, backend: str | Non
     if (
         watched(linear, norm)
         or type(linear) is not Linear
-        or not isinstance(norm, nn.BatchNorm2d | nn.BatchNorm3d)
+        or not isinstance(norm, (nn.BatchNorm2d, nn.BatchNorm3d))
     ):
         return norm(linear(f))
     count = norm.num_batches_tracked

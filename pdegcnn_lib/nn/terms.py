@@ -186,8 +186,7 @@ def evolved(terms: Sequence[nn.Module], f: Tensor) -> Tensor:
     """f after each of the terms in turn; convection, dilation and erosion by one operator, see `ops.evolution`."""
     if [type(term) for term in terms] == [Convection, Dilation, Erosion] and not watched(*terms):
         move, dilate, erode = (cast(Any, term) for term in terms)
-        alike = {(term.space, term.backend) for term in (move, dilate, erode)}
-        if len(alike) == 1:
+        if all(t.space == move.space and t.backend == move.backend for t in (dilate, erode)):
             element, *kernels = (beside(x, f) for x in (move.element(), dilate.kernel(), erode.kernel()))
             return ops.evolution(f, element, *kernels, space=move.space, backend=move.backend)
     for term in terms:

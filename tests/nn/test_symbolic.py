@@ -10,6 +10,9 @@ from pdegcnn_lib.spaces import M3
 
 NAMES = ["digits-pdegcnn", "digits-gcnn-invariant", "vessels-pdegcnn3", "vessels-pdegcnn6-fixed-lift"]
 
+# What its exporter says of a graph of its own.
+OF_TORCH_2_6 = "ignore:(Attempted to insert a get_attr Node|Node .* does not reference):UserWarning"
+
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_symbolic_trace_is_the_network(name: str) -> None:
@@ -31,6 +34,7 @@ def test_a_network_built_on_meta_gets_its_weights_later(name: str) -> None:
     assert torch.equal(net(x), source(x))
 
 
+@pytest.mark.filterwarnings(OF_TORCH_2_6)
 def test_an_export_has_free_sizes_and_operators_of_torch_alone() -> None:
     body = [nn.Lift(1, 2, size=5, orientations=4), nn.PDELayer(2, 2, window=(3, 3, 3), orientations=4)]
     net = torch.nn.Sequential(*body, nn.Projection()).eval()
@@ -39,7 +43,7 @@ def test_an_export_has_free_sizes_and_operators_of_torch_alone() -> None:
         2: torch.export.Dim("height", min=8),
         3: torch.export.Dim("width", min=8),
     }
-    program = torch.export.export(net, (torch.rand(2, 1, 9, 10),), dynamic_shapes=(free,))
+    program = torch.export.export(net, (torch.rand(2, 1, 9, 10),), dynamic_shapes=(free,), strict=False)
     assert not any("pdegcnn" in str(node.target) for node in program.graph.nodes)
     for shape in ((2, 1, 9, 10), (1, 1, 16, 11)):
         x = torch.rand(shape)
@@ -47,7 +51,7 @@ def test_an_export_has_free_sizes_and_operators_of_torch_alone() -> None:
         torch.testing.assert_close(program.module()(x), net(x), rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::torch.jit.TracerWarning")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::torch.jit.TracerWarning", OF_TORCH_2_6)
 def test_layers_in_space_are_traced_and_exported() -> None:
     """Their lists of neighbours are no matter of a trace, whose sizes are tensors, nor of an export."""
     torch.manual_seed(4)

@@ -173,6 +173,9 @@ def forward_mode(name: str) -> None:
 def second_derivative(name: str) -> None:
     def twice(backend: str | None) -> list[Tensor]:
         module, x = made(name)
+        for parameter, value in module.named_parameters():
+            if parameter.endswith("g0"):  # at rest maxima tie, and rounding chooses the side of a kink
+                nn.init.uniform_(value, 0.2, 1.2)
         leaves = [x.requires_grad_(), *module.parameters()]
         with ops.backend(backend):
             first = torch.autograd.grad(module(x).pow(3).mean(), leaves, create_graph=True)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from statistics import mean, stdev
 
 from pdegcnn_lib.companion.experiments.claims import Verdict
-from pdegcnn_lib.companion.experiments.comparison import Record, against_base, grouped, value
+from pdegcnn_lib.companion.experiments.comparison import Comparison, Record, against_base, grouped, value
 from pdegcnn_lib.companion.experiments.pictures.names import FAMILY_LABELS, change_label, label
 from pdegcnn_lib.companion.experiments.published import Published
 from pdegcnn_lib.companion.viz.tables import markdown_table, thousands
@@ -32,6 +32,11 @@ def result_table(records: Iterable[Record], metrics: Mapping[str, str], *, digit
     return markdown_table(head, rows) if rows else ""
 
 
+def lead(found: Comparison) -> list[str]:
+    """Two cells of a table: the difference in percent, and its 95 % interval on one line."""
+    return [f"{100 * found.difference:+.1f}", f"[{100 * found.low:+.1f},\u00a0{100 * found.high:+.1f}]"]
+
+
 def change_table(base: Sequence[Record], changed: Iterable[Record], metric: str = "dice_by_image") -> str:
     """A Markdown table of what a change does: the score of the base and of each change, and the paired difference.
 
@@ -43,10 +48,7 @@ def change_table(base: Sequence[Record], changed: Iterable[Record], metric: str 
     rows = []
     for variant, group in {name: list(base), **grouped(changed)}.items():
         score = spread([r["metrics"]["dice"] for r in group])
-        cells = ["", ""]
-        if variant in found:
-            c = found[variant]
-            cells = [f"{100 * c.difference:+.1f}", f"[{100 * c.low:+.1f},\u00a0{100 * c.high:+.1f}]"]
+        cells = lead(found[variant]) if variant in found else ["", ""]
         rows.append(
             [change_label(variant, name), thousands(group[0]["parameters"]), str(len(group)), score, *cells]
         )

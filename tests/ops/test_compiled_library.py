@@ -296,33 +296,6 @@ def test_importing_the_library_compiles_nothing_and_leaves_cupy_alone() -> None:
     subprocess.run([sys.executable, "-W", "error", "-c", code], check=True, cwd=Path(__file__).parents[2])
 
 
-USE_A_FRESH_CACHE = """
-import torch
-from pdegcnn_lib.ops import compiled
-f, k = torch.arange(16.0).view(1, 1, 1, 4, 4), torch.zeros(1, 1, 1, 3, 3)
-print(compiled.semiring_convolution(f, k, "max_plus", "cpu").sum().item())
-"""
-
-
-@on_the_host
-def test_two_processes_may_compile_the_same_unit_at_once(tmp_path: Path) -> None:
-    running = [
-        subprocess.Popen(
-            [sys.executable, "-c", USE_A_FRESH_CACHE],
-            stdout=subprocess.PIPE,
-            text=True,
-            cwd=Path(__file__).parents[2],
-            env={**os.environ, "PDEGCNN_CACHE": str(tmp_path)},
-        )
-        for _ in range(2)
-    ]
-    f, k = torch.arange(16.0).view(1, 1, 1, 4, 4), torch.zeros(1, 1, 1, 3, 3)
-    expected = reference.semiring_convolution(f, k, "max_plus").sum().item()
-    assert [float(p.communicate()[0]) for p in running] == [expected] * 2
-    assert all(p.returncode == 0 for p in running)
-    assert [path.suffix for path in tmp_path.iterdir()] == [".so"], "no partial file is left"
-
-
 @on_the_host
 def test_without_a_compiler_the_reason_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(host, "compiler", lambda: None)

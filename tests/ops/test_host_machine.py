@@ -7,6 +7,8 @@ import os
 import shlex
 import shutil
 import stat
+import subprocess
+import sys
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +17,7 @@ import pytest
 import torch
 
 from pdegcnn_lib import ops
-from pdegcnn_lib.ops import backends, compiled
+from pdegcnn_lib.ops import backends, compiled, reference
 from pdegcnn_lib.ops.compiled import binaries, host, sources
 
 pytestmark = [
@@ -234,3 +236,29 @@ def test_an_incomplete_installation_is_a_reason(monkeypatch):
 
     monkeypatch.setattr(sources, "digest", missing)
     assert "the installation is incomplete" in host.unavailable()
+
+
+USE_A_FRESH_CACHE = """
+import torch
+from pdegcnn_lib.ops import compiled
+f, k = torch.arange(16.0).view(1, 1, 1, 4, 4), torch.zeros(1, 1, 1, 3, 3)
+print(compiled.semiring_convolution(f, k, "max_plus", "cpu").sum().item())
+"""
+
+
+def test_two_processes_may_compile_the_same_unit_at_once(tmp_path: Path) -> None:
+    running = [
+        subprocess.Popen(
+            [sys.executable, "-c", USE_A_FRESH_CACHE],
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=Path(__file__).parents[2],
+            env={**os.environ, "PDEGCNN_CACHE": str(tmp_path)},
+        )
+        for _ in range(2)
+    ]
+    f, k = torch.arange(16.0).view(1, 1, 1, 4, 4), torch.zeros(1, 1, 1, 3, 3)
+    expected = reference.semiring_convolution(f, k, "max_plus").sum().item()
+    assert [float(p.communicate()[0]) for p in running] == [expected] * 2
+    assert all(p.returncode == 0 for p in running)
+    assert [path.suffix for path in tmp_path.iterdir()] == [".so"], "no partial file is left"

@@ -15,6 +15,8 @@ from pdegcnn_lib.spaces.base import Space, Symmetry
 from pdegcnn_lib.spaces.turns import quarter_turn
 from pdegcnn_lib.spaces.window import offsets
 
+COMPOSED = {NORM.name: replace(NORM, word=None)}
+
 
 class _Flat(Space):
     @property
@@ -62,7 +64,7 @@ class Plane(_Flat):
     @property
     def estimates(self) -> Mapping[str, Estimate]:
         """The norm, without its word in the sources: a small table takes as long either way, and so keeps every bit."""
-        return {NORM.name: replace(NORM, word=None)}
+        return COMPOSED
 
     def symmetries(self) -> Mapping[int, Symmetry]:  # type: ignore[override]
         return {n: partial(quarter_turn, turns=n) for n in (1, 2, 3)}

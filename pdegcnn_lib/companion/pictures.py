@@ -42,9 +42,7 @@ def read(path: Path, remarks: list[str] | None = None) -> Tensor:
     white = _white(image)
     image = _upright(image, said)
     if white is None:
-        if (
-            image.mode == "P"
-        ):  # a palette whose entries are transparent turns into colours by way of these alone
+        if image.mode == "P":  # one with transparent entries turns into colours by way of these alone
             image = image.convert("RGBA")
         return torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1).float() / 255
     values = np.asarray(image, dtype=np.float64)

@@ -19,6 +19,7 @@ BRIGHTNESS = (0.6, 1.0)
 NOISE = 0.35  # standard deviation of the grey values
 TRAIN, TEST, SIZE = 64, 24, 24
 SEEDS = {True: 3014, False: 1414}
+VALIDATION_SEED = 2236  # of the volumes that settings are chosen on
 
 
 @dataclass(frozen=True)

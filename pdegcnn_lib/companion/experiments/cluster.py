@@ -25,6 +25,7 @@ from pdegcnn_lib.companion.data.errors import DataError
 from pdegcnn_lib.companion.experiments.config import Run
 from pdegcnn_lib.companion.experiments.grid import clear_away, do, missing, urgency
 from pdegcnn_lib.companion.experiments.registry import Experiment, enter
+from pdegcnn_lib.companion.experiments.search import network_of
 
 if TYPE_CHECKING:
     from submitit.helpers import DelayedSubmission
@@ -101,7 +102,8 @@ class Work:
 
 
 def _of_network(experiment: Experiment, unit: Run) -> list[Run]:
-    return [u for u in missing(experiment, unit.profile) if u.model == unit.model]
+    asked = missing(experiment, unit.profile)
+    return [u for u in asked if network_of(u.config) == network_of(unit.config)]
 
 
 def tasks(experiments: Sequence[Experiment], profile: str) -> list[tuple[Experiment, Run]]:
@@ -113,8 +115,10 @@ def tasks(experiments: Sequence[Experiment], profile: str) -> list[tuple[Experim
     found: dict[str, tuple[Experiment, Run]] = {}
     for experiment in experiments:
         for unit in missing(experiment, profile):
-            key = unit.stem if experiment.search is None else f"{experiment.name}/{unit.model}"
-            found.setdefault(key, (experiment, unit))
+            network = (
+                unit.stem if experiment.search is None else f"{experiment.name}/{network_of(unit.config)}"
+            )
+            found.setdefault(network, (experiment, unit))
     return sorted(found.values(), key=lambda task: urgency(task[1]))
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from pdegcnn_lib.companion import paths
 from pdegcnn_lib.companion.data.errors import DataError
 from pdegcnn_lib.companion.experiments.config import Run
-from pdegcnn_lib.companion.experiments.registry import EXPERIMENTS, Experiment, kind
+from pdegcnn_lib.companion.experiments.registry import EXPERIMENTS, Experiment, key
 from pdegcnn_lib.companion.experiments.run import (
     checkpoint_path,
     drop_checkpoint,
@@ -20,7 +20,7 @@ from pdegcnn_lib.companion.experiments.run import (
     run,
     weights_path,
 )
-from pdegcnn_lib.companion.experiments.search import scores_of
+from pdegcnn_lib.companion.experiments.search import Scores, network_of, scores_of
 
 
 def committed_path(unit: Run) -> Path:
@@ -69,13 +69,21 @@ def missing(experiment: Experiment, profile: str) -> list[Run]:
 
 def _asked(experiment: Experiment, units: list[Run], left: list[Run]) -> list[Run]:
     assert experiment.search is not None
-    scores = scores_of([record(unit) for unit in units if unit not in left], experiment.score)
     wanted = {
-        (model, *run)
-        for model in {unit.model for unit in units}
-        for run in experiment.search.next(scores.get(model, {}), experiment.search.rates[kind(model)])
+        (network, *run)
+        for network, (tried, first) in _searched(experiment, units).items()
+        for run in experiment.search.next(tried, first)
     }
-    return [u for u in left if (u.model, u.training.steps, u.training.learning_rate) in wanted]
+    return [u for u in left if (network_of(u.config), u.training.steps, u.training.learning_rate) in wanted]
+
+
+def _searched(experiment: Experiment, units: list[Run]) -> dict[str, tuple[Scores, float]]:
+    """For each network of a search the scores that it has and the rate that it begins with."""
+    assert experiment.search is not None
+    scores = scores_of([record(unit) for unit in units if known(unit)], experiment.score)
+    rates = experiment.search.rates
+    models = {network_of(unit.config): unit.model for unit in units}
+    return {name: (scores.get(name, {}), rates[key(name, model, rates)]) for name, model in models.items()}
 
 
 def status(experiment: Experiment, profile: str) -> dict[str, object]:
@@ -99,22 +107,19 @@ def search_report(task: str) -> str:
     entry = EXPERIMENTS[f"{task}-search"]
     search = entry.search
     assert search is not None
-    scores = scores_of([record(u) for u in entry.units("long") if known(u)], entry.score)
-    models = list(dict.fromkeys(variant.model for variant in entry.variants))
+    networks = _searched(entry, entry.units("long"))
     over, cut = [], []
-    for model in models:
-        first = search.rates[kind(model)]
-        tried = scores.get(model, {})
+    for network, (tried, first) in networks.items():
         if search.found(tried, first) is not None:
-            over.append(model)
+            over.append(network)
             steps, _ = search.length(tried, first)
-            cut += [model] if 2 * steps > search.cap else []
+            cut += [network] if 2 * steps > search.cap else []
     said = "The search for the number of steps and the rate is over for "
-    if len(over) == len(models):
-        said += f"all {len(models)} networks."
+    if len(over) == len(networks):
+        said += f"all {len(networks)} networks."
     else:
         said += (
-            f"{len(over)} of {len(models)} networks; the others took the {search.start} steps that it begins with, "
+            f"{len(over)} of {len(networks)} networks; the others took the {search.start} steps that it begins with, "
             "and may gain from more."
         )
     return said + (f" Of {len(cut)} the cap of {search.cap} steps cut it off." if cut else "")

@@ -51,7 +51,7 @@ class Experiment:
     """One experiment: `task(profile, **data)` makes its data; `training[profile]` are its settings.
 
     `seeds[profile]` is how many seeds each variant is run with, `settings` are what the families of networks have of
-    their own and `found` what those of so many layers have in the profile `long` (`kind`). `score` is the figure of
+    their own and `found` what a network or its kind has in the profile `long` (`key`). `score` is the figure of
     merit that the networks are ranked by. With a `search` the runs of `long` are those that it may ask for.
     """
 
@@ -83,8 +83,11 @@ class Experiment:
         """The run of one variant with one seed; ValueError for a variant that the experiment does not list."""
         check_profile(profile)
         variant = self.variant(name)
-        chosen, by = (self.found, kind) if profile == "long" else (self.settings, family)
-        settings: dict[str, Any] = {**chosen.get(by(variant.model), {}), **variant.training}
+        if profile == "long":
+            own = self.found.get(key(name, variant.model, self.found), {})
+        else:
+            own = self.settings.get(family(variant.model), {})
+        settings: dict[str, Any] = {**own, **variant.training}
         training = replace(self.training[profile], **settings)
         return Run(
             self.name,
@@ -132,6 +135,11 @@ def title(name: str) -> str:
 def kind(model: str) -> str:
     """The family of a network with the number of its layers, where it has one: `pdegcnn12`, `lenet`."""
     return f"{family(model)}{models.entry(model).fixed.get('layers', '')}"
+
+
+def key(network: str, model: str, settings: Mapping[str, object]) -> str:
+    """What settings have a network under: its own name where that is among them, otherwise its kind."""
+    return network if network in settings else kind(model)
 
 
 EXPERIMENTS: dict[str, Experiment] = {}

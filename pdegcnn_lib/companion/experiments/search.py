@@ -20,7 +20,7 @@ Scores = Mapping[tuple[int, float], float]
 class Search:
     """From `start` steps on, doubled until the score gains less than `enough` or `cap` would be passed.
 
-    `rates` is the learning rate that each kind of network begins with.
+    `rates` is the learning rate that each network begins with, by its name or its kind (`registry.key`).
     """
 
     start: int
@@ -28,11 +28,11 @@ class Search:
     enough: float
     rates: Mapping[str, float]
 
-    def runs(self, kind: str) -> list[tuple[int, float]]:
+    def runs(self, key: str) -> list[tuple[int, float]]:
         """Every run (steps, rate) that may be asked for."""
         doubled = [self.start * 2**n for n in range(int(math.log2(self.cap / self.start)) + 1)]
         quarters = product([n // 4 for n in doubled], RATES)
-        return list(dict.fromkeys([*((n, self.rates[kind]) for n in doubled), *quarters]))
+        return list(dict.fromkeys([*((n, self.rates[key]) for n in doubled), *quarters]))
 
     def length(self, scores: Scores, first: float) -> tuple[int, bool]:
         """How many steps are known to be worth it, and whether the doubling has come to its end."""
@@ -59,11 +59,22 @@ class Search:
         return {"steps": steps, "learning_rate": max(RATES, key=lambda rate: scores[steps // 4, rate])}
 
 
+def run_name(network: str, steps: int, rate: float) -> str:
+    """What a run of a search is called."""
+    return f"{network}-{steps}-{rate:g}"
+
+
+def network_of(run: Mapping[str, Any]) -> str:
+    """The network that a run of a search is of, from its record or its configuration."""
+    training = run["training"]
+    return run["variant"].removesuffix(run_name("", training["steps"], training["learning_rate"]))
+
+
 def scores_of(records: Sequence[Mapping[str, Any]], score: str) -> dict[str, dict[tuple[int, float], float]]:
     """The validation scores of each network by (steps, rate); a run that diverged has the lowest of all."""
     found: dict[str, dict[tuple[int, float], float]] = {}
     for record in records:
         training = record["training"]
         value = record["metrics"].get(score, -math.inf)
-        found.setdefault(record["model"], {})[training["steps"], training["learning_rate"]] = value
+        found.setdefault(network_of(record), {})[training["steps"], training["learning_rate"]] = value
     return found

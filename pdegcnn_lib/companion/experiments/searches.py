@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 
 from pdegcnn_lib.companion.experiments.config import Training
-from pdegcnn_lib.companion.experiments.registry import Experiment, Variant, kind
+from pdegcnn_lib.companion.experiments.registry import Experiment, Variant, key
+from pdegcnn_lib.companion.experiments.search import run_name
 from pdegcnn_lib.companion.experiments.task import Task
 from pdegcnn_lib.companion.experiments.tuned import SEARCHES
 
@@ -13,23 +15,26 @@ from pdegcnn_lib.companion.experiments.tuned import SEARCHES
 def search_of(
     task: str,
     summary: str,
-    networks: Iterable[str],
+    networks: Iterable[str | Variant],
     make: Callable[..., Task],
     training: Mapping[str, Training],
     score: str = "dice",
 ) -> Experiment:
-    """The experiment `task-search`: every run that the search of a task may ask for, on its validation data."""
+    """The experiment `task-search`: every run that the search of a task may ask for, on its validation data.
+
+    A network is one on the list, or one with options or data of its own.
+    """
     search = SEARCHES[task]
     variants = [
-        Variant(
-            model,
-            f"{model}-{steps}-{rate:g}",
-            data={"validation": True},
+        replace(
+            network,
+            label=run_name(network.name, steps, rate),
+            data={**network.data, "validation": True},
             training={"steps": steps, "learning_rate": rate},
             profiles=("long",),
         )
-        for model in networks
-        for steps, rate in search.runs(kind(model))
+        for network in (Variant(n) if isinstance(n, str) else n for n in networks)
+        for steps, rate in search.runs(key(network.name, network.model, search.rates))
     ]
     return Experiment(
         name=f"{task}-search",

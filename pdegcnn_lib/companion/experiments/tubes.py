@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from itertools import product
 from statistics import mean
 
@@ -17,10 +18,16 @@ from pdegcnn_lib.companion.data.tubes import Volumes
 from pdegcnn_lib.companion.experiments.config import Training
 from pdegcnn_lib.companion.experiments.metrics import area_under_curve, confusion, dice, dice_loss
 from pdegcnn_lib.companion.experiments.registry import Experiment, Variant, enter
+from pdegcnn_lib.companion.experiments.searches import search_of
 from pdegcnn_lib.companion.experiments.task import Task
+from pdegcnn_lib.companion.experiments.tuned import FOUND
 from pdegcnn_lib.geometry.octahedral import turn_volume
 
-STEPS = {"fast": Training(steps=40, batch_size=2), "full": Training(steps=600, batch_size=2)}
+STEPS = {
+    "fast": Training(steps=40, batch_size=2),
+    "full": Training(steps=600, batch_size=2),
+    "long": Training(steps=600, batch_size=2),
+}
 SETTINGS = {
     "cnn": {"learning_rate": 1e-2},
     "gcnn": {"learning_rate": 2e-2},
@@ -97,10 +104,16 @@ def _by_volume(scores: Tensor, truth: Tensor) -> list[float]:
 
 
 def task(
-    profile: str, *, volumes: int | None = None, upright: bool = False, augment: bool = False
+    profile: str,
+    *,
+    volumes: int | None = None,
+    upright: bool = False,
+    augment: bool = False,
+    validation: bool = False,
 ) -> TubesTask:
     """Tubes of any orientation; `volumes` keeps the first training volumes only, `fast` draws smaller and fewer ones.
 
+    With `validation` other volumes, drawn for this alone, take the place of the test, which stays untouched.
     With `upright` tubes start along z, in training and in the test, and further test volumes have them lean from there
     toward x by each of `ANGLES`: one training for all of them.
     """
@@ -117,7 +130,8 @@ def task(
         train = tubes.draw(train_count, tubes.SEEDS[True], size, along=(0.0, 0.0, 1.0))
         tests = {angle: leaning(angle) for angle in ANGLES}
         return TubesTask(train.take(slice(0, volumes)), tests[0], augment=augment, leaning=tests)
-    train, test = (tubes.draw(n, tubes.SEEDS[s], size) for n, s in ((train_count, True), (test_count, False)))
+    held = tubes.VALIDATION_SEED if validation else tubes.SEEDS[False]
+    train, test = (tubes.draw(n, s, size) for n, s in ((train_count, tubes.SEEDS[True]), (test_count, held)))
     return TubesTask(train.take(slice(0, volumes)), test, augment=augment)
 
 
@@ -160,6 +174,7 @@ LONGER = {"steps": 1500}
 PDEGCNNS = (pdegcnn(), pdegcnn(8, 3), pdegcnn(16, 3), pdegcnn(16, 4))
 CNNS = (cnn(2, 3), cnn(8, 3), cnn(16, 4))
 SOME = (pdegcnn(), gcnn(8), cnn(8, 3))
+SEARCHED = (pdegcnn(), gcnn(8), on(cnn(16, 4), "augmented", augment=True), pdegcnn(16, 4))
 
 
 def _experiment(name: str, summary: str, variants: tuple[Variant, ...], fast: int = 0) -> Experiment:
@@ -213,5 +228,17 @@ enter(
             pdegcnn(what="rho_c", estimate="rho_c"),
             pdegcnn(what="rho_b_com", estimate="rho_b_com"),
         ),
+    ),
+    search_of("tubes", "tubes, to find how long to train, and at what rate", SEARCHED, task, STEPS),
+    Experiment(
+        name="tubes-found",
+        summary="tubes, with as many steps and the rate that the search found",
+        task=task,
+        variants=tuple(replace(network, profiles=("long",)) for network in SEARCHED),
+        seeds={"long": 1},
+        training=STEPS,
+        settings={},
+        found=FOUND["tubes"],
+        score="dice",
     ),
 )

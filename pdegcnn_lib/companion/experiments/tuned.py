@@ -57,9 +57,21 @@ SEARCHES: dict[str, Search] = {
         0.002,
         {**_OF_SEGMENTATION, "cnn3": 3e-2, "gcnn3": 1e-2, "pdegcnn3": 1e-1, "cnn6": 3e-2, "gcnn6": 1e-2},
     ),
+    # Networks of one kind differ in their width: each is searched for by its name.
+    "tubes": Search(
+        600,
+        4800,
+        0.002,
+        {
+            "tubes-pdegcnn-8x2-6": 2e-2,
+            "tubes-pdegcnn-16x4-6": 2e-2,
+            "tubes-gcnn-8x2-6": 2e-2,
+            "tubes-cnn-16x4-augmented": 1e-2,
+        },
+    ),
 }
 FOUND: dict[str, dict[str, Settings]] = {
-    task: {kind: {"steps": search.start, "learning_rate": rate} for kind, rate in search.rates.items()}
+    task: {key: {"steps": search.start, "learning_rate": rate} for key, rate in search.rates.items()}
     for task, search in SEARCHES.items()
 }
 

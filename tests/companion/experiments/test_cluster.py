@@ -127,7 +127,7 @@ def test_a_search_is_one_task_for_each_network_and_goes_on_as_results_come_in(ti
     monkeypatch.setitem(EXPERIMENTS, "tiny", entered)
 
     def finish(unit, out):
-        record = {"model": unit.model, "training": unit.config["training"], "metrics": {"accuracy": 0.5}}
+        record = {"variant": unit.variant, "training": unit.config["training"], "metrics": {"accuracy": 0.5}}
         paths.write_atomically(out, json.dumps(record))
 
     monkeypatch.setattr(grid, "run", finish)

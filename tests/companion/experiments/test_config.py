@@ -15,7 +15,7 @@ from pdegcnn_lib import models
 from pdegcnn_lib.companion import paths
 from pdegcnn_lib.companion.experiments import EXPERIMENTS, PROFILES, Run, Training, experiment
 from pdegcnn_lib.companion.experiments.digits import ANGLES, RotatedDigits
-from pdegcnn_lib.companion.experiments.registry import family, kind
+from pdegcnn_lib.companion.experiments.registry import family, key
 from pdegcnn_lib.companion.experiments.training import learning_rate
 
 UNIT = Run("digits-rotated", "digits-pdegcnn", "digits-pdegcnn", 0, "fast", Training(steps=10))
@@ -97,7 +97,9 @@ def test_every_unit_of_the_grid_is_complete(name, profile):
     for unit in units:
         variant = entry.variant(unit.variant)
         settings = (
-            entry.found.get(kind(unit.model)) if profile == "long" else entry.settings.get(family(unit.model))
+            entry.found.get(key(unit.variant, unit.model, entry.found))
+            if profile == "long"
+            else entry.settings.get(family(unit.model))
         )
         assert settings is not None or not (entry.found if profile == "long" else entry.settings)
         expected = {**(settings or {}), **variant.training}

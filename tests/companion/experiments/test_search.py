@@ -7,8 +7,8 @@ import pytest
 
 from pdegcnn_lib.companion import paths
 from pdegcnn_lib.companion.experiments import EXPERIMENTS, Training, Variant, experiment, grid
-from pdegcnn_lib.companion.experiments.registry import kind
-from pdegcnn_lib.companion.experiments.search import RATES, Search, scores_of
+from pdegcnn_lib.companion.experiments.registry import key, kind
+from pdegcnn_lib.companion.experiments.search import RATES, Search, network_of, run_name, scores_of
 from pdegcnn_lib.companion.experiments.tuned import FOUND, SEARCHES
 
 SEARCH = Search(start=8, cap=64, enough=0.1, rates={"pdegcnn": 1e-2})
@@ -38,8 +38,10 @@ def test_the_doubling_ends_at_the_cap():
 
 
 def test_a_rate_that_diverges_is_not_chosen():
-    record = {"model": "m", "training": {"steps": 4, "learning_rate": 0.1}}
-    found = scores_of([{**record, "metrics": {}}, {**record, "metrics": {"dice": 0.5}, "model": "n"}], "dice")
+    record = {"variant": "m-4-0.1", "training": {"steps": 4, "learning_rate": 0.1}}
+    found = scores_of(
+        [{**record, "metrics": {}}, {**record, "metrics": {"dice": 0.5}, "variant": "n-4-0.1"}], "dice"
+    )
     assert found["m"][4, 0.1] < -1e9 and found["n"] == {(4, 0.1): 0.5}
 
 
@@ -47,7 +49,8 @@ def test_the_grid_runs_what_a_search_asks_for(tiny, monkeypatch):
     model = "digits-pdegcnn"
     runs = SEARCH.runs(kind(model))
     variants = [
-        Variant(model, f"{n}-{rate:g}", training={"steps": n, "learning_rate": rate}) for n, rate in runs
+        Variant(model, run_name(model, n, rate), training={"steps": n, "learning_rate": rate})
+        for n, rate in runs
     ]
     entered = replace(
         tiny.TINY, variants=tuple(variants), seeds={"long": 1}, training={"long": Training(1)}, search=SEARCH
@@ -57,7 +60,7 @@ def test_the_grid_runs_what_a_search_asks_for(tiny, monkeypatch):
     def finish(unit, out):
         done.append((unit.training.steps, unit.training.learning_rate))
         training = {"steps": unit.training.steps, "learning_rate": unit.training.learning_rate}
-        content = {"model": model, "training": training, "metrics": {"accuracy": 0.5}}
+        content = {"variant": unit.variant, "training": training, "metrics": {"accuracy": 0.5}}
         paths.write_atomically(out, json.dumps(content))
 
     monkeypatch.setattr(grid, "run", finish)
@@ -73,7 +76,7 @@ def test_the_report_says_how_many_searches_are_over(tiny):
     entry = EXPERIMENTS["vessels-search"]
 
     def put(unit, dice):
-        content = {"model": unit.model, "training": unit.config["training"], "metrics": {"dice": dice}}
+        content = {"variant": unit.variant, "training": unit.config["training"], "metrics": {"dice": dice}}
         paths.write_atomically(grid.committed_path(unit), json.dumps(content))
 
     for unit in entry.units("long"):
@@ -102,7 +105,8 @@ def test_the_recorded_settings_are_those_that_the_searches_came_to(task):
     search = SEARCHES[task]
     assert entry.search is search and FOUND[task].keys() == search.rates.keys()
     known = scores_of([grid.record(u) for u in entry.units("long") if grid.known(u)], entry.score)
-    for model in {v.model for v in entry.variants}:
-        first = search.rates[kind(model)]
+    for network, model in {network_of(u.config): u.model for u in entry.units("long")}.items():
+        first = search.rates[key(network, model, search.rates)]
         beginning = {"steps": search.start, "learning_rate": first}
-        assert FOUND[task][kind(model)] == (search.found(known.get(model, {}), first) or beginning)
+        settings = FOUND[task][key(network, model, FOUND[task])]
+        assert settings == (search.found(known.get(network, {}), first) or beginning)

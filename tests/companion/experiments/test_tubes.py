@@ -10,6 +10,7 @@ from pdegcnn_lib.companion.data.tubes import Volumes, draw
 from pdegcnn_lib.companion.experiments import experiment
 from pdegcnn_lib.companion.experiments import tubes as module
 from pdegcnn_lib.companion.experiments.config import Training
+from pdegcnn_lib.companion.experiments.search import network_of
 from pdegcnn_lib.companion.experiments.training import train
 
 CPU = torch.device("cpu")
@@ -52,6 +53,21 @@ def test_the_data_of_the_variants() -> None:
     assert small.train.images.shape == (16, 1, 16, 16, 16) and len(small.test) == 6
     few = module.task("fast", volumes=3, augment=True)
     assert len(few.train) == 3 and few.augment and torch.equal(few.test.images, small.test.images)
+    held = module.task("fast", validation=True)
+    assert torch.equal(held.train.images, small.train.images)
+    assert not any(torch.equal(a, b) for a in held.test.images for b in small.test.images)
+
+
+def test_networks_of_one_model_are_searched_for_apart() -> None:
+    """By their names, on the validation volumes, each with the options and the turns that it has in the tables."""
+    search = experiment("tubes-search")
+    named = {network_of(unit.config): unit for unit in search.units("long")}
+    assert list(named) == [network.name for network in module.SEARCHED]
+    for name, unit in named.items():
+        table = experiment("tubes").variant(name)
+        assert unit.options == table.options and unit.data == {**table.data, "validation": True}
+        found = experiment("tubes-found").unit(name, 0, "long")
+        assert (found.options, found.data) == (table.options, table.data)
 
 
 def test_tubes_that_stand_and_tubes_that_lean() -> None:

@@ -100,15 +100,19 @@ def score_boxes(
     return figure
 
 
-def score_by_steps(records: Iterable[Record], score: Callable[[Record], float], *, name: str) -> Figure:
+def score_by_steps(
+    records: Iterable[Record], score: Callable[[Record], float], *, name: str, key: str = "model"
+) -> Figure:
     """A score in percent against the steps of training, a line per network: the mean over seeds of every length.
 
-    Filled marks are runs of the profile `long`, hollow ones are shorter. Networks of 12 layers have dashed lines.
+    Filled marks are runs of the profile `long`, hollow ones are shorter. Records of one network have the entry `key` in
+    common. Networks of 12 layers have dashed lines, and so has the second of two of one colour.
     """
     figure, ax = plt.subplots(figsize=(6.6, 3.6))
     every: set[int] = set()
-    for model, group in grouped(records, "model").items():
-        style = model_style(model)
+    seen: set[str] = set()
+    for network, group in grouped(records, key).items():
+        style = model_style(group[0]["model"])
         lengths = sorted(grouped(group, "profile").items())  # full, then long
         points = sorted(
             (steps, profile, 100 * mean(map(score, runs)))
@@ -116,13 +120,14 @@ def score_by_steps(records: Iterable[Record], score: Callable[[Record], float], 
             for steps, runs in _by_steps(part).items()
         )
         every |= {steps for steps, _, _ in points}
-        dash = "--" if "12" in model else "-"
+        dash = "--" if "12" in network or style["color"] in seen else "-"
+        seen.add(style["color"])
         xs, ys = [p[0] for p in points], [p[2] for p in points]
         ax.plot(xs, ys, dash, color=style["color"], lw=1.3)
         for steps, profile, value in points:
             fill = style["color"] if profile == "long" else "white"
             ax.plot([steps], [value], style["marker"], color=style["color"], mfc=fill, ms=6)
-        ax.plot([], [], dash + style["marker"], color=style["color"], label=label(model))
+        ax.plot([], [], dash + style["marker"], color=style["color"], label=label(network))
     ax.set(xscale="log", xlabel="steps of training", ylabel=f"{name} in percent")
     ax.set_xticks(sorted(every), [thousands(n) for n in sorted(every)])
     ax.xaxis.set_minor_locator(NullLocator())

@@ -12,7 +12,8 @@ from importlib.metadata import PackageNotFoundError, version
 import torch
 
 from pdegcnn_lib import ops
-from pdegcnn_lib.companion import data
+from pdegcnn_lib.companion import data, paths
+from pdegcnn_lib.companion.data import places
 from pdegcnn_lib.companion.experiments.provenance import processor, versions
 from pdegcnn_lib.ops.compiled import binaries, host
 
@@ -69,8 +70,17 @@ def _cache() -> dict[str, str | None]:
 def _there(available: Callable[[], bool]) -> bool:
     try:
         return available()
-    except OSError:  # a folder that may not be read
+    except (OSError, ValueError):  # a folder that may not be read, or is none; `_data_folder` says why
         return False
+
+
+def _data_folder() -> dict[str, str | None]:
+    """Where data sets are looked for, and what keeps them from being found."""
+    try:
+        place = paths.data()
+    except ValueError as error:
+        return {"path": None, "problem": str(error)}
+    return {"path": str(place), "problem": places.unreadable(place)}
 
 
 def _installed() -> dict[str, str | None]:
@@ -94,6 +104,7 @@ def report() -> dict[str, object]:
         "processor": processor(),
         "threads": torch.get_num_threads(),
         "gpu": torch.cuda.get_device_name(0) if torch.cuda.is_available() else None,
+        "data_folder": _data_folder(),
         "data": {
             "digits (scikit-learn)": _installed()["scikit-learn"] is not None,
             "MNIST": _there(data.mnist.available),
@@ -127,6 +138,8 @@ def as_text(report: dict) -> str:
     )
     lines.append(f"processor   {report['processor']}, {report['threads']} threads")
     lines.append(f"GPU         {report['gpu'] or 'none'}")
+    folder = report["data_folder"]
+    lines.append(f"data        {folder['problem'] or 'below ' + folder['path']}")
     lines += [
         f"data        {name}: " + ("found" if there else "not found")
         for name, there in report["data"].items()

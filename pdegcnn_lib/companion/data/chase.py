@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pdegcnn_lib.companion import paths
-from pdegcnn_lib.companion.data.files import checked_bytes, picture
+from pdegcnn_lib.companion.data import places
+from pdegcnn_lib.companion.data.files import picture
 from pdegcnn_lib.companion.data.fundus import channels, field_of_view, standardise
 from pdegcnn_lib.companion.data.preparation import Preparation
 from pdegcnn_lib.companion.data.segmentation import Labels, Segmentation, smaller
@@ -41,18 +41,17 @@ def sha256() -> dict[str, str]:
 
 def folder() -> Path:
     """Where CHASE_DB1 is looked for."""
-    return paths.data() / "CHASE_DB1"
+    return places.folder("CHASE_DB1")
 
 
-def _place(name: str) -> Path:
-    """Where a file lies: in the folder of its kind, or beside all others, as the owner's archive has them."""
-    sorted_, flat = folder() / name, folder() / Path(name).name
-    return flat if flat.is_file() and not sorted_.is_file() else sorted_
+def _names(name: str) -> tuple[str, str]:
+    """What a file is called: in the folder of its kind, or beside all others, as the owner's archive has them."""
+    return name, Path(name).name
 
 
 def available() -> bool:
     """Whether all 84 files are there (their content is checked when they are read)."""
-    return all(_place(name).is_file() for name in sha256())
+    return all(places.place("CHASE_DB1", _names(name))[0].is_file() for name in sha256())
 
 
 def names() -> tuple[str, ...]:
@@ -78,11 +77,9 @@ def download() -> Path:
 
 
 def _pixels(name: str) -> Tensor:
-    path = _place(name)
-    content = checked_bytes(
-        path,
-        sha256()[name],
+    path, content = places.content(
         "CHASE_DB1",
+        dict.fromkeys(_names(name), sha256()[name]),
         f"point PDEGCNN_DATA at a folder that holds CHASE_DB1/{name}, or call {__name__}.download()",
     )
     return torch.from_numpy(np.array(picture(content, path, "CHASE_DB1")))

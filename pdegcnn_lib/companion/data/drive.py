@@ -14,9 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pdegcnn_lib.companion import paths
+from pdegcnn_lib.companion.data import places
 from pdegcnn_lib.companion.data.errors import DataError
-from pdegcnn_lib.companion.data.files import checked_bytes, picture
+from pdegcnn_lib.companion.data.files import picture
 from pdegcnn_lib.companion.data.fundus import channels, standardise
 from pdegcnn_lib.companion.data.preparation import Preparation
 from pdegcnn_lib.companion.data.segmentation import Labels, Segmentation
@@ -27,7 +27,7 @@ HOW_TO_GET = "register at https://drive.grand-challenge.org and unpack both arch
 
 def folder() -> Path:
     """Where DRIVE is looked for."""
-    return paths.data() / "DRIVE"
+    return places.folder("DRIVE")
 
 
 def files(train: bool) -> list[dict[str, str]]:
@@ -54,12 +54,13 @@ def files(train: bool) -> list[dict[str, str]]:
 
 def available(parts: tuple[bool, ...] = (True, False)) -> bool:
     """Whether every file of both parts is there, or of those named; `True` is the training part."""
-    return all((folder() / name).is_file() for part in parts for f in files(part) for name in f.values())
+    names = (name for part in parts for row in files(part) for name in row.values())
+    return all(places.place("DRIVE", (name,))[0].is_file() for name in names)
 
 
 def _pixels(name: str, axes: int) -> Tensor:
-    path = folder() / name
-    pixels = np.array(picture(checked_bytes(path, None, "DRIVE", HOW_TO_GET), path, "DRIVE"))
+    path, content = places.content("DRIVE", {name: None}, HOW_TO_GET)
+    pixels = np.array(picture(content, path, "DRIVE"))
     expected = (*SIZE, 3)[:axes]
     if pixels.shape != expected:
         raise DataError(f"DRIVE: {path} has the shape {list(pixels.shape)}, it must have {list(expected)}")
@@ -80,9 +81,10 @@ def load(train: bool, *, mode: str = "green") -> Segmentation:
     Raises: DataError for the first file that is missing, is no picture, or has another shape.
     """
     part = files(train)
-    if not train and not (folder() / "test/1st_manual").exists() and (folder() / "test/images").is_dir():
+    drawn, shown = (places.place("DRIVE", (part[0][kind],))[0] for kind in ("truth", "image"))
+    if not train and shown.is_file() and not drawn.parent.exists():
         raise DataError(
-            f"DRIVE: the labels of the test images, {folder() / 'test/1st_manual'}, are missing; they are not handed "
+            f"DRIVE: the labels of the test images, {drawn.parent}, are missing; they are not handed "
             "out any more, and scores on these images are made by the site alone. The training part is not concerned"
         )
     images: list[Tensor] = []

@@ -9,9 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pdegcnn_lib.companion import paths
+from pdegcnn_lib.companion.data import places
 from pdegcnn_lib.companion.data.errors import DataError
-from pdegcnn_lib.companion.data.files import checked_bytes
 
 PROTOCOLS = ("60000/10000", "12000/50000")
 ORDER_SEED = 1207  # of the digits in the second protocol
@@ -23,21 +22,28 @@ SHA256 = {
     "t10k-labels-idx1-ubyte.gz": "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
 }
 
+UNPACKED = {
+    "train-images-idx3-ubyte": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+    "train-labels-idx1-ubyte": "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+    "t10k-images-idx3-ubyte": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+    "t10k-labels-idx1-ubyte": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+}
+
 
 def folder() -> Path:
     """Where MNIST is looked for."""
-    return paths.data() / "MNIST"
+    return places.folder("MNIST")
 
 
-def _place(name: str) -> Path:
-    """Where a file lies: in the folder, or in `raw` below it, where torchvision downloads the same files to."""
-    here, raw = folder() / name, folder() / "raw" / name
-    return raw if raw.is_file() and not here.is_file() else here
+def _names(name: str) -> dict[str, str | None]:
+    """What a file is called, packed or not, with its SHA-256; with a dot it is called so by Kaggle."""
+    plain = name.removesuffix(".gz")
+    return {name: SHA256[name], **dict.fromkeys((plain, plain.replace("-idx", ".idx")), UNPACKED[plain])}
 
 
 def available() -> bool:
     """Whether all four files are there (their content is checked when they are read)."""
-    return all(_place(name).is_file() for name in SHA256)
+    return all(places.place("MNIST", _names(name))[0].is_file() for name in SHA256)
 
 
 def download() -> Path:
@@ -50,14 +56,13 @@ def download() -> Path:
 
 
 def _read(name: str, magic: int) -> np.ndarray:
-    path = _place(name)
-    content = checked_bytes(
-        path,
-        SHA256[name],
+    path, content = places.content(
         "MNIST",
-        f"point PDEGCNN_DATA at a folder that holds MNIST/{name}, or call pdegcnn_lib.companion.data.mnist.download()",
+        _names(name),
+        f"point PDEGCNN_DATA at a folder that holds MNIST/{name}, or call {__name__}.download()",
     )
-    raw = np.frombuffer(gzip.decompress(content), dtype=np.uint8)
+    packed = content.startswith(b"\x1f\x8b")
+    raw = np.frombuffer(gzip.decompress(content) if packed else content, dtype=np.uint8)
     found = int.from_bytes(raw[:4].tobytes(), "big")
     if found != magic:
         raise DataError(f"MNIST: {path} starts with {found}, it must start with {magic}")

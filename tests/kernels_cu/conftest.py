@@ -36,7 +36,7 @@ def gpu(request, simulated_gpu, binaries, monkeypatch) -> Iterator[object]:
     monkeypatch.setattr(machines, "HOST", machines.DEVICE)
     monkeypatch.setattr(device, "multiprocessors", lambda: 4)
     monkeypatch.setattr(torch.cuda, "current_stream", lambda index: SimpleNamespace(cuda_stream=0))
-    caches = (device._module, device._function)
+    caches = (device._module, device._function, device.most_shared_bytes)
     for cached in caches:
         cached.cache_clear()
     yield simulation

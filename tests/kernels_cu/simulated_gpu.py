@@ -22,6 +22,7 @@ from pdegcnn_lib.ops.compiled import host
 
 HERE = Path(__file__).parent
 USUAL_SHARED_BYTES = 48 * 1024  # what a kernel may have without asking
+MOST_SHARED_BYTES = 227 * 1024  # what it may ask for on a large GPU
 
 # The only words that no C++ compiler for the host can read, and what is put in their place.
 PTX = [
@@ -40,21 +41,33 @@ PTX = [
 class Simulation:
     """Where binaries go, the order of threads and blocks, and the kernels that were launched.
 
-    `edits`, pairs of a text and what takes its place, are made in a copy of the source before it is compiled.
+    `edits`, pairs of a text and what takes its place, are made in a copy of the source before it is compiled;
+    `most_shared_bytes` is what a block may have of shared memory.
     """
 
     folder: Path
     backwards: bool = False
     launched: list[str] = field(default_factory=list)
     edits: list[tuple[str, str]] = field(default_factory=list)
+    most_shared_bytes: int = MOST_SHARED_BYTES
 
     @property
     def cupy(self) -> SimpleNamespace:
         """The stand-in for the module `cupy`."""
         return SimpleNamespace(
             RawModule=lambda **given: RawModule(self, **given),
-            cuda=SimpleNamespace(Device=nullcontext, ExternalStream=lambda pointer, index: nullcontext()),
+            cuda=SimpleNamespace(
+                Device=lambda index: Device(self), ExternalStream=lambda pointer, index: nullcontext()
+            ),
         )
+
+
+class Device(nullcontext[None]):
+    """The one device of a simulation, with what is asked of its attributes."""
+
+    def __init__(self, simulation: Simulation) -> None:
+        super().__init__()
+        self.attributes = {"MaxSharedMemoryPerBlockOptin": simulation.most_shared_bytes}
 
 
 class RawModule:
@@ -97,6 +110,8 @@ class Function:
         self.max_dynamic_shared_size_bytes = USUAL_SHARED_BYTES
 
     def __call__(self, grid: tuple[int], block: tuple[int], values: tuple, *, shared_mem: int) -> None:
+        if self.max_dynamic_shared_size_bytes > max(self.simulation.most_shared_bytes, USUAL_SHARED_BYTES):
+            raise RuntimeError(f"{self.name}: it asked for more shared memory than a block has")
         if shared_mem > self.max_dynamic_shared_size_bytes:
             raise RuntimeError(
                 f"{self.name}: {shared_mem} bytes of shared memory without having asked for them"

@@ -106,6 +106,31 @@ def test_a_tile_of_any_directions_fits_shared_memory(monkeypatch, size, itemsize
         assert convolution.plan(of, machines.DEVICE, itemsize).shared_bytes <= machines.DEVICE.fast_bytes
 
 
+# Five volumes that see each other through a window of 7^3, in float64: the bytes of a tile, and of sums for each tap.
+MANY = [*range(5)] * 5
+TILE, SUMS = (7 * 14 * 64 + 5 * 343) * 8, 5 * 343 * (8 + 8 * 8)
+
+
+@pytest.mark.parametrize("gpu", ["forwards"], indirect=True)
+@pytest.mark.parametrize(
+    ("most", "gradient"),
+    [(SUMS, ["tropical_scatter"]), (SUMS - 1, ["tropical_gather_input", "tropical_gather_kernel"])],
+)
+def test_a_large_window_asks_for_the_memory_that_there_is(gpu, most, gradient) -> None:
+    gpu.most_shared_bytes = most
+    f, g = torch.randn(2, 1, 1, 5, 5, 7, 9, dtype=torch.float64)
+    k = torch.rand(1, 5, 5, 7, 7, 7, dtype=torch.float64)
+    found = both_ways(lambda f, k: compiled.semiring_convolution(f, k, "max_plus", "cpu", MANY), (f, k), g)
+    law = both_ways(lambda f, k: reference.semiring_convolution(f, k, "max_plus", MANY), (f, k), g)
+    assert_close(found, law, torch.float64)
+    assert gpu.launched == ["semiring_convolution", *gradient]
+    gpu.most_shared_bytes = TILE - 1
+    device.most_shared_bytes.cache_clear()
+    device._function.cache_clear()
+    with pytest.raises(ValueError, match=rf"fit the {TILE - 1} bytes .* needs {TILE}: take a smaller window"):
+        compiled.semiring_convolution(f, k, "max_plus", "cpu", MANY)
+
+
 @pytest.mark.parametrize("semiring", reference.SEMIRINGS)
 def test_lists_with_a_value_that_is_not_finite_take_the_careful_path(gpu, semiring) -> None:
     f, k, _ = listed((3, 3, 3), torch.float32)

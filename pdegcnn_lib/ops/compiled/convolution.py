@@ -217,16 +217,19 @@ def tropical_gradients(
     computed = arithmetic(g.dtype)
     partial = g.new_empty((g.shape[0], *k.shape), dtype=computed)
     tables = problem.tables
-    if machine.owns_channels or not torch.are_deterministic_algorithms_enabled():
+    group = tables if machine.owns_channels else 1
+    sums_bytes = group * problem.taps * (8 + machine.copies * partial.element_size())
+    deterministic = not machine.owns_channels and torch.are_deterministic_algorithms_enabled()
+    # Sums for the taps of a very large window are too many for a block: there they are gathered.
+    if machine.holds(sums_bytes, g.device) and not deterministic:
         allocate = g.new_empty if machine.owns_channels else g.new_zeros
         grad_f = allocate(g.shape, dtype=computed)
-        group = tables if machine.owns_channels else 1
         machine.launch(
             unit,
             "tropical_scatter",
             [g, taps, grad_f, partial, sources, sign, *problem.sizes, group, int(machine.owns_channels)],
             blocks=problem.images * _ceil(tables, group),
-            shared_bytes=group * problem.taps * (8 + machine.copies * partial.element_size()),
+            shared_bytes=sums_bytes,
         )
     else:
         grad_f = g.new_empty(g.shape, dtype=computed)

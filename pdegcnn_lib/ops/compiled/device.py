@@ -17,6 +17,7 @@ from pdegcnn_lib.ops.compiled import sources
 from pdegcnn_lib.ops.compiled.sources import SHIFTED, TRIAL, TRIAL_SIZES, TRIED, Unit
 
 WARPS = 8
+USUAL_SHARED_BYTES = 48 * 1024  # what a block may hold in shared memory without asking
 OPTIONS = ("-std=c++17", "--fmad=true")
 
 
@@ -63,6 +64,14 @@ def multiprocessors() -> int:
 
 
 @cache
+def most_shared_bytes(index: int) -> int:
+    """What a block may hold in the shared memory of a device where it asks for it."""
+    import cupy
+
+    return int(cupy.cuda.Device(index).attributes["MaxSharedMemoryPerBlockOptin"])
+
+
+@cache
 def _module(unit: Unit, _index: int) -> Any:
     """A module for each device, which keeps what is loaded on it."""
     import cupy
@@ -75,8 +84,13 @@ def _module(unit: Unit, _index: int) -> Any:
 
 @cache
 def _function(unit: Unit, kernel: str, index: int, shared_bytes: int) -> Any:
+    if shared_bytes > USUAL_SHARED_BYTES and shared_bytes > most_shared_bytes(index):
+        raise ValueError(
+            f"a window must fit the {most_shared_bytes(index)} bytes of shared memory that a block has on this GPU, "
+            f"got one for which {kernel} needs {shared_bytes}: take a smaller window, or float32 in place of float64"
+        )
     function = _module(unit, index).get_function(kernel)
-    if shared_bytes > 48 * 1024:
+    if shared_bytes > USUAL_SHARED_BYTES:
         function.max_dynamic_shared_size_bytes = shared_bytes
     return function
 
@@ -86,7 +100,8 @@ def launch(
 ) -> None:
     """Run `kernel` of `unit` over a grid of `blocks` with WARPS warps each, on torch's current stream.
 
-    Tensors are passed by address, None as a null pointer, integers as C int.
+    Tensors are passed by address, None as a null pointer, integers as C int. Raises: ValueError where a block needs
+    more shared memory than the device has for one.
     """
     import cupy
     import numpy

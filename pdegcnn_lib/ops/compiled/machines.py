@@ -71,6 +71,10 @@ class Machine:
         """
         return 64 if self.owns_channels else device.multiprocessors() * 2
 
+    def holds(self, shared_bytes: int, where: torch.device) -> bool:
+        """Whether a block may hold so many bytes."""
+        return self.owns_channels or shared_bytes <= device.most_shared_bytes(where.index)
+
 
 HOST = Machine(passes.launch, 16, (64, 64), 512 * 1024, True, 1, True, False, CONTRACT["HOST_COPIES"])
 DEVICE = Machine(

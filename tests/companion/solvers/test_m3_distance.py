@@ -87,6 +87,14 @@ TAPS = {
     4: {"rho_c": 0.606, "rho_c_min": 0.590, "rho_b": 0.584, "1.6": 0.183, "1.3": 0.057, "1.4": 0.072},
     8: {"rho_c": 1.94, "rho_c_min": 1.88, "rho_b": 1.89, "1.6": 0.140, "1.3": 0.073, "1.4": 0.056},
 }
+# The same of the kernel of dilation at alpha = 0.65, a power of the distance, to the two or three digits printed.
+KERNEL_POWER = 1.3 / 0.3
+KERNELS = {
+    1: {"rho_c": 0.06, "rho_c_min": 0.05, "rho_b": 0.0, "1.6": 0.0, "1.3": 0.0, "1.4": 0.0},
+    2: {"rho_c": 0.44, "rho_c_min": 0.44, "rho_b": 0.35, "1.6": 0.35, "1.3": 0.33, "1.4": 0.35},
+    4: {"rho_c": 7.8, "rho_c_min": 7.6, "rho_b": 7.3, "1.6": 1.14, "1.3": 0.23, "1.4": 0.35},
+    8: {"rho_c": 133, "rho_c_min": 128, "rho_b": 124, "1.6": 0.82, "1.3": 0.27, "1.4": 0.25},
+}
 
 
 def tap_classes() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -112,5 +120,9 @@ def test_errors_on_the_taps_of_a_layer(zeta: int) -> None:
     d = both_ways(q, p, w).amin(-1)
     for name, expected in TAPS[zeta].items():
         rho = m3.rho_b_com(q, p, w, float(name)) if name[0] == "1" else getattr(m3, name)(q, p, w)
-        error = ((rho / d - 1).abs() * taps).sum() / taps.sum()
-        assert error.item() == pytest.approx(expected, abs=0.02), name
+        error, of_kernel = (
+            ((ratio - 1).abs() * taps).sum().item() / taps.sum().item()
+            for ratio in (rho / d, (rho / d) ** KERNEL_POWER)
+        )
+        assert error == pytest.approx(expected, abs=0.02), name
+        assert of_kernel == pytest.approx(KERNELS[zeta][name], abs=0.02, rel=0.008), name

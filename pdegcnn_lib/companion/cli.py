@@ -113,17 +113,17 @@ def _segment(arguments: argparse.Namespace) -> int:
     from pdegcnn_lib.companion import segment, stacks
     from pdegcnn_lib.companion.experiments import trained
 
-    in_space = all(stacks.suffix(path) in stacks.NIFTI for path in arguments.images)
+    images = list(dict.fromkeys(arguments.images))  # one that is given twice is done once
+    in_space = all(stacks.suffix(path) in stacks.NIFTI for path in images)
     default = segment.VOLUME_MODEL if in_space else segment.DEFAULT_MODEL
-    result = trained.resolve(arguments.model or default)
+    result = trained.resolve(default if arguments.model is None else arguments.model)
     sizes = {name: getattr(arguments, name) for name in ("scale", "voxel", "size")}
     failed = 0
-    for outcome in segment.run(arguments.images, arguments.out, result, **sizes):
+    for outcome in segment.run(images, arguments.out, result, **sizes):
         failed += bool(outcome.problem)
         said = outcome.problem or "; ".join(["done", *outcome.remarks])
         print(printable(f"{outcome.image}: {said}"), file=sys.stderr if outcome.problem else sys.stdout)
-    pictures = len(arguments.images)
-    print(printable(f"{pictures - failed} of {pictures} pictures segmented into {arguments.out}"))
+    print(printable(f"{len(images) - failed} of {len(images)} pictures segmented into {arguments.out}"))
     return 1 if failed else 0
 
 
@@ -176,6 +176,12 @@ def _assignment(text: str) -> tuple[str, str]:
     return name, value
 
 
+def _path(text: str) -> Path:
+    if not text:  # a variable that is not set: not the folder in which the reader happens to be
+        raise argparse.ArgumentTypeError("must name a file or a folder, got ''")
+    return Path(os.path.expanduser(text))  # of --out=~/masks no shell makes a home
+
+
 def _grid_options(grid: argparse.ArgumentParser) -> None:
     grid.add_argument("experiment", metavar="EXPERIMENT", nargs="*", help="default: all of them")
     grid.add_argument("--profile", default="long", metavar="fast|full|long", help="default: long")
@@ -225,18 +231,18 @@ def _parser() -> argparse.ArgumentParser:
     )
     train.add_argument("--seed", required=True, type=int, metavar="N")
     train.add_argument("--profile", default="fast", metavar="fast|full", help="default: fast")
-    train.add_argument("--out", type=Path, metavar="FILE", help="the result; default: below runs/")
+    train.add_argument("--out", type=_path, metavar="FILE", help="the result; default: below runs/")
     _grid_options(add("grid", _grid, "do every missing run of the grid, into results/"))
     segment = add("segment", _segment, "find vessels or lines in your own pictures", has_json=False)
     segment.add_argument(
         "images",
-        type=Path,
+        type=_path,
         nargs="+",
         metavar="IMAGE",
         help="pictures of up to 64 megapixels and any common format, or stacks: TIFF or NIfTI",
     )
     segment.add_argument(
-        "-o", "--out", type=Path, required=True, metavar="DIR", help="where masks and overlays go"
+        "-o", "--out", type=_path, required=True, metavar="DIR", help="where masks and overlays go"
     )
     segment.add_argument(
         "--model",
@@ -258,18 +264,18 @@ def _parser() -> argparse.ArgumentParser:
         "view", _view, "draw the orientation score and the learned kernels of a network", has_json=False
     )
     view.add_argument("model", metavar="NAME|FILE", help="a trained network")
-    view.add_argument("-o", "--out", type=Path, required=True, metavar="DIR", help="where the pictures go")
-    view.add_argument("--image", type=Path, metavar="IMAGE", help="what to lift; default: a vessel crossing")
+    view.add_argument("-o", "--out", type=_path, required=True, metavar="DIR", help="where the pictures go")
+    view.add_argument("--image", type=_path, metavar="IMAGE", help="what to lift; default: a vessel crossing")
     export = add("export", _export, "write a trained network for other programs", has_json=False)
     export.add_argument("model", metavar="MODEL", help="a trained network: a name or a file")
     export.add_argument(
-        "-o", "--out", type=Path, required=True, metavar="FILE", help="a name that ends in .onnx or .pt2"
+        "-o", "--out", type=_path, required=True, metavar="FILE", help="a name that ends in .onnx or .pt2"
     )
     export.add_argument("--force", action="store_true", help="replace a file that is there already")
     convert = add(
         "convert", _convert, "write a checkpoint of LieTorch down for a network here", has_json=False
     )
-    convert.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help="a state dict of torch.save")
+    convert.add_argument("checkpoint", type=_path, metavar="CHECKPOINT", help="a state dict of torch.save")
     convert.add_argument("--lietorch", required=True, metavar="VERSION", help="whose it is: 0.7 or 0.8")
     convert.add_argument(
         "--model", required=True, metavar="NAME", help="the same network, of `pdegcnn models`"
@@ -278,7 +284,7 @@ def _parser() -> argparse.ArgumentParser:
     convert.add_argument(
         "--option", dest="options", type=_assignment, action="append", default=[], metavar="NAME=VALUE"
     )
-    convert.add_argument("-o", "--out", type=Path, required=True, metavar="FILE", help="a .safetensors file")
+    convert.add_argument("-o", "--out", type=_path, required=True, metavar="FILE", help="a .safetensors file")
     convert.add_argument("--force", action="store_true", help="replace a file that is there already")
     add(
         "gallery", _gallery, "draw the best and worst test photographs of the vessel networks", has_json=False

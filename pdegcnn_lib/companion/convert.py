@@ -28,17 +28,16 @@ def convert(
     `lietorch` is the version there; `model`, `channels` of the image and `options`, whose values are JSON or words, are
     those of the same network here, and stand in the metadata of the file. The file is whole or not there.
     Raises: ValueError where the checkpoint is not whole or the two networks are not the same function, DataError where
-    there is no checkpoint, or `out` is there already and not `force`.
+    there is no checkpoint, OSError where `out` is there already and not `force` or nothing can be written there.
     """
     from safetensors.torch import save
 
     if out.suffix != ".safetensors":
         raise ValueError(f"the name of the file must end in .safetensors, got {str(out)!r}")
-    if out.exists() and not force:
-        raise DataError(f"{out} is there already; --force replaces it")
     if not checkpoint.is_file():
         known = "is no file" if checkpoint.exists() else "is not there"
         raise DataError(f"there is no checkpoint {checkpoint}: it {known}")
+    paths.check_replaceable(out, force=force)
     chosen = {name: _value(text) for name, text in options}
     network = models.build(model, channels, **chosen)
     found = lietorch_state_dict(checkpoint, network, version=lietorch)

@@ -108,13 +108,13 @@ FORMATS: dict[str, Callable[[torch.export.ExportedProgram, dict[str, str]], byte
 def export(result: Path, out: Path, *, force: bool = False) -> Path:
     """Write the network of a result to `out`, whose suffix says as what, with `description` as its metadata.
 
-    The file is whole or not there. Raises: ValueError for another suffix, DataError where `out` is there already and
-    not `force`, or for a network on volumes or without a preparation; ModuleNotFoundError without the packages of ONNX.
+    The file is whole or not there. Raises: ValueError for another suffix, OSError where `out` is there already and not
+    `force` or nothing can be written there, DataError for a network on volumes or without a preparation;
+    ModuleNotFoundError without the packages of ONNX.
     """
     if out.suffix not in FORMATS:
         raise ValueError(f"the name of the file must end in {' or '.join(FORMATS)}, got {str(out)!r}")
-    if out.exists() and not force:
-        raise DataError(f"{out} is there already; --force replaces it")
+    paths.check_replaceable(out, force=force)
     if out.suffix == ".onnx":
         try:
             import onnxscript  # noqa: F401

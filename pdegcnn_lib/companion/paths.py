@@ -92,14 +92,36 @@ def write_atomically(path: Path, content: str | bytes) -> Path:
     return path
 
 
-def check_writable(folder: Path) -> None:
-    """Make a folder and write into it, to find out now and not after hours. Raises: OSError where that is refused."""
+def _nearest(folder: Path) -> Path:
+    """What is there of a path; a link that leads nowhere is."""
+    for place in (folder, *folder.parents):
+        with suppress(FileNotFoundError):
+            os.lstat(place)
+            return place
+    return folder
+
+
+def check_writable(folder: Path, *, make: bool = True) -> None:
+    """Write into a folder, to find out now and not after hours. Raises: OSError where that is refused.
+
+    The folder is made, or else what is there of its path is tried.
+    """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder, prefix=PART) as file:
+        if make:
+            folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder if make else _nearest(folder), prefix=PART) as file:
             file.write(bytes(4096))
     except OSError as error:
         raise OSError(error.errno, f"nothing can be written here: {error.strerror}", str(folder)) from error
+
+
+def check_replaceable(path: Path, *, force: bool) -> None:
+    """Raise OSError where a file is not to be written: it is there and not `force`, or nothing can be written there."""
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} is a folder, not a file")
+    if os.path.lexists(path) and not force:
+        raise FileExistsError(f"{path} is there already; --force replaces it")
+    check_writable(path.parent, make=False)
 
 
 def drop_parts(folder: Path) -> None:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 LARGEST = 64_000_000  # pixels, of a picture and of what a scale makes of it: bounds memory and time
 LARGEST_FILE = 1 << 30  # bytes
+SIGNED = 2  # of the SampleFormats of TIFF
 MARK = "pdegcnn segment"  # the text of a PNG that holds the digest of its pixels: a result, unchanged since
 
 
@@ -39,7 +40,9 @@ def read(path: Path, remarks: list[str] | None = None) -> Tensor:
         raise DataError(f"picture: {path} is itself a result of `pdegcnn`")
     if (pages := _pages(image)) > 1:
         said.append(f"page 1 of {pages}, the others are left out")
-    white = _white(image)
+    white, dark = _white(image), _counts_darkness(image)
+    if image.has_transparency_data and np.asarray(image.convert("RGBA"))[..., 3].min() < 255:
+        said.append("its transparency is left out")
     image = _upright(image, said)
     if white is None:
         if image.mode == "P":  # one with transparent entries turns into colours by way of these alone
@@ -53,19 +56,29 @@ def read(path: Path, remarks: list[str] | None = None) -> Tensor:
         raise DataError(f"picture: {path} must have values from 0 to {white:g}, got {low:g} to {high:g}")
     if white > 255 and high <= white / 16:
         said.append(f"no value above {high:g} of {white:g}: scale it first if it was made with fewer bits")
-    return torch.from_numpy(values / white).float().expand(3, -1, -1)
+    return torch.from_numpy((white - values if dark else values) / white).float().expand(3, -1, -1)
 
 
 def _white(image: Image) -> float | None:
-    """The value of white in a grey picture of more than 8 bits, 1 for floats; None for all others."""
+    """The value of white in a grey picture of other than 8 bits without sign, 1 for floats; None for all others."""
+    tags = _tags(image)  # BitsPerSample and SampleFormat
+    [form, *_] = tags.get(339, (1,))
     if image.mode == "F":
         return 1.0
     if not image.mode.startswith("I"):
-        return None
-    tags: dict[int, Any] = getattr(image, "tag_v2", {})  # BitsPerSample and SampleFormat of a TIFF
+        return 127.0 if form == SIGNED and image.mode == "L" else None
     [bits, *_] = tags.get(258, (32 if image.mode == "I" and image.format not in ("PNG", "PPM") else 16,))
-    [form, *_] = tags.get(339, (1,))
-    return 2.0 ** (bits - (form == 2 or bits == 32)) - 1
+    return 2.0 ** (bits - (form == SIGNED or bits == 32)) - 1
+
+
+def _counts_darkness(image: Image) -> bool:
+    """Whether 0 is white in a grey picture that Pillow does not turn round itself, as it does up to 8 bits."""
+    return _tags(image).get(262) == 0 and image.mode not in ("1", "L")  # PhotometricInterpretation
+
+
+def _tags(image: Image) -> dict[int, Any]:
+    """Those of a TIFF."""
+    return getattr(image, "tag_v2", {})
 
 
 def _pages(image: Image) -> int:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pdegcnn_lib.companion import pictures, stacks
+from pdegcnn_lib.companion import paths, pictures, stacks
 from pdegcnn_lib.companion.data import DataError, Preparation, fundus
 from pdegcnn_lib.companion.data.chase import FIELD_DIAMETER
 from pdegcnn_lib.companion.data.vesselnn import cubic, cubic_shape
@@ -28,6 +28,7 @@ DEFAULT_MODEL = "vessels-steps/vessels-pdegcnn12-6000"
 VOLUME_MODEL = "tubes/tubes-pdegcnn-8x2-6"
 OVERLAY = (230, 159, 0)  # the orange of the book's figures
 LARGEST_SCALE = 8
+SMALLEST = 8  # pixels of a side that a network is shown
 CORE = 512  # pixels of a tile's side: bounds the memory, changes nothing else
 VOLUME_CORE = 48  # voxels of that of a volume
 
@@ -49,8 +50,18 @@ def natural_scale(field: Tensor, wanted: float = FIELD_DIAMETER) -> float:
 
 
 def load(result: Path) -> tuple[nn.Module, dict[str, Any]]:
-    """A trained network with the record of its training, as `probability` takes them."""
-    return load_model(result), read_result(result)
+    """A trained network with the record of its training, as `probability` takes them.
+
+    Raises: DataError for a record that does not say how pictures are prepared, or says it in other words than these.
+    """
+    model, record = load_model(result), read_result(result)
+    try:
+        _preparation(record)
+        if not 0 <= threshold(record) <= 1:
+            raise ValueError(f"threshold must be from 0 to 1, got {threshold(record)}")
+    except (AttributeError, TypeError, ValueError) as error:
+        raise DataError(f"{result} does not describe a network for pictures: {error}") from error
+    return model, record
 
 
 def prepare(record: Mapping[str, Any], rgb: Tensor, *, scale: float | None = None) -> tuple[Tensor, Tensor]:
@@ -64,7 +75,9 @@ def prepare(record: Mapping[str, Any], rgb: Tensor, *, scale: float | None = Non
     diameter = how.field_diameter
     field = torch.ones(rgb.shape[1:], dtype=torch.bool) if diameter is None else fundus.field_of_view(rgb)
     factor = scale if scale is not None else 1.0 if diameter is None else natural_scale(field, diameter)
-    height, width = (max(8, round(n * factor)) for n in rgb.shape[1:])
+    height, width = (max(SMALLEST, round(n * factor)) for n in rgb.shape[1:])
+    if min(height, width) <= SMALLEST < min(rgb.shape[1:]) and factor < 1:
+        raise DataError(f"the scale {factor:.3g} makes it {width} x {height} pixels; take a larger one")
     if height * width > max(pictures.LARGEST, rgb[0].numel()):
         raise DataError(f"the scale {factor:.3g} makes it {width} x {height} pixels; take a smaller one")
     small = resized(rgb, height, width)
@@ -199,7 +212,7 @@ def run(
 
     Which of the two a network takes its result says. `scale` is for pictures, see `prepare`; `voxel` and `size` are
     for volumes, see `stacks.cubes`. Raises: ValueError for one that does not go with the network, for no such
-    number, and for a file in the place of the folder.
+    number, and for a file in the place of the folder; OSError for a folder that takes no files.
     """
     from tqdm import tqdm
 
@@ -219,6 +232,8 @@ def run(
         raise ValueError(
             "voxel and size are for volumes, and the network takes pictures: --scale says how large"
         )
+
+    paths.check_writable(out, make=False)
 
     def one(image: Path, stem: Path, remarks: list[str]) -> None:
         if in_space:
@@ -249,7 +264,7 @@ def _picture(
     remarks: list[str],
 ) -> None:
     rgb = pictures.read(image, remarks)
-    if rgb.min() == rgb.max():
+    if (rgb.amin((1, 2)) == rgb.amax((1, 2))).all():
         raise DataError(f"picture: {image} has one value everywhere: there is nothing to be seen in it")
     found = _finite(probability(model, record, rgb, scale=scale))
     write(rgb, found, stem, at=threshold(record))

@@ -155,6 +155,8 @@ def test_grid_works_off_one_experiment_or_all(monkeypatch):
 
 BAD = [
     (("grid", "digits"), "experiment must be one of .*, got 'digits'"),
+    (("grid", "lines", "--minutes", "nan"), "minutes must be at least 0, got nan"),
+    (("grid", "lines", "--minutes", "-1"), "minutes must be at least 0, got -1"),
     (("grid", "digits-rotated", "--profile", "slow"), "profile must be one of fast, full, long, got 'slow'"),
     (
         ("train", "digits", "--model", "digits-gcnn", "--seed", "0"),
@@ -204,6 +206,8 @@ def test_an_output_that_cannot_be_written_is_one_sentence(capsys, monkeypatch, t
         ((), "required: COMMAND"),
         (("dance",), "invalid choice: 'dance'"),
         (("train", "digits-rotated"), "required: --model, --seed"),
+        (("segment", "eye.png", "-o", ""), "-o/--out: must name a file or a folder, got ''"),
+        (("segment", "", "-o", "masks"), "IMAGE: must name a file or a folder, got ''"),
         (("train", "digits-rotated", "--model", "digits-gcnn", "--seed", "x"), "invalid int value: 'x'"),
     ],
 )

@@ -130,6 +130,13 @@ def test_a_file_is_replaced_when_asked_for_and_never_in_part(tmp_path, capsys, m
     assert main(["export", str(result), "-o", str(out)]) == 2
     assert "net.pt2 is there already; --force replaces it" in capsys.readouterr().err
     assert out.read_text() == "mine"
+    (tmp_path / "loop.pt2").symlink_to("loop.pt2")
+    assert main(["export", str(result), "-o", str(tmp_path / "loop.pt2")]) == 2
+    assert "loop.pt2 is there already; --force replaces it" in capsys.readouterr().err
+    (tmp_path / "loop.pt2").unlink()
+    assert main(["export", str(result), "-o", str(tmp_path), "--force"]) == 2
+    assert main(["export", str(result), "-o", str(out / "net.pt2")]) == 2
+    assert "nothing can be written here" in capsys.readouterr().err
 
     def fails(*_: object) -> bytes:
         raise ValueError("a bad day")

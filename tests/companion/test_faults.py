@@ -11,10 +11,19 @@ from pathlib import Path
 import pytest
 import torch
 
-from pdegcnn_lib.companion import data, doctor, paths
+from pdegcnn_lib.companion import data, doctor, paths, segment
 from pdegcnn_lib.companion.cli import main
 from pdegcnn_lib.companion.data import DataError, chase, drive, mnist
-from pdegcnn_lib.companion.experiments import Run, load_model, provenance, read_result, run, training
+from pdegcnn_lib.companion.experiments import (
+    Run,
+    experiment,
+    load_model,
+    provenance,
+    read_result,
+    run,
+    training,
+)
+from pdegcnn_lib.companion.experiments import trained as trained_networks
 from pdegcnn_lib.companion.experiments.config import LARGEST_SEED, Training
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -71,6 +80,54 @@ def test_weights_that_are_no_numbers_are_named(trained):
         load_model(trained)
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float64, torch.int32, torch.complex64])
+def test_weights_of_another_type_are_not_rounded_without_a_word(trained, dtype):
+    from safetensors.torch import load_file, save_file
+
+    state = {name: value.to(dtype) for name, value in load_file(trained.with_suffix(".safetensors")).items()}
+    save_file(state, trained.with_suffix(".safetensors"))
+    with pytest.raises(DataError, match=f"net.safetensors must hold torch.float32 for .*, got {dtype}"):
+        load_model(trained)
+
+
+PICTURES = {"preparation": {"data": "lines", "mode": "grey"}, "metrics": {"threshold": 0.5}}
+
+
+@pytest.mark.parametrize(
+    ("changed", "says"),
+    [
+        ({"preparation": None}, "must be a mapping"),
+        ({"preparation": {"data": "lines", "mode": "grey", "zoom": 2}}, "unexpected keyword argument 'zoom'"),
+        (
+            {"preparation": {"data": "eyes", "mode": "green", "field_diameter": "wide"}},
+            "not supported between",
+        ),
+        ({"metrics": None}, "has no attribute 'get'"),
+        ({"metrics": {"threshold": "high"}}, "not supported between"),
+        ({"metrics": {"threshold": float("nan")}}, "threshold must be from 0 to 1, got nan"),
+    ],
+)
+def test_a_result_that_describes_no_network_for_pictures_is_named_once(trained, capsys, changed, says):
+    record = json.loads(trained.read_text())
+    trained.write_text(json.dumps({**record, **PICTURES}))
+    segment.load(trained)
+    trained.write_text(json.dumps({**record, **PICTURES, **changed}))
+    assert main(["segment", "a.png", "b.png", "-o", "out", "--model", str(trained)]) == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert f"{trained} does not describe a network for pictures: " in line and says in line
+
+
+def test_a_damaged_result_keeps_nobody_from_the_others(tmp_path, monkeypatch):
+    monkeypatch.setenv("PDEGCNN_ROOT", str(tmp_path))
+    unit = experiment("lines").units("full")[0]
+    put(tmp_path / f"results/{unit.stem}.json", b'{"digest": ')
+    put(tmp_path / f"results/{unit.stem}.safetensors")
+    assert trained_networks.resolve("vessels/vessels-pdegcnn6").is_file()
+    damaged = trained_networks.resolve(f"lines/{unit.variant}")
+    with pytest.raises(DataError, match=f"{unit.variant}.*json is damaged or no result"):
+        load_model(damaged)
+
+
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"no checkpoint", None])
 def test_a_damaged_checkpoint_is_said_and_the_run_starts_anew(tmp_path, content):
     path = tmp_path / "run.checkpoint.pt"
@@ -82,6 +139,21 @@ def test_a_damaged_checkpoint_is_said_and_the_run_starts_anew(tmp_path, content)
         assert training._read(path, torch.device("cpu")) is None
     assert [p.name for p in tmp_path.iterdir()] == ["run.checkpoint.pt.damaged"]
     assert training._read(path, torch.device("cpu")) is None, "nor is one that has gone meanwhile a fault"
+
+
+def test_a_checkpoint_of_another_network_is_set_aside(tmp_path):
+    path, device = tmp_path / "run.checkpoint.pt", torch.device("cpu")
+    saved = {
+        "model": torch.nn.Linear(2, 3).state_dict(),
+        "optimizer": {},
+        "average": {},
+        "rng": 0,
+        "state": {},
+    }
+    torch.save(saved, path)
+    assert training._read(path, device, torch.nn.Linear(2, 3)) is not None
+    with pytest.warns(RuntimeWarning, match=r"run.checkpoint.pt is damaged \(ValueError\)"):
+        assert training._read(path, device, torch.nn.Linear(2, 4)) is None
 
 
 def test_a_run_does_not_take_the_place_of_a_file_that_is_no_result(tmp_path):

@@ -75,6 +75,8 @@ def test_a_folder_that_takes_no_files_is_named(tmp_path, monkeypatch):
         paths.check_writable(tmp_path / "file" / "b")
     with pytest.raises(OSError, match="nothing can be written here: .*: '/proc'"):
         paths.check_writable(Path("/proc"))
+    paths.check_writable(tmp_path / "new" / "deep", make=False)
+    assert not (tmp_path / "new").exists()
 
 
 def test_parts_that_a_kill_left_are_deleted_and_those_being_written_are_not(tmp_path, monkeypatch):

@@ -1,5 +1,7 @@
 """The reader's own pictures: depths of bits, pages, damage of every kind, and files that are never replaced."""
 
+import os
+
 import numpy as np
 import pytest
 import torch
@@ -64,6 +66,36 @@ def test_the_transparency_of_a_palette_changes_no_colour(tmp_path):
     assert torch.equal(opaque, transparent)
 
 
+@pytest.mark.parametrize("deep", [GREY, GREY.astype(np.uint16) * 257, (GREY / 255).astype(np.float32)])
+def test_a_negative_is_turned_round_at_every_depth(tmp_path, deep):
+    tifffile = pytest.importorskip("tifffile")
+    tifffile.imwrite(tmp_path / "negative.tif", deep, photometric="miniswhite")
+    expected = 1 - torch.from_numpy(GREY / 255).float().expand(3, -1, -1)
+    torch.testing.assert_close(pictures.read(tmp_path / "negative.tif"), expected, atol=2**-23, rtol=0)
+
+
+def test_bytes_with_a_sign_are_not_taken_for_others(tmp_path):
+    tifffile = pytest.importorskip("tifffile")
+    tifffile.imwrite(tmp_path / "half.tif", (GREY // 2).astype(np.int8))
+    expected = torch.from_numpy((GREY // 2) / 127).float().expand(3, -1, -1)
+    torch.testing.assert_close(pictures.read(tmp_path / "half.tif"), expected)
+    tifffile.imwrite(tmp_path / "signed.tif", GREY.astype(np.int8))
+    with pytest.raises(DataError, match="must have values from 0 to 127, got 0 to 255"):
+        pictures.read(tmp_path / "signed.tif")
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA"])
+def test_transparency_that_is_left_out_is_remarked(tmp_path, mode):
+    image, remarks = Image.fromarray(COLOUR).convert(mode), []
+    image.save(tmp_path / "opaque.png")
+    pictures.read(tmp_path / "opaque.png", remarks)
+    assert remarks == []
+    image.putalpha(Image.fromarray(GREY))
+    image.save(tmp_path / "glass.png")
+    pictures.read(tmp_path / "glass.png", remarks)
+    assert remarks == ["its transparency is left out"]
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, -0.5, 211.0])
 def test_values_that_are_no_light_are_named(tmp_path, value):
     pixels = (GREY / 255).astype(np.float32)
@@ -105,10 +137,12 @@ def test_what_is_too_small_for_an_eye_is_not_blown_up():
         rgb = torch.from_numpy(((y - 200) ** 2 + (x - 200) ** 2 < radius**2) * 0.8).float().expand(3, -1, -1)
         with pytest.raises(DataError, match="no eye is found"):
             segment.prepare({"preparation": Preparation("CHASE_DB1", "green", 455.0).record}, rgb)
+    lines = {"preparation": Preparation("lines", "grey").record}
     with pytest.raises(DataError, match="take a smaller one"):
-        segment.prepare(
-            {"preparation": Preparation("lines", "grey").record}, torch.rand(3, 2000, 2000), scale=8
-        )
+        segment.prepare(lines, torch.rand(3, 2000, 2000), scale=8)
+    with pytest.raises(DataError, match="scale 1e-09 makes it 8 x 8 pixels; take a larger one"):
+        segment.prepare(lines, torch.rand(3, 40, 50), scale=1e-9)
+    assert segment.prepare(lines, torch.rand(3, 1, 50), scale=1)[0].shape == (1, 8, 50)
 
 
 # ---- one picture does not end a batch ----------------------------------------------------------------------------
@@ -122,13 +156,16 @@ def test_whatever_is_wrong_with_one_picture_the_others_are_done(run, tmp_path, c
     whole = save(tmp_path / "cut.png").read_bytes()
     (tmp_path / "cut.png").write_bytes(whole[: len(whole) // 2])
     save(tmp_path / "black.png", np.zeros((40, 50), np.uint8))
-    wrong = ["folder", "empty.png", "cut.png", "black.png", "x" * 300, "/proc/self/mem"]
+    save(tmp_path / "red.png", np.full((40, 50, 3), (200, 3, 4), np.uint8))
+    os.mkfifo(tmp_path / "pipe")
+    wrong = ["folder", "empty.png", "cut.png", "black.png", "red.png", "x" * 300, "/proc/self/mem", "pipe"]
     save(tmp_path / ("y" * 240 + ".png"))
     names = ["a.png", *wrong, "y" * 240 + ".png", "z.png"]
     assert run(*(tmp_path / name for name in names), "-o", tmp_path / "out") == 1
     out, err = capsys.readouterr()
-    assert "2 of 9 pictures" in out and len(err.splitlines()) == 7
-    assert "folder is a folder, not a file" in err and "one value everywhere" in err
+    assert "2 of 11 pictures" in out and len(err.splitlines()) == 9
+    assert "folder is a folder, not a file" in err and err.count("one value everywhere") == 2
+    assert "pipe is a pipe or a device: write it to a file first" in err
     assert {p.name for p in (tmp_path / "out").glob("*_mask.png")} == {"a_mask.png", "z_mask.png"}
 
     def exhausted(*arguments, **given):
@@ -137,6 +174,23 @@ def test_whatever_is_wrong_with_one_picture_the_others_are_done(run, tmp_path, c
     monkeypatch.setattr(segment, "probability", exhausted)
     assert run(tmp_path / "a.png", "-o", tmp_path / "other") == 1
     assert "MemoryError: 8 GB" in capsys.readouterr().err
+
+
+def test_a_folder_that_takes_no_files_is_found_before_any_work(run, tmp_path, capsys, monkeypatch):
+    picture = save(tmp_path / "a.png")
+    monkeypatch.setattr(segment, "probability", lambda *a, **k: pytest.fail("worked for nothing"))
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "nowhere").symlink_to("gone")
+    for out in (picture / "masks", tmp_path / "loop", tmp_path / "nowhere", tmp_path / ("x" * 300)):
+        assert run(picture, "-o", out) == 2
+        [line] = capsys.readouterr().err.splitlines()
+        assert str(out) in line
+
+
+def test_a_picture_given_twice_is_done_once(run, tmp_path, capsys):
+    picture = save(tmp_path / "a.png")
+    assert run(picture, picture, "-o", tmp_path / "out") == 0
+    assert "1 of 1 pictures" in capsys.readouterr().out
 
 
 def test_a_network_that_gives_no_numbers_is_not_done(run, tmp_path, capsys, monkeypatch):

@@ -17,12 +17,14 @@ def checked_bytes(
 ) -> bytes:
     """The content of a file, held against its checksum where one is known.
 
-    Raises: DataError for a missing file, with `how_to_get` it, for one that is a folder, cannot be read or has more
-    than `largest` bytes, and for one whose SHA-256 differs.
+    Raises: DataError for a missing file, with `how_to_get` it, for a folder or a pipe, for a file that cannot be read
+    or has more than `largest` bytes, and for one whose SHA-256 differs.
     """
     try:
         if path.is_dir():
             raise DataError(f"{dataset}: {path} is a folder, not a file")
+        if path.exists() and not path.is_file():
+            raise DataError(f"{dataset}: {path} is a pipe or a device: write it to a file first")
         if not path.is_file():
             raise DataError(f"{dataset}: {path} is missing; {how_to_get}")
         size = path.stat().st_size

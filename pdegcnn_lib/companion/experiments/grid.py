@@ -268,6 +268,8 @@ def work_off(
     """
     from filelock import FileLock, Timeout
 
+    if minutes is not None and not minutes >= 0:
+        raise ValueError(f"minutes must be at least 0, got {minutes}")
     end = None if minutes is None else time.monotonic() + 60 * minutes
     without_data: set[str] = set()
     passed_over: set[str] = set()

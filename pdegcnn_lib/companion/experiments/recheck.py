@@ -8,7 +8,8 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Iterator
-from itertools import groupby
+from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 
 import torch
@@ -17,13 +18,25 @@ from pdegcnn_lib.companion import paths
 from pdegcnn_lib.companion.data.errors import DataError
 from pdegcnn_lib.companion.experiments.registry import experiment
 from pdegcnn_lib.companion.experiments.run import load_model, read_result, weights_path
+from pdegcnn_lib.companion.experiments.task import Task
 
 TOLERANCE = 2e-3  # the few digits or pixels at a threshold that sums in another order move
 
 
 def committed() -> list[Path]:
-    """Every committed result of a run, with weights or without."""
-    return [path for path in sorted(paths.results().rglob("*.json")) if "digest" in read_result(path)]
+    """Every committed result of a run, with weights or without, and those that are damaged."""
+    return [path for path in sorted(paths.results().rglob("*.json")) if _of_a_run(path)]
+
+
+def _of_a_run(path: Path) -> bool:
+    with suppress(DataError):
+        return "digest" in read_result(path)
+    return True  # whoever takes it for one is told what is wrong with it
+
+
+@lru_cache(maxsize=1)
+def _task(name: str, profile: str, data: str) -> Task:
+    return experiment(name).task(profile, **json.loads(data))
 
 
 def scores(results: Iterable[Path]) -> Iterator[tuple[Path, float, float]]:
@@ -31,33 +44,36 @@ def scores(results: Iterable[Path]) -> Iterator[tuple[Path, float, float]]:
 
     Raises: DataError where data are not here or files are damaged.
     """
-
-    def data_of(result: Path) -> tuple[str, str, str]:
-        record = read_result(result)
-        return record["experiment"], record["profile"], json.dumps(record["data"], sort_keys=True)
-
-    for (name, profile, data), group in groupby(sorted(results, key=data_of), data_of):
-        chosen = experiment(name)
-        task = chosen.task(profile, **json.loads(data))
-        for result in group:
-            now = task.evaluate(load_model(result), torch.device("cpu"))[chosen.score]
-            yield result, read_result(result)["metrics"][chosen.score], float(str(now))
+    for result in results:
+        record, model = read_result(result), load_model(result)
+        try:
+            score = experiment(record["experiment"]).score
+            then = float(record["metrics"][score])
+            what = record["experiment"], record["profile"], json.dumps(record["data"], sort_keys=True)
+        except (KeyError, TypeError, ValueError) as error:
+            raise DataError(f"{result} is damaged or no result: {type(error).__name__}: {error}") from error
+        yield result, then, float(str(_task(*what).evaluate(model, torch.device("cpu"))[score]))
 
 
 def main() -> int:
-    """Evaluate all networks, a line for each; 1 where a score has moved."""
+    """Evaluate all networks, a line for each; 1 where a score has moved or a file is damaged."""
     trained = [result for result in committed() if weights_path(result).is_file()]
-    moved = done = 0
-    for _, group in groupby(trained, lambda result: result.parent):
+    moved = done = damaged = 0
+    said: set[str] = set()
+    for result in trained:
         try:
-            for result, then, now in scores(group):
-                done += 1
-                moved += abs(then - now) > TOLERANCE
-                print(f"{result.relative_to(paths.results())}: {then:.4f}, now {now:.4f}", flush=True)
+            [(_, then, now)] = scores([result])
         except DataError as error:
-            print(f"left out: {error}", flush=True)
+            if str(error) not in said:  # data that are not here are named once
+                print(f"left out: {error}", flush=True)
+            said.add(str(error))
+            damaged += str(result.with_suffix("")) in str(error)
+            continue
+        done += 1
+        moved += not abs(then - now) <= TOLERANCE
+        print(f"{result.relative_to(paths.results())}: {then:.4f}, now {now:.4f}", flush=True)
     print(f"{done} of {len(trained)} networks evaluated, {moved} scores moved by more than {TOLERANCE}")
-    return 1 if moved else 0
+    return 1 if moved or damaged else 0
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from pdegcnn_lib import models
 from pdegcnn_lib.companion import paths
@@ -132,8 +132,8 @@ def run(unit: Run, *, out: Path | None = None, device: torch.device | None = Non
 def read_result(path: Path) -> dict[str, Any]:
     """The record in a result file. Raises: DataError for a file that is damaged, or something else."""
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+        record = json.loads(path.read_text(encoding="utf-8-sig"))  # some editors put a mark before it
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{path} is damaged or no result: {error}") from error
     if not isinstance(record, dict):
         raise DataError(f"{path} is damaged or no result: it holds a {type(record).__name__}")
@@ -157,14 +157,23 @@ def load_model(result: Path) -> nn.Module:
         raise DataError(f"{result} describes no network: {error}") from error
     try:
         state = load_file(weights)
+        _check_types(weights, model.state_dict(), state)
         model.load_state_dict(state)
     except SafetensorError as error:
         raise DataError(f"{weights} is damaged: {error}; copy it again") from error
     except RuntimeError as error:
-        raise DataError(f"{weights} holds other weights than {result} describes: {error}") from error
+        said = " ".join(str(error).split())
+        raise DataError(f"{weights} holds other weights than {result} describes: {said}") from error
     if not all(value.isfinite().all() for value in state.values()):
         raise DataError(f"{weights} is damaged: it holds values that are not finite")
     return model.eval()
+
+
+def _check_types(weights: Path, wanted: dict[str, Tensor], state: dict[str, Tensor]) -> None:
+    """Raise DataError for numbers of another type than the network's, which loading would round without a word."""
+    for name, value in state.items():
+        if name in wanted and value.dtype != wanted[name].dtype:
+            raise DataError(f"{weights} must hold {wanted[name].dtype} for {name}, got {value.dtype}")
 
 
 def committed_results(name: str, profile: str = "full") -> list[dict[str, Any]]:

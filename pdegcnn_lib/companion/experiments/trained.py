@@ -7,6 +7,7 @@ from itertools import product
 from pathlib import Path
 
 from pdegcnn_lib import models
+from pdegcnn_lib.companion.data.errors import DataError
 from pdegcnn_lib.companion.experiments.registry import EXPERIMENTS
 from pdegcnn_lib.companion.experiments.run import read_result, weights_path
 
@@ -25,7 +26,7 @@ def available() -> dict[str, Path]:
             result = find(unit)
             if result is None or not weights_path(result).is_file():
                 continue
-            if "preparation" in read_result(result):
+            if _takes_pictures(result):
                 found[f"{experiment.name}/{unit.variant}"] = result
     # Those that lie with the library, wherever the reader works: in its checkout or in the installed package.
     for name in models.trained_names():
@@ -35,6 +36,12 @@ def available() -> dict[str, Path]:
             if "preparation" in record:
                 found.setdefault(f"{record['experiment']}/{record['variant']}", packaged)
     return found
+
+
+def _takes_pictures(result: Path) -> bool:
+    with suppress(DataError):
+        return "preparation" in read_result(result)
+    return True  # whoever asks for a damaged one is told so, and nobody else
 
 
 def resolve(model: str) -> Path:
@@ -57,5 +64,7 @@ def resolve(model: str) -> Path:
     short = [name for name in names if name.split("/")[1] == model]
     if len(short) == 1:
         return names[short[0]]
+    if model in models.trained_names():  # several experiments have one of this name; the book speaks of this
+        return models.weights.place(model, ".json")
     known = ", ".join(names) or "(none is here: run `make grid`)"
     raise ValueError(f"model must be a file or one of {known}, got {model!r}")

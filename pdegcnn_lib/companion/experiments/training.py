@@ -52,13 +52,22 @@ def _save(path: Path, state: dict) -> None:
     paths.write_atomically(path, buffer.getvalue())
 
 
-def _read(path: Path, device: torch.device) -> dict[str, Any] | None:
-    """What a checkpoint holds; None, said loudly, for one that is damaged: it is set aside and the run starts anew."""
+def _shapes(state: dict[str, Tensor]) -> dict[str, torch.Size]:
+    return {name: value.shape for name, value in state.items()}
+
+
+def _read(path: Path, device: torch.device, model: nn.Module | None = None) -> dict[str, Any] | None:
+    """What a checkpoint holds; None, said loudly, for one that is damaged: it is set aside and the run starts anew.
+
+    So is one that is not of `model`.
+    """
     parts = {"model", "optimizer", "average", "rng", "state"}
     try:
         saved = torch.load(path, map_location=device, weights_only=True)
         if not isinstance(saved, dict) or not parts <= saved.keys():
             raise KeyError("a part of the state is missing")
+        if model is not None and _shapes(saved["model"]) != _shapes(model.state_dict()):
+            raise ValueError("it is that of another network")
     except FileNotFoundError:  # the same run, done by another process too, has ended meanwhile
         return None
     except OSError:
@@ -115,7 +124,7 @@ def train(
     average = {name: value.clone() for name, value in model.state_dict().items()} if training.average else {}
     state: dict[str, Any] = {"step": 0, "curve": [], "losses": [], "seconds": 0.0}
     if checkpoint is not None and checkpoint.is_file():
-        saved = _read(checkpoint, device)
+        saved = _read(checkpoint, device, model)
         if saved is not None:
             model.load_state_dict(saved["model"])
             optimizer.load_state_dict(saved["optimizer"])

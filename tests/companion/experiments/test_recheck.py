@@ -36,6 +36,22 @@ def test_a_score_is_that_of_the_weights_and_a_change_of_them_shows(tiny, monkeyp
     assert recheck.main() == 1 and "1 scores moved" in capsys.readouterr().out
 
 
+def test_a_damaged_file_is_named_and_the_others_are_evaluated(tiny, monkeypatch, capsys):
+    monkeypatch.setattr(tiny.Stripes, "evaluate", lambda self, model, device: {"accuracy": model_sum(model)})
+    units = [tiny.TINY.unit("digits-pdegcnn", seed, "full") for seed in (0, 1)]
+    for unit in units:
+        grid.do(unit)
+    first, second = map(grid.committed_path, units)
+    whole = first.read_bytes()
+    for content in (whole[:100], b'{"digest": "x"}', b"[" * 100000):
+        first.write_bytes(content)
+        assert recheck.main() == 1
+        out = capsys.readouterr().out
+        assert f"left out: {first} " in out and "1 of 2 networks evaluated, 0 scores moved" in out
+    first.write_bytes(b"\xef\xbb\xbf" + whole)
+    assert recheck.main() == 0
+
+
 def model_sum(model: torch.nn.Module) -> float:
     return sum(float(value.double().sum()) for value in model.state_dict().values())
 

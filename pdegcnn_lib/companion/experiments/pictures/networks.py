@@ -13,7 +13,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
-from pdegcnn_lib.companion import pictures
+from pdegcnn_lib.companion import paths, pictures
 from pdegcnn_lib.companion.data import retina
 from pdegcnn_lib.companion.experiments import load_model, read_result
 from pdegcnn_lib.companion.segment import read
@@ -151,9 +151,10 @@ def view(result: Path, image: Path | None, out: Path) -> list[Path]:
     """Write the pictures of a saved network into a folder: the score of one channel, the metrics, the kernels.
 
     `image` is what the network is shown, by default the crossing of the first chapter. Raises: DataError where a file
-    of the reader would be replaced.
+    of the reader would be replaced, OSError for a folder that takes no files.
     """
     use_style()
+    paths.check_writable(out, make=False)
     model, channels = load_model(result), read_result(result)["in_channels"]
     shown = retina.crossing().float()[None] if image is None else read(image)
     grey = shown.mean(dim=0)

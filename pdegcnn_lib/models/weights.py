@@ -21,6 +21,7 @@ TRAINED = {
     "vessels-cnn6-narrow": "vessels/long/vessels-cnn6-narrow-seed0-f99c43478d35",
     "vessels-unet": "vessels/long/vessels-unet-seed0-05230c88914f",
     "digits-pdegcnn": "digits-rotated/full/digits-pdegcnn-seed0-ad2d6db01c5e",
+    "lines-pdegcnn3": "lines/full/vessels-pdegcnn3-rho_c-seed0-9c81a23cb5f6",
     "tubes-pdegcnn": "tubes/full/tubes-pdegcnn-8x2-6-seed0-3a7619221d14",
 }
 
@@ -37,6 +38,12 @@ DATA = {
         "MNIST, every image turned once by a random angle: 60 000 for training, 10 000 for test",
         "weights MIT, as the code; data CC BY-SA 3.0",
         "Grey digits of 28 x 28 pixels alone. A few hundred steps, to compare networks and not to be the best.",
+    ),
+    "lines": (
+        "Dashes along smooth curves among others, which the library draws (`companion.data.lines`): "
+        "seeds of training and of test do not meet",
+        "weights MIT, as the code; the data are made by it",
+        "Drawn dashes alone, of one length, width and pitch.",
     ),
     "tubes": (
         "Branching tubes that the library draws (`companion.data.tubes`): seeds of training and of test do not meet",
@@ -110,12 +117,14 @@ def card(name: str) -> str:
             f"the {how['mode']} channel, the eye {how['field_diameter']:g} pixels wide, "
             "every pixel relative to the mean and deviation of its surroundings"
         )
+    elif how is not None and how["mode"] == "volume":
+        prepared = "grey values of mean {:.3f} and standard deviation {:.3f}".format(*how["levels"])
     rows = {
         "Network": f"{entry(said['model']).summary}; {said['parameters']} parameters",
         "Input": f"{said['in_channels']} channel(s): {prepared}",
         "Data": split,
         "Training": f"{settings['steps']} steps of {settings['batch_size']} images, seed {said['seed']}; "
-        f"{said['training_seconds'] / 60:.0f} minutes on {said['device']}",
+        f"{said['training_seconds'] / 60:.1f} minutes on {said['device']}",
         "Scores on the test images": ", ".join(
             f"{key.replace('_', ' ')} {value:.3f}" for key, value in scores.items()
         ),

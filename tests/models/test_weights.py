@@ -10,7 +10,7 @@ import torch
 
 from pdegcnn_lib import models
 from pdegcnn_lib.companion import segment
-from pdegcnn_lib.companion.experiments import load_model, read_result
+from pdegcnn_lib.companion.experiments import load_model, read_result, trained
 from pdegcnn_lib.models import weights
 
 pytest.importorskip("safetensors")
@@ -24,6 +24,11 @@ def test_a_trained_network_is_that_of_its_result(name):
     found, known = models.trained(name).state_dict(), load_model(result).state_dict()
     assert list(found) == list(known) and all(torch.equal(found[key], known[key]) for key in known)
     assert not models.trained(name).training
+
+
+@each
+def test_the_command_line_knows_it_by_the_same_name(name):
+    assert trained.resolve(name) == weights.place(name, ".json")
 
 
 @each

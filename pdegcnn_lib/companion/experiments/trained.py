@@ -45,7 +45,7 @@ def _takes_pictures(result: Path) -> bool:
 
 
 def resolve(model: str) -> Path:
-    """The result file of a trained network: of a name as in `available`, or a path to a result or its weights.
+    """The result file of a trained network: of a name as in `available` or as `models.trained` takes, or of a path.
 
     Raises: ValueError for a name that is neither.
     """

@@ -39,7 +39,9 @@ def read(path: Path, remarks: list[str] | None = None) -> Tensor:
     if _is_result(image):
         raise DataError(f"picture: {path} is itself a result of `pdegcnn`")
     if (pages := _pages(image)) > 1:
-        said.append(f"page 1 of {pages}, the others are left out")
+        said.append(
+            f"page 1 of {pages}, the others are left out: --model with a network of volumes takes all"
+        )
     white, dark = _white(image), _counts_darkness(image)
     if image.has_transparency_data and np.asarray(image.convert("RGBA"))[..., 3].min() < 255:
         said.append("its transparency is left out")

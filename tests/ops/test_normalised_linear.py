@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 from torch.nn import functional
@@ -98,3 +100,21 @@ def test_one_value_for_each_channel_is_refused_as_by_torch(backend):
     f, w, gain, offset = problem(2, (1, 1), torch.float32)
     with pytest.raises(ValueError, match="Expected more than 1 value per channel"):
         ops.normalised_linear(f, w, gain, offset, backend=backend)
+
+
+def test_one_graph_trains_a_layer_on_batches_of_any_size():
+    layer = nn.PDELayer(2, 3, window=(3, 3, 3), orientations=4)
+    known = copy.deepcopy(layer)
+    torch._dynamo.reset()
+    run = torch.compile(layer, fullgraph=True, dynamic=True, backend="aot_eager")
+    for shape, stance in (((6, 2, 4, 7, 8), "default"), ((3, 2, 4, 9, 6), "fail_on_recompile")):
+        f = torch.randn(shape)
+        with torch.compiler.set_stance(stance):
+            found = run(f)
+        out = known(f)
+        torch.testing.assert_close(found, out)
+        for some in (found, out):
+            some.square().mean().backward()
+    for a, b in zip([*layer.parameters()], [*known.parameters()], strict=True):
+        torch.testing.assert_close(a.grad, b.grad)
+    torch.testing.assert_close(dict(layer.named_buffers()), dict(known.named_buffers()))

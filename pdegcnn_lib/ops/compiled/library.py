@@ -185,7 +185,8 @@ enter(projection, reference.projection, "f", "f", _projection_gradient, _keep_ma
 
 def _with_statistics(f: Tensor, w: Tensor, *_: Any) -> tuple[Tensor, Tensor, Tensor]:
     mean = f.new_empty(f.shape[1], dtype=torch.float64)
-    return f.new_empty((len(f), len(w), *f.shape[2:])), mean, mean.new_empty((len(mean), len(mean)))
+    out = f.new_empty((f.shape[0], w.shape[0], *f.shape[2:]))  # len() would fix a size that is free
+    return out, mean, mean.new_empty((f.shape[1], f.shape[1]))
 
 
 normalised_linear = _operator("normalised_linear", mixing.normalised_linear, shapes=_with_statistics)

@@ -96,7 +96,11 @@ class DiffusionShock(Layer):
         theta = space.points()[:, :1, None].to(u)
         c, s = torch.cos(theta), torch.sin(theta)
         main, lateral, turn = (
-            self.smoothing.metric().diagonal("a gradient").to(u)[..., None, None, None].square().unbind(1)
+            self.smoothing.metric.forward()
+            .diagonal("a gradient")
+            .to(u)[..., None, None, None]
+            .square()
+            .unbind(1)
         )
         slope = (c * x + s * y) ** 2 / main + (c * y - s * x) ** 2 / lateral
         slope = slope + ((forth - back) / (2 * space.step)) ** 2 / turn

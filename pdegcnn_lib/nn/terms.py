@@ -127,7 +127,7 @@ class KernelTerm(Layer):
         if self.kept is not None:
             return self.kept
         return type(self).table(
-            self.metric(),
+            self.metric.forward(),  # no call: hooks, and tools that print networks by them, know tensors alone
             alpha=self.exponent(),
             window=self.window,
             space=self.space,

@@ -291,3 +291,17 @@ def test_bad_options_are_named(make, kind, says):
 def test_an_unknown_estimate_is_named_when_the_kernel_is_made():
     with pytest.raises(ValueError, match="estimate must be one of .*got 'rho_x'"):
         nn.Dilation(2, estimate="rho_x", **REFERENCE).kernel()
+
+
+@pytest.mark.parametrize("metric, alpha", [("diagonal", 0.65), ("full", "trained")])
+def test_hooks_of_modules_see_tensors(metric, alpha):
+    """What tools that print networks, layer by layer, rely on; a warning of torch is an error here."""
+    layer, seen = nn.PDELayer(2, 3, window=(3, 3, 3), orientations=4, metric=metric, alpha=alpha), []
+    for module in layer.modules():
+        module.register_forward_hook(lambda _module, _inputs, out: seen.append(out))
+        if not isinstance(
+            module, nn.TrainableAlpha
+        ):  # of a module without inputs torch says that it has none
+            module.register_full_backward_hook(lambda *_: None)
+    layer(torch.randn(2, 2, 4, 6, 7, requires_grad=True)).sum().backward()
+    assert len(seen) >= 6 and all(isinstance(out, torch.Tensor) for out in seen)

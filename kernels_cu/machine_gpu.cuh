@@ -24,6 +24,8 @@ extern __shared__ __align__(16) unsigned char dynamic_shared_memory[];
 __device__ inline unsigned char* shared_memory() { return dynamic_shared_memory; }
 __device__ inline bool any_in_block(bool flag) { return __syncthreads_or(flag); }
 
+__device__ inline void announce_store(const void*) {}
+
 template <class T>
 __device__ inline T infinity() {
     return T(__int_as_float(0x7f800000));

@@ -118,11 +118,20 @@ __device__ inline void sweep(const Share& block, int from, int to, Scalar* out, 
     const int strips = (to - from) * strips_y * strips_x;
     // Where the tile is filled in between, all warps walk as often as the first one.
     const int walks = slotwise<Grid> ? (strips + warps() - 1) / warps() * warps() : strips;
-    for (int n = warp(); n < walks; n += warps()) {
-        const int z = from + n / (strips_y * strips_x), y = n / strips_x % strips_y * S, x = n % strips_x * width<A>;
+    Cells cell(strips_y, strips_x);
+    for (int n = warp(); n < walks; n += warps(), cell.next()) {
+        const int z = from + cell.z, y = cell.y * S, x = cell.x * width<A>;
         const int image_y = block.place.first_row + y, image_x = block.place.first_column + x;
         const bool there = n < strips && image_y < block.volume.height && image_x < block.volume.width;
         if (!slotwise<Grid> && !there) continue;
+        const int rest = block.volume.height - image_y, high = rest < S ? rest : S;
+        const long long first = block.at(z, image_y, 0), pitch = block.volume.width;
+        for (int s = 0; s < high; s++) {
+            announce_store(out + first + s * pitch + image_x);
+#ifdef CODE
+            announce_store(taps + first + s * pitch + image_x);
+#endif
+        }
 #ifdef CODE
         // Should no tap beat -inf, the first one inside the image has won.
         const Lanes<Index<A>> left = block.window.columns / 2 - image_x - position<A>();
@@ -140,8 +149,8 @@ __device__ inline void sweep(const Share& block, int from, int to, Scalar* out, 
         if (!there) continue;
         UNROLL
         for (int s = 0; s < S; s++) {
-            if (image_y + s >= block.volume.height) break;
-            const long long row = block.at(z, image_y + s, 0);
+            if (s == high) break;
+            const long long row = first + s * pitch;
             store_inside(out + row, image_x, block.volume.width, value(strip[s].value(), z));
 #ifdef CODE
             store_narrow(taps + row, image_x, block.volume.width, strip[s].tap());

@@ -19,6 +19,8 @@
 //   shared_memory()             the block's scratch memory;  __syncthreads(), any_in_block(flag)
 //   load, load_inside, load_clamped, store, store_inside, store_narrow
 //                               neighbouring lanes read and write neighbouring elements of a row
+//   announce_store              an address that will soon be written: a store to a line of memory that is not in the
+//                               cache waits until it has been fetched
 //   infinity, splat, position, choose, largest, exponential, logarithm
 //   all_lanes, sum_lanes, largest_lane, sum_warp
 //                               over the lanes of a warp; the last over its threads, each of which brings one value
@@ -61,6 +63,25 @@ template <class T>
 __device__ inline T largest_warp(T value, T* memory) {
     return over_warps(value, memory, [](T a, T b) { return a > b ? a : b; });
 }
+
+// The cells of a grid of rows and columns, plane by plane, that this warp takes: its own and every warps()-th after. A
+// division would cost as much as a vector of outputs.
+struct Cells {
+    const int rows, columns;
+    int z = 0, y = 0, x;
+
+    __device__ Cells(int of_rows, int of_columns) : rows(of_rows), columns(of_columns), x(warp()) { carry(); }
+    __device__ void next() {
+        x += warps();
+        carry();
+    }
+
+  private:
+    __device__ void carry() {
+        for (; x >= columns; x -= columns) y++;
+        for (; y >= rows; y -= rows) z++;
+    }
+};
 
 // Row access. `row` holds `length` elements; lane n of the warp stands at column x + n. Where that is beyond the row,
 // load_inside gives `outside`, load_clamped the element at the end, and store_inside leaves the lane out.

@@ -118,10 +118,11 @@ struct Tile {
             most = largest(value, most);
             return value;
         };
-        for (int line = warp(); line < planes * rows; line += warps()) {
-            const int from_plane = source(slot * held + line / rows);
-            const int y = place.first_row - window.rows / 2 + line % rows;
-            A* to = values + line * pitch;
+        int plane = -1, from_plane = -1;
+        for (Cells line(planes, rows); line.z < 1; line.next()) {
+            if (line.y != plane) from_plane = source(slot * held + (plane = line.y));
+            const int y = place.first_row - window.rows / 2 + line.x;
+            A* const to = values + (plane * rows + line.x) * pitch;
             if (y < 0 || y >= volume.height || (G::lists && from_plane < 0)) {
                 for (int x = 0; x < pitch; x += width<A>) store(to, x, splat<A>(zero));
                 continue;

@@ -59,6 +59,7 @@ constexpr bool lists_taps = true;
 constexpr bool slot_by_slot = false;
 constexpr int row_of_four_winners = 3;
 
+inline void announce_store(const void* address) { __builtin_prefetch(address, 1); }
 template <class T>
 inline T infinity() {
     return std::numeric_limits<T>::infinity();

@@ -3,6 +3,7 @@
 
 #define UNROLL _Pragma("unroll")
 #define APART inline
+#define WITHIN __forceinline__
 
 template <class T>
 using Lanes = T;
@@ -13,6 +14,7 @@ using Index = int;  // what a lane counts with beside values of type T
 constexpr bool lists_taps = false;  // one thread would make a list while all others wait
 constexpr bool slot_by_slot = true;  // the volumes of a list together are too large for shared memory
 constexpr int row_of_four_winners = 5;
+constexpr int abreast = 1;
 
 __device__ inline int block() { return blockIdx.x; }
 __device__ inline int warp() { return threadIdx.x / 32; }

@@ -10,13 +10,13 @@
 //
 // Layout    f, out [B, C, O, Z, H, W] of Scalar; k of its arithmetic type, [C, Z, KZ, KH, KW] on a circle,
 //           [C, O, S, KZ, KH, KW] among neighbours; taps as out, of Code; lists [O, S]. All contiguous.
-// A warp    computes strips of `Strip` outputs along y, for width<A> neighbouring x, in registers. It walks the rows
-//           of the tile under the strip; what it reads of a row serves every output with the row in its window. On the
-//           host it walks a list of taps instead where many of them cannot win, see block.cuh.
+// A warp    computes strips of `Strip` outputs along y, for width<A> neighbouring x, in registers, some abreast. It
+//           walks the rows of the tile under the strips; what it reads of a row serves every output with the row in its
+//           window. On the host it walks a list of taps instead where many of them cannot win, see block.cuh.
 // Border    taps outside the grid, and those of an empty slot, are left out.
 // Ties      the winning tap is the first in the order (s, h, j, l); its code is ((s KZ + h) KH + j) KW + l.
 // NaN       spreads; infinities stay. A block that holds a NaN, or infinities whose difference could be one, takes
-//           the careful path, which is slow and tests every tap; nothing on the usual path pays for it.
+//           the careful path, see careful.cuh, which tests every tap; nothing on the usual path pays for it.
 // Cost      per output and tap 2 operations, 3.2 with taps and KW = 5, and 1 / Strip (1 + (Strip - 1) / KH) loads from
 //           shared memory; for the logarithmic semiring an exponential more where f or k vary too much for
 //           sweep_factors. One element written, and a code; one read, (1 + (KH - 1) / tile_rows)
@@ -29,7 +29,7 @@
 //
 // Compiled once for each Scalar, SEMIRING, GRID and window: WINDOW_ROWS x WINDOW_COLUMNS, or 0 x 0 for any; and with
 // CODE, the integer type of the taps, to keep the winners.
-#include "block.cuh"
+#include "careful.cuh"
 
 using Scalar = SCALAR;
 using Semiring = SEMIRING;
@@ -55,11 +55,15 @@ using Accumulator = Semiring::Accumulator<A, row_taps>;
 constexpr int Strip = 8;
 #endif
 
-// Takes the part of a window that lies in one volume, which begins on a plane of the tile, for each output of a strip;
-// the first output stands at row y, column x.
+// How many strips side by side a warp computes at once: each tap of the kernel is then read once for all of them.
 template <class Sum>
-__device__ inline void walk_planes(Sum* strip, const Tile<A, Grid>& tile, int plane, int y, int x, const A* k,
-                                   int first_tap) {
+constexpr int Abreast = sizeof(Sum) == sizeof(Lanes<A>) ? abreast : 1;
+
+// Takes the part of a window that lies in one volume, which begins on a plane of the tile, for each output of X strips
+// side by side; the first output stands at row y, column x.
+template <class Sum, int X>
+__device__ inline void walk_planes(Sum (&strip)[X][Strip], const Tile<A, Grid>& tile, int plane, int y, int x,
+                                   const A* k, int first_tap) {
     const A one = unseen_one<A>();
     const Window w = tile.window;
     const int taps_of_plane = WINDOW_ROWS ? WINDOW_ROWS * WINDOW_COLUMNS : w.rows * w.columns;
@@ -73,13 +77,19 @@ __device__ inline void walk_planes(Sum* strip, const Tile<A, Grid>& tile, int pl
         for (int first = 0; first < WINDOW_COLUMNS; first += R) {
             UNROLL
             for (int r = 0; r < Strip + WINDOW_ROWS - 1; r++) {
-                Lanes<A> f[R];
+                Lanes<A> f[X][R];
                 UNROLL
-                for (int l = 0; l < R; l++) f[l] = load(row + r * tile.pitch, first + l);
+                for (int n = 0; n < X; n++) {
+                    UNROLL
+                    for (int l = 0; l < R; l++) f[n][l] = load(row + r * tile.pitch, n * width<A> + first + l);
+                }
                 UNROLL
                 for (int s = 0; s < Strip; s++) {
                     const int j = r - s, tap = j * WINDOW_COLUMNS + first;
-                    if (j >= 0 && j < WINDOW_ROWS) strip[s].take(f, k_rows + tap, splat<Index<A>>(code + tap), one);
+                    if (j < 0 || j >= WINDOW_ROWS) continue;
+                    UNROLL
+                    for (int n = 0; n < X; n++)
+                        strip[n][s].take(f[n], k_rows + tap, splat<Index<A>>(code + tap), one);
                 }
             }
         }
@@ -89,8 +99,11 @@ __device__ inline void walk_planes(Sum* strip, const Tile<A, Grid>& tile, int pl
                 const int tap = j * w.columns + l;
                 UNROLL
                 for (int s = 0; s < Strip; s++) {
-                    const Lanes<A> f = load(row + (s + j) * tile.pitch, l);
-                    strip[s].take(&f, k_rows + tap, splat<Index<A>>(code + tap), one);
+                    UNROLL
+                    for (int n = 0; n < X; n++) {
+                        const Lanes<A> f = load(row + (s + j) * tile.pitch, n * width<A> + l);
+                        strip[n][s].take(&f, k_rows + tap, splat<Index<A>>(code + tap), one);
+                    }
                 }
             }
 #endif
@@ -98,163 +111,151 @@ __device__ inline void walk_planes(Sum* strip, const Tile<A, Grid>& tile, int pl
     }
 }
 
-// Takes the whole window of each output of a strip on plane z of the block.
-template <class Sum>
-__device__ inline void walk_window(Sum* strip, const Share& block, int z, int y, int x) {
-    const Window w = block.window;
-    const A* const k = block.kernels + block.table(z) * w.taps();
-    for (int slot = 0; slot < w.slots; slot++)
-        if (!block.tile.absent(slot))
-            walk_planes(strip, block.tile, block.tile.begin(slot, z), y, x, k, slot * w.planes * w.rows * w.columns);
-}
+// What a warp walks for the outputs of X strips on plane z of the block, from row y, column x: the whole window;
+struct WindowWalk {
+    const Share& block;
 
-// All strips of planes `from` to `to` of the block: out = value(what walk sums, plane). Walk is told whether the strip
-// is inside the image.
-template <class Sum, int S, class Walk, class Value>
-__device__ inline void sweep(const Share& block, int from, int to, Scalar* out, [[maybe_unused]] Code* taps,
-                             Walk walk, Value value) {
-    const Plan plan = block.plan;
-    const int strips_y = plan.tile_rows / S, strips_x = plan.tile_columns / width<A>;
-    const int strips = (to - from) * strips_y * strips_x;
-    // Where the tile is filled in between, all warps walk as often as the first one.
-    const int walks = slotwise<Grid> ? (strips + warps() - 1) / warps() * warps() : strips;
-    Cells cell(strips_y, strips_x);
-    for (int n = warp(); n < walks; n += warps(), cell.next()) {
-        const int z = from + cell.z, y = cell.y * S, x = cell.x * width<A>;
-        const int image_y = block.place.first_row + y, image_x = block.place.first_column + x;
-        const bool there = n < strips && image_y < block.volume.height && image_x < block.volume.width;
-        if (!slotwise<Grid> && !there) continue;
-        const int rest = block.volume.height - image_y, high = rest < S ? rest : S;
-        const long long first = block.at(z, image_y, 0), pitch = block.volume.width;
-        for (int s = 0; s < high; s++) {
-            announce_store(out + first + s * pitch + image_x);
-#ifdef CODE
-            announce_store(taps + first + s * pitch + image_x);
-#endif
-        }
-#ifdef CODE
-        // Should no tap beat -inf, the first one inside the image has won.
-        const Lanes<Index<A>> left = block.window.columns / 2 - image_x - position<A>();
-        const Lanes<Index<A>> start = choose(left > 0, left, left - left);
-        const int first_row = block.first_inside(z) * block.window.rows;
-        Sum strip[S] = {};
-        for (int s = 0; s < S; s++) {
-            const int above = block.window.rows / 2 - image_y - s;
-            strip[s] = Sum(start + (first_row + (above > 0 ? above : 0)) * block.window.columns);
-        }
-#else
-        Sum strip[S];
-#endif
-        walk(strip, z, y, x, there);
-        if (!there) continue;
-        UNROLL
-        for (int s = 0; s < S; s++) {
-            if (s == high) break;
-            const long long row = first + s * pitch;
-            store_inside(out + row, image_x, block.volume.width, value(strip[s].value(), z));
-#ifdef CODE
-            store_narrow(taps + row, image_x, block.volume.width, strip[s].tap());
-#endif
-        }
+    template <class Sum, int X>
+    __device__ void operator()(Sum (&strip)[X][Strip], int z, int y, int x, bool) const {
+        const Window w = block.window;
+        const A* const k = block.kernels + block.table(z) * w.taps();
+        for (int slot = 0; slot < w.slots; slot++)
+            if (!block.tile.absent(slot))
+                walk_planes(strip, block.tile, block.tile.begin(slot, z), y, x, k,
+                            slot * w.planes * w.rows * w.columns);
     }
-}
+};
 
-// The same by the whole window of each output, and by the listed taps of one kernel.
-template <class Sum, class Value>
-__device__ inline void sweep_window(const Share& block, int from, int to, Scalar* out, Code* taps, Value value) {
-    const auto walk = [&](Sum* strip, int z, int y, int x, bool) { walk_window(strip, block, z, y, x); };
-    sweep<Sum, Strip>(block, from, to, out, taps, walk, value);
-}
+// the same with the tile filled for one slot after the other, which meets late what is not regular;
+struct SlotWalk {
+    Share& block;
+    const Scalar* f;
+    A sign;
+    bool& careful;
 
-// The same, the tile filled for one slot after the other. Returns whether a value was met that is not regular; then
-// what was written does not count.
-template <class Sum, class Value>
-__device__ inline bool sweep_slots(Share& block, const Scalar* f, A sign, Scalar* out, Code* taps, Value value) {
-    const int taps_of_slot = block.window.taps() / block.window.slots;
-    bool careful = false;
-    const auto walk = [&](Sum* strip, int z, int y, int x, bool there) {
+    template <class Sum, int X>
+    __device__ void operator()(Sum (&strip)[X][Strip], int z, int y, int x, bool there) const {
         for (int slot = 0; slot < block.window.slots; slot++) {
             if (block.tile.absent(slot)) continue;
             __syncthreads();
             careful |= block.tile.template fill<Semiring>(f, sign, slot);
             __syncthreads();
             if (there)
-                walk_planes(strip, block.tile, block.tile.begin(slot, z), y, x, block.kernels, slot * taps_of_slot);
+                walk_planes(strip, block.tile, block.tile.begin(slot, z), y, x, block.kernels,
+                            slot * (block.window.taps() / block.window.slots));
         }
-    };
-    sweep<Sum, Strip>(block, 0, block.present, out, taps, walk, value);
-    return any_in_block(careful);
-}
+    }
+};
 
-template <class Sum, class Value>
-__device__ APART void sweep_list(const Share& block, const List<A, Grid>& list, int t, Scalar* out, Code* taps,
-                                 Value value) {
-    const int first = t * block.window.taps(), end = first + list.counts[t], from = block.first_of(t);
-    const A* const kernel = block.kernels + first;
-    const A one = unseen_one<A>();
-    const auto walk = [&](Sum* strip, int z, int y, int x, bool) {
+// the listed taps of one kernel, whose first plane is `from`.
+struct ListWalk {
+    const Share& block;
+    const List<A, Grid>& list;
+    int first, end, from;
+    const A* kernel;
+
+    template <class Sum, int X>
+    __device__ void operator()(Sum (&strip)[X][ListStrip], int z, int y, int x, bool) const {
+        const A one = unseen_one<A>();
         const A* const tile = block.tile.values + ((z - from) * block.tile.rows + y) * block.tile.pitch + x;
         for (int n = first; n < end; n++) {
             const int tap = list.taps[n];
             const Lanes<Index<A>> code = in_register(splat<Index<A>>(tap));
             UNROLL
             for (int s = 0; s < ListStrip; s++) {
-                const Lanes<A> f = load(tile + s * block.tile.pitch, list.offsets[n]);
-                strip[s].take(&f, kernel + tap, code, one);
+                UNROLL
+                for (int m = 0; m < X; m++) {
+                    const Lanes<A> f = load(tile + s * block.tile.pitch, m * width<A> + list.offsets[n]);
+                    strip[m][s].take(&f, kernel + tap, code, one);
+                }
             }
         }
-    };
-    sweep<Sum, ListStrip>(block, from, block.end_of(t), out, taps, walk, value);
-}
-
-// One output by the definition: the careful path, which reads f itself where the tile has not all slots.
-__device__ inline A by_definition(const Share& block, const Scalar* f, A sign, int z, int y, int x, int* winner) {
-    const Tile<A, Grid>& tile = block.tile;
-    const Window w = block.window;
-    const A* const k = block.kernels + block.table(z) * w.taps();
-    const int image_y = block.place.first_row + y, image_x = block.place.first_column + x;
-    A sum = Semiring::zero<A>();
-    bool first = true;
-    for (int slot = 0; slot < w.slots; slot++) {
-        int plane = tile.first(slot, z);
-        for (int i = 0; i < w.planes; i++, plane = tile.after(plane)) {
-            const int from = tile.source(plane);
-            if (Grid::lists && from < 0) continue;
-            const Scalar* const image = f + (long long)from * block.volume.height * block.volume.width;
-            for (int j = 0; j < w.rows; j++)
-                for (int l = 0; l < w.columns; l++) {
-                    const int from_y = image_y + j - w.rows / 2, from_x = image_x + l - w.columns / 2;
-                    if (from_y < 0 || from_y >= block.volume.height || from_x < 0 || from_x >= block.volume.width)
-                        continue;
-                    const int tap = ((slot * w.planes + i) * w.rows + j) * w.columns + l;
-                    const A seen =
-                        slotwise<Grid> ? sign * to_arithmetic(image[(long long)from_y * block.volume.width + from_x])
-                                       : tile.values[(plane * tile.rows + y + j) * tile.pitch + x + l];
-                    const A term = Semiring::times(seen, k[tap]);
-                    if (first || (sum == sum && !(term <= sum))) *winner = tap;
-                    sum = first ? term : Semiring::plus(sum, term);
-                    first = false;
-                }
-        }
     }
-    return sum;
-}
+};
 
-__device__ inline void sweep_carefully(const Share& block, const Scalar* f, A sign, Scalar* out,
-                                       [[maybe_unused]] Code* taps) {
-    const Plan plan = block.plan;
-    for (int n = thread(); n < block.present * plan.tile_rows * plan.tile_columns; n += threads()) {
-        const int z = n / (plan.tile_rows * plan.tile_columns), y = n / plan.tile_columns % plan.tile_rows;
-        const int x = n % plan.tile_columns;
-        const int image_y = block.place.first_row + y, image_x = block.place.first_column + x;
-        if (image_y >= block.volume.height || image_x >= block.volume.width) continue;
-        int winner = 0;
-        const A value = by_definition(block, f, sign, z, y, x, &winner);
-        out[block.at(z, image_y, image_x)] = from_arithmetic<Scalar>(sign * value);
+// The outputs of X strips side by side: out = value(what walk sums, plane). Walk is told whether they are inside the
+// image.
+template <class Sum, int S, int X, class Walk, class Value>
+__device__ WITHIN void sum_strips(const Share& block, int z, int y, int x, bool there, Scalar* out,
+                                  [[maybe_unused]] Code* taps, Walk walk, Value value) {
+    const int image_y = block.place.first_row + y, image_x = block.place.first_column + x;
+    const int rest = block.volume.height - image_y, high = rest < S ? rest : S, length = block.volume.width;
+    const long long first = block.at(z, image_y, 0);
+    for (int s = 0; there && s < high; s++) {
+        for (int n = 0; n < X; n++) announce_store(out + first + (long long)s * length + image_x + n * width<A>);
 #ifdef CODE
-        taps[block.at(z, image_y, image_x)] = Code(winner);
+        announce_store(taps + first + (long long)s * length + image_x);
 #endif
     }
+#ifdef CODE
+    Sum strip[X][S] = {};
+    // Should no tap beat -inf, the first one inside the image has won.
+    const Lanes<Index<A>> left = block.window.columns / 2 - image_x - position<A>();
+    const Lanes<Index<A>> start = choose(left > 0, left, left - left);
+    const int first_row = block.first_inside(z) * block.window.rows;
+    for (int s = 0; s < S; s++) {
+        const int above = block.window.rows / 2 - image_y - s;
+        strip[0][s] = Sum(start + (first_row + (above > 0 ? above : 0)) * block.window.columns);
+    }
+#else
+    Sum strip[X][S];
+#endif
+    walk(strip, z, y, x, there);
+    if (!there) return;
+    UNROLL
+    for (int s = 0; s < S; s++) {
+        if (s == high) break;
+        const long long row = first + (long long)s * length;
+        UNROLL
+        for (int n = 0; n < X; n++)
+            store_inside(out + row, image_x + n * width<A>, length, value(strip[n][s].value(), z));
+#ifdef CODE
+        store_narrow(taps + row, image_x, length, strip[0][s].tap());
+#endif
+    }
+}
+
+// The same for all strips of planes `from` to `to` of the block.
+template <class Sum, int S, class Walk, class Value>
+__device__ inline void sweep(const Share& block, int from, int to, Scalar* out, Code* taps, Walk walk, Value value) {
+    constexpr int X = Abreast<Sum>;
+    const Plan plan = block.plan;
+    const int strips_y = plan.tile_rows / S, strips_x = (plan.tile_columns / width<A> + X - 1) / X;
+    const int strips = (to - from) * strips_y * strips_x;
+    // Where the tile is filled in between, all warps walk as often as the first one.
+    const int walks = slotwise<Grid> ? (strips + warps() - 1) / warps() * warps() : strips;
+    Cells cell(strips_y, strips_x);
+    for (int n = warp(); n < walks; n += warps(), cell.next()) {
+        const int z = from + cell.z, y = cell.y * S, x = cell.x * X * width<A>;
+        const int left = block.volume.width - block.place.first_column - x;
+        const bool there = n < strips && block.place.first_row + y < block.volume.height && left > 0;
+        if (!slotwise<Grid> && !there) continue;
+        if (X == 1 || (left > width<A> && x + X * width<A> <= plan.tile_columns))
+            sum_strips<Sum, S, X>(block, z, y, x, there, out, taps, walk, value);
+        else
+            sum_strips<Sum, S, 1>(block, z, y, x, there, out, taps, walk, value);
+    }
+}
+
+template <class Sum, class Value>
+__device__ inline void sweep_window(const Share& block, int from, int to, Scalar* out, Code* taps, Value value) {
+    sweep<Sum, Strip>(block, from, to, out, taps, WindowWalk{block}, value);
+}
+
+// Returns whether a value was met that is not regular; then what was written does not count.
+template <class Sum, class Value>
+__device__ inline bool sweep_slots(Share& block, const Scalar* f, A sign, Scalar* out, Code* taps, Value value) {
+    bool careful = false;
+    sweep<Sum, Strip>(block, 0, block.present, out, taps, SlotWalk{block, f, sign, careful}, value);
+    return any_in_block(careful);
+}
+
+template <class Sum, class Value>
+__device__ APART void sweep_list(const Share& block, const List<A, Grid>& list, int t, Scalar* out, Code* taps,
+                                 Value value) {
+    const int first = t * block.window.taps(), from = block.first_of(t);
+    const ListWalk walk{block, list, first, first + list.counts[t], from, block.kernels + first};
+    sweep<Sum, ListStrip>(block, from, block.end_of(t), out, taps, walk, value);
 }
 
 // The logarithmic semiring by e^(f - k) = e^f e^-k: the exponentials are taken once for each element and each tap, and
@@ -322,11 +323,11 @@ extern "C" __global__ void semiring_convolution(const Scalar* f, const A* k, Sca
         block.kernels[n] = k[block.first_table * window.taps() + n];
         careful = careful || !Semiring::regular_k(block.kernels[n]);
     }
-    if (any_in_block(careful)) return sweep_carefully(block, channel, A(sign), out, taps);
+    if (any_in_block(careful)) return sweep_carefully<Semiring>(block, channel, A(sign), out, taps);
     const auto value = [&](Lanes<A> sum, int) { return Lanes<A>(sum * A(sign)); };
     if constexpr (slotwise<Grid>) {
         if (sweep_slots<Accumulator>(block, channel, A(sign), out, taps, value))
-            sweep_carefully(block, channel, A(sign), out, taps);
+            sweep_carefully<Semiring>(block, channel, A(sign), out, taps);
     } else if (!sweep_factors<Semiring>(block, f, k, out, taps)) {
         sweep_terms<Semiring>(block, out, taps, value);
     }

@@ -26,11 +26,12 @@
 //                               over the lanes of a warp; the last over its threads, each of which brings one value
 //   add_in_block, add_in_grid   sums that several threads add to
 //   in_register                 the same values, which the compiler then will not make anew for each use
-//   APART                       a function with registers of its own
+//   APART, WITHIN               a function with registers of its own, with those of its caller
 //   unseen_one                  1, hidden from the compiler where a multiply-add runs beside a maximum and a
 //                               subtraction does not, so that f one - k becomes a multiply-add
 //   lists_taps                  whether semiring_convolution.cu lists the taps that can win, see block.cuh
 //   slot_by_slot                whether a tile holds one volume of a list at a time, see tile.cuh
+//   abreast                     how many strips of sums of one register each have room side by side
 //   row_of_four_winners         how many taps a row may have for four outputs to keep their winners in registers
 #pragma once
 

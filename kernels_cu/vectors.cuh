@@ -14,6 +14,7 @@
 #define __device__
 #define __launch_bounds__(...)
 #define APART __attribute__((noinline))
+#define WITHIN inline __attribute__((always_inline))
 
 #ifdef __clang__
 #define UNROLL _Pragma("unroll")
@@ -58,6 +59,11 @@ using Index = typename HostVector<T>::index;
 constexpr bool lists_taps = true;
 constexpr bool slot_by_slot = false;
 constexpr int row_of_four_winners = 3;
+#if defined(__AVX512F__) || defined(__aarch64__)
+constexpr int abreast = 2;  // of 32 registers, sums take 16
+#else
+constexpr int abreast = 1;
+#endif
 
 inline void announce_store(const void* address) { __builtin_prefetch(address, 1); }
 template <class T>

@@ -61,6 +61,7 @@ alignas(64) unsigned char dynamic_shared_memory[simulated::most_shared_bytes + 4
 #define __CUDACC__
 #define __device__
 #define __global__
+#define __forceinline__ inline
 #define __shared__
 #define __align__(bytes)
 #define __launch_bounds__(...)

@@ -77,6 +77,29 @@ def test_a_binary_that_was_cut_short_or_changed_is_made_again(cache):
     assert not binaries.kept_from
 
 
+def test_a_binary_for_another_processor_is_a_reason_and_ends_nothing(cache, tmp_path):
+    """As a cluster has it where CXX names one of its processors, or a cache is a copy of another machine's."""
+    assert host.unavailable() is None
+    [unit] = kept(cache)
+    trap = tmp_path / "trap.so"
+    source = 'extern "C" void launch_shift(void*, void*) { __builtin_trap(); }'
+    subprocess.run(
+        [*host.command(), "-shared", "-fPIC", "-x", "c++", "-", "-o", trap],
+        input=source,
+        text=True,
+        check=True,
+    )
+    unit.unlink()
+    stem = unit.stem.rpartition("-")[0]
+    foreign = cache / f"{stem}-{binaries._content(trap)}.so"
+    shutil.copy(trap, foreign)
+    host.library.cache_clear()
+    host._trial.cache_clear()
+    assert f"the kernel in {foreign} ends a process that runs it" in str(host.unavailable())
+    with pytest.warns(RuntimeWarning, match="remove it, .*the reference backend runs instead, slower"):
+        assert torch.equal(ops.dilation(F, K), LAW)
+
+
 @pytest.mark.parametrize("umask", [0o022, 0o002, 0o077])
 def test_binaries_are_for_those_who_may_read_the_files_of_the_user(cache, umask):
     before = os.umask(umask)

@@ -8,17 +8,20 @@ renames it into place. Whether any of this works is found out by doing it, with 
 from __future__ import annotations
 
 import ctypes
+import faulthandler
 import hashlib
 import os
 import platform
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+import warnings
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import torch
@@ -97,11 +100,37 @@ def _trial(words: tuple[str, ...]) -> str | None:
     """What went wrong with one small kernel, a shift of four numbers by one; None if nothing did."""
     f, by, out = (ctypes.c_float * 4)(*TRIED), (ctypes.c_float * 3)(1, 0, 0), (ctypes.c_float * 4)()
     values: list[Value] = [ctypes.c_void_p(ctypes.addressof(a)) for a in (f, by, out)]
+    run = partial(_run, TRIAL, "shift", values + [ctypes.c_int(n) for n in TRIAL_SIZES], 1, 1 << 12)
     try:
-        _run(TRIAL, "shift", values + [ctypes.c_int(n) for n in TRIAL_SIZES], 1, 1 << 12)
+        kept = library(TRIAL)._name
+        if how := _kills(run):
+            return (
+                f"the kernel in {kept} ends a process that runs it ({how}), as one for another processor does: "
+                "remove it, and name no other processor in CXX"
+            )
+        run()
     except (OSError, RuntimeError) as error:
         return str(error)
     return None if tuple(out) == SHIFTED else f"{shlex.join(words)} makes kernels that compute wrongly"
+
+
+def _kills(work: Callable[[], object]) -> str | None:
+    """The signal that ends a process which does some work, in words; None where it lives. Tried with a child."""
+    try:
+        with warnings.catch_warnings():
+            # A child of a process with threads: it calls one function and ends.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            child = os.fork()
+        if child == 0:
+            try:
+                faulthandler.disable()  # its end is no news
+                work()
+            finally:
+                os._exit(0)
+        _, status = os.waitpid(child, 0)
+    except OSError:  # no more processes may be started here, or somebody else waits for all of them
+        return None
+    return signal.strsignal(os.WTERMSIG(status)) if os.WIFSIGNALED(status) else None
 
 
 def refused_options() -> str | None:

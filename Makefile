@@ -1,6 +1,6 @@
 # Everything this project does, by name: `make help`.
 SHELL := bash
-.SHELLFLAGS := -euo pipefail -c
+.SHELLFLAGS := -p -euo pipefail -c
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
@@ -34,7 +34,9 @@ export PYTHONUTF8 := 1
 export IPYTHONDIR := $(CURDIR)/.make/ipython
 export JUPYTER_RUNTIME_DIR := $(CURDIR)/.make/jupyter
 export MPLCONFIGDIR := $(CURDIR)/.make/matplotlib
+export JUPYTER_CONFIG_DIR := $(CURDIR)/.make/jupyter
 unexport MPLBACKEND MATPLOTLIBRC PLOTLY_RENDERER PYTHONSTARTUP PYTHONWARNINGS PYTHONOPTIMIZE FORCE_COLOR
+unexport PYTHONHOME PYTHONPATH PYTHONINSPECT JUPYTER_PATH JUPYTER_CONFIG_PATH BASH_ENV CDPATH GREP_OPTIONS
 # Every process may use all cores, so that the last and longest notebook is not left with half of them; while several
 # run, threads that wait must sleep rather than spin.
 export OMP_NUM_THREADS ?= $(cores)
@@ -55,7 +57,7 @@ help: ## list these verbs
 setup: .venv/.ready ## make .venv from requirements.lock and install the library into it, editable
 
 # An environment is bound to the place where it was made: in a checkout that was copied or moved, make another.
-here := $(shell test -x .venv/bin/python && head -qn 2 .venv/bin/pytest 2>/dev/null | grep -F '$(CURDIR)/.venv/bin/')
+here := $(shell test -x .venv/bin/python && head -qn 2 .venv/bin/pytest 2>/dev/null | grep -F "$$(pwd -P)/.venv/bin/")
 
 .venv/.ready: .make/key/setup $(if $(here),,FORCE)
 	@tools/step "environment" tools/make-venv "$(PYTHON)" .venv
@@ -64,7 +66,7 @@ here := $(shell test -x .venv/bin/python && head -qn 2 .venv/bin/pytest 2>/dev/n
 # A key is a file that holds a hash of some inputs. Its recipe always runs, but writes only where the hash is new: what
 # depends on a key is made again when contents change, and never because a clock or a checkout touched a file.
 .make/key/setup: FORCE
-	@command -v "$(PYTHON)" >/dev/null || { echo "PYTHON must name a Python 3.11 or later, got '$(PYTHON)'" >&2; exit 2; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 || { echo "PYTHON must name a Python 3.11 or later, got '$(PYTHON)'" >&2; exit 2; }
 	@"$(PYTHON)" tools/fingerprint.py setup --out .make/key --salt "$$("$(PYTHON)" --version)"
 
 .make/key/.all: .make/key/setup FORCE

@@ -84,6 +84,12 @@ def test_what_readers_set_for_themselves_does_not_show_in_a_notebook(tmp_path):
     (startup / "mine.py").write_text("print('my profile')\n", encoding="utf-8")
     (tmp_path / "style").mkdir()
     (tmp_path / "style/matplotlibrc").write_text("lines.linewidth: 9\n", encoding="utf-8")
+    (tmp_path / "modules").mkdir()
+    mine = "import os\nos.environ['MPLBACKEND'] = 'Agg'\n"
+    (tmp_path / "modules/sitecustomize.py").write_text(mine, encoding="utf-8")
+    kernel = tmp_path / "jupyter/kernels/python3/kernel.json"
+    kernel.parent.mkdir(parents=True)
+    kernel.write_text('{"argv": ["false"], "display_name": "mine", "language": "python"}', encoding="utf-8")
     tool = str(ROOT / "tools/notebooks.py")
     done = run(
         *[sys.executable, tool, "run", "one.md", "--out", "executed.ipynb"],
@@ -92,6 +98,8 @@ def test_what_readers_set_for_themselves_does_not_show_in_a_notebook(tmp_path):
         IPYTHONDIR=str(tmp_path / "profile"),
         MATPLOTLIBRC=str(tmp_path / "style"),
         PYTHONWARNINGS="error",
+        PYTHONPATH=str(tmp_path / "modules"),
+        JUPYTER_PATH=str(tmp_path / "jupyter"),
         HOME=str(tmp_path / "one.md" / "no folder"),
     )
     assert done.returncode == 0, done.stderr
@@ -104,7 +112,7 @@ def test_what_readers_set_for_themselves_does_not_show_in_a_notebook(tmp_path):
 @pytest.fixture
 def checkout(tmp_path) -> Path:
     """The Makefile and its scripts, with an environment that pretends to be installed into."""
-    place = tmp_path / "a checkout"
+    place = tmp_path / "a reader's checkout"
     (place / "notebooks").mkdir(parents=True)
     shutil.copytree(ROOT / "tools", place / "tools")
     for name in ("Makefile", "requirements.lock", "pyproject.toml"):
@@ -122,8 +130,11 @@ def checkout(tmp_path) -> Path:
 
 
 def make(place: Path, *arguments: str) -> str:
-    done = run("make", "setup", f"PYTHON={sys.executable}", *arguments, cwd=place)
-    assert done.returncode == 0, done.stdout + done.stderr
+    """With a shell of the reader's that would end every recipe, and a home of Python that is none."""
+    (place / "mine.sh").write_text("exit 3\n", encoding="utf-8")
+    own = {"BASH_ENV": str(place / "mine.sh"), "PYTHONHOME": str(place), "CDPATH": "/"}
+    done = run("make", "setup", f"PYTHON={sys.executable}", *arguments, cwd=place, **own)
+    assert done.returncode == 0 and done.stderr == "", done.stdout + done.stderr
     return done.stdout
 
 
@@ -143,7 +154,7 @@ def test_half_an_environment_is_made_whole(checkout):
     assert (checkout / ".venv/bin/pip").is_file()
 
 
-@pytest.mark.parametrize("name", ["", "no-such-python"])
+@pytest.mark.parametrize("name", ["", "no-such-python", "false"])
 def test_a_python_that_is_none_is_quoted(name):
     done = run("make", "setup", f"PYTHON={name}")
     assert done.returncode == 2 and f"PYTHON must name a Python 3.11 or later, got '{name}'" in done.stderr

@@ -105,7 +105,7 @@ def run_note(notebook: NotebookNode) -> NotebookNode:
 
 # What a reader may have set that would show on a page, or keep its figures from it.
 READERS_OWN = ("MPLBACKEND", "PLOTLY_RENDERER", "PYTHONSTARTUP", "PYTHONWARNINGS", "PYTHONOPTIMIZE")
-READERS_OWN += ("FORCE_COLOR", "PDEGCNN_ROOT")
+READERS_OWN += ("FORCE_COLOR", "PDEGCNN_ROOT", "PYTHONPATH", "PYTHONHOME", "PYTHONINSPECT", "JUPYTER_PATH")
 
 
 def leave_out_the_readers_settings() -> None:

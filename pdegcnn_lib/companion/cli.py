@@ -297,7 +297,11 @@ def printable(text: object) -> str:
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(text))
 
 
-INTERRUPTED = {"segment": "the pictures named above are done"}
+INTERRUPTED = {
+    "segment": "the pictures named above are done",
+    **dict.fromkeys(("view", "export", "convert"), "what it wrote is whole"),
+}
+GOES_ON = "a training run goes on from the last checkpoint, if it has left one, when it is called again"
 
 
 def _run(argv: list[str] | None) -> int:
@@ -312,13 +316,11 @@ def _run(argv: list[str] | None) -> int:
         )
         print(f"pdegcnn {arguments.command}: {error}{advice}", file=sys.stderr)
         return 2
-    except (ValueError, DataError, ImportError, OSError) as error:
+    except (ValueError, DataError, ImportError, OSError, FloatingPointError) as error:
         print(f"pdegcnn {arguments.command}: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        how = INTERRUPTED.get(
-            arguments.command, "a training run goes on from the last checkpoint when it is called again"
-        )
+        how = INTERRUPTED.get(arguments.command, GOES_ON)
         print(f"pdegcnn {arguments.command}: interrupted; {how}", file=sys.stderr)
         return 130
 

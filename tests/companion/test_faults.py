@@ -290,6 +290,18 @@ def test_an_interrupted_segmentation_promises_no_checkpoint(capsys, monkeypatch)
     assert main(["segment", "a.png", "-o", "out"]) == 130
     err = capsys.readouterr().err
     assert "checkpoint" not in err and "are done" in err
+    monkeypatch.setattr("pdegcnn_lib.companion.export.export", interrupt)
+    assert main(["export", "net", "-o", "net.pt2"]) == 130
+    assert capsys.readouterr().err == "pdegcnn export: interrupted; what it wrote is whole\n"
+
+
+def test_a_run_that_diverges_is_one_sentence(capsys, monkeypatch):
+    def diverge(*arguments: object, **given: object) -> None:
+        raise FloatingPointError("the loss of this run is nan at step 3")
+
+    monkeypatch.setattr("pdegcnn_lib.companion.experiments.run", diverge)
+    assert main(["train", "digits-rotated", "--model", "digits-lenet5", "--seed", "0"]) == 2
+    assert capsys.readouterr().err == "pdegcnn train: the loss of this run is nan at step 3\n"
 
 
 def test_doctor_reports_a_cache_that_keeps_nothing(monkeypatch):

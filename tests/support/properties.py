@@ -92,7 +92,8 @@ def compiled(name: str) -> None:
 def program(module: nn.Module, x: Tensor) -> torch.export.ExportedProgram:
     """The module for any batch and any height and width, in operators of torch alone."""
     axes = range(x.ndim - 2, x.ndim)
-    free = {0: torch.export.Dim("batch"), **{n: torch.export.Dim(f"s{n}", min=6) for n in axes}}
+    least = 6 if x.shape[-1] < 20 else 20  # layers without padding, as for digits, take away from an image
+    free = {0: torch.export.Dim("batch"), **{n: torch.export.Dim(f"s{n}", min=least) for n in axes}}
     found = torch.export.export(module, (torch.cat([x, x]),), dynamic_shapes=(free,), strict=False)
     if any("pdegcnn" in str(node.target) for node in found.graph.nodes):
         raise Wrong("operators of this library are in the program")

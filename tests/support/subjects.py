@@ -8,6 +8,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from examples.groups_between import GroupsBetween
 from pdegcnn_lib import models, ops, spaces
 from pdegcnn_lib import nn as layers
 
@@ -50,11 +51,13 @@ class Table(nn.Module):
 
 
 M2, IMAGE, VOLUME = (2, 2, 4, 7, 9), (2, 2, 9, 11), (1, 1, 6, 7, 8)
+DIGIT = (2, 1, 28, 28)
 M3 = (1, 2, 6, 4, 6, 7)
 K = (2, 4, 3, 3, 3)
 small = {"window": (3, 3, 3), "orientations": 4}
 plane = {"window": (3, 3), "space": spaces.Plane()}
 six = {"space": spaces.M3(6)}
+own = {"space": spaces.Sampled(GroupsBetween(0.0), range(-1, 3)), "window": (3, 3, 3)}
 
 # name -> (what makes it, the shape of its input)
 OPERATORS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
@@ -83,14 +86,20 @@ LAYERS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
     "nn.Erosion": (partial(layers.Erosion, 2, **small), M2),
     "nn.Diffusion": (partial(layers.Diffusion, 2, **small), M2),
     "nn.Dilation, full metric": (partial(layers.Dilation, 2, metric="full", **small), M2),
+    "nn.Dilation, Finsler metric, plane": (partial(layers.Dilation, 2, metric="finsler", **plane), IMAGE),
     "nn.Dilation, trained alpha": (partial(layers.Dilation, 2, alpha="trained", **small), M2),
     "nn.Dilation, plane": (partial(layers.Dilation, 2, **plane), IMAGE),
     "nn.Dilation, M3": (partial(layers.Dilation, 2, **six), M3),
+    "nn.Dilation, axial metric, M3": (partial(layers.Dilation, 2, metric="axial", **six), M3),
+    "nn.Diffusion, plane": (partial(layers.Diffusion, 2, **plane), IMAGE),
+    "nn.Diffusion, M3": (partial(layers.Diffusion, 2, **six), M3),
     "nn.Convection, plane": (partial(layers.Convection, 2, spread=1.0, space=spaces.Plane()), IMAGE),
     "nn.Convection, M3": (partial(layers.Convection, 2, spread=1.0, **six), M3),
     "nn.DiffusionShock": (partial(layers.DiffusionShock, 2, **small), M2),
+    "nn.DiffusionShock, plane": (partial(layers.DiffusionShock, 2, **plane), IMAGE),
     "nn.FreeLift": (partial(layers.FreeLift, 2, 3, size=3, orientations=4), IMAGE),
     "nn.FreeDilation": (partial(layers.FreeDilation, 2, **small), M2),
+    "nn.FreeErosion": (partial(layers.FreeErosion, 2, **small), M2),
     "nn.FreeConvolution": (partial(layers.FreeConvolution, 2, **small), M2),
     "nn.GroupConvolution": (partial(layers.GroupConvolution, 2, 3, **small), M2),
     "nn.Linear": (partial(layers.Linear, 2, 3), M2),
@@ -98,6 +107,7 @@ LAYERS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
     "nn.PDELayer": (partial(layers.PDELayer, 2, 3, **small), M2),
     "nn.PDELayer, plane": (partial(layers.PDELayer, 2, 3, **plane), IMAGE),
     "nn.PDELayer, M3": (partial(layers.PDELayer, 2, 3, **six), M3),
+    "nn.PDELayer, a group of one's own": (partial(layers.PDELayer, 2, 3, **own), M2),
     "nn.LineLift": (partial(layers.LineLift, size=5, **six), VOLUME),
     "nn.GroupConvolutionM3": (partial(layers.GroupConvolutionM3, 2, 3, **six), M3),
     "nn.DirectionalNorm": (partial(layers.DirectionalNorm, 2), M3),
@@ -105,6 +115,10 @@ LAYERS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
     "nn.Resample": (partial(layers.Resample, 5), IMAGE),
 }
 NETWORKS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
+    "digits-gcnn": (partial(models.build, "digits-gcnn", orientations=4), DIGIT),
+    "digits-pdegcnn": (partial(models.build, "digits-pdegcnn", **small), DIGIT),
+    "digits-pdegcnn-invariant": (partial(models.build, "digits-pdegcnn-invariant", **small), DIGIT),
+    "digits-pdecnn-de": (partial(models.build, "digits-pdecnn-de", window=(3, 3)), DIGIT),
     "vessels-pdegcnn3": (
         partial(models.build, "vessels-pdegcnn3", window=(3, 3, 3), orientations=4),
         (1, 1, 9, 10),
@@ -120,6 +134,7 @@ NETWORKS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
         partial(models.build, "tubes-pdegcnn", channels=2, layers=1, directions=6),
         VOLUME,
     ),
+    "tubes-gcnn": (partial(models.build, "tubes-gcnn", channels=2, layers=1, directions=6), VOLUME),
     "tubes-cnn": (partial(models.build, "tubes-cnn"), VOLUME),
 }
 SUBJECTS = {**OPERATORS, **LAYERS, **NETWORKS}

@@ -17,6 +17,7 @@ import pytest
 import torch
 
 import pdegcnn_lib
+from pdegcnn_lib import models, nn, ops
 from tests.support import processes
 from tests.support.properties import PROPERTIES, SLOW, answer
 from tests.support.subjects import SLOWLY, SUBJECTS
@@ -86,3 +87,19 @@ def test_the_table_has_a_line_for_each_and_every_cell():
     for line in cells.values():
         assert list(line) == list(cells["nn.Dilation"]) and line.keys() == {*PROPERTIES, *processes.PROCESSES}
         assert all(said in ("yes", "-") or said.startswith("no: ") for said in line.values())
+
+
+def test_the_lines_cover_what_is_public():
+    """Every operator and layer; of networks every family on every space, for every task. LeNet is torch's alone."""
+    lines = {name.split(",")[0].removesuffix("M3") for name in SUBJECTS}
+    on_spaces = {name for name in ops.__all__ if name.endswith("_r2")}
+    left_out = {"BACKENDS", "availability", "backend", "connected_components", "normalised_linear"}
+    assert {f"ops.{name}" for name in ops.__all__ if name not in left_out | on_spaces} <= lines
+    kinds = {name: kind for name in nn.__all__ if isinstance(kind := getattr(nn, name), type)}
+    named = {
+        kind.__name__ for kind in kinds.values() if not kind.__name__.startswith(("Trainable", "KernelTerm"))
+    }
+    assert {f"nn.{name.removesuffix('M3').removesuffix('R2')}" for name in named} <= lines
+    entries = [models.entry(name) for name in models.names()]
+    shown = {(e.task, e.family, e.space) for e in entries if e.name in SUBJECTS}
+    assert {(e.task, e.family, e.space) for e in entries if e.family != "lenet"} <= shown

@@ -28,6 +28,8 @@ RUNS = {
     "four_half": ("vessels-depth", "vessels-pdegcnn12-half-time", "dice"),
     "twice417": ("tubes-search", "tubes-pdegcnn-8x2-6-1200-0.02", "dice"),
     "once417": ("tubes-search", "tubes-pdegcnn-8x2-6-600-0.02", "dice"),
+    "twicegcnn": ("tubes-search", "tubes-gcnn-8x2-6-1200-0.02", "dice"),
+    "oncegcnn": ("tubes-search", "tubes-gcnn-8x2-6-600-0.02", "dice"),
     "fourfold": ("tubes-search", "tubes-cnn-16x4-augmented-2400-0.01", "dice"),
     "twice": ("tubes-search", "tubes-cnn-16x4-augmented-1200-0.01", "dice"),
     "once": ("tubes-search", "tubes-cnn-16x4-augmented-600-0.01", "dice"),

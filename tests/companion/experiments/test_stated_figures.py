@@ -87,6 +87,7 @@ STATED = [
     (TUBES, "The CNN has {c45} percent left at 45 degrees and {c90} at 90;"),
     (TUBES, "the PDE-G-CNN has {p45} and {p90}, the G-CNN {g45} and {g90}."),
     (TUBES, "Twice the steps bring the PDE-G-CNN of {size once417} parameters {twice417 - once417} percent"),
+    (TUBES, "the G-CNN {twicegcnn - oncegcnn} and the CNN with turned volumes"),
     (
         TUBES,
         "the CNN with turned volumes {twice - once}, and a second doubling brings the CNN {fourfold - twice} more",

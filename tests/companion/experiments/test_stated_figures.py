@@ -90,7 +90,10 @@ STATED = [
     (TUBES, "the PDE-G-CNN has {p45} and {p90}, the G-CNN {g45} and {g90}."),
     (TUBES, "Twice the steps bring the PDE-G-CNN of {size once417} parameters {twice417 - once417} percent"),
     (TUBES, "the G-CNN {twicegcnn - oncegcnn} and the CNN with turned volumes {twice - once}."),
-    (TUBES, "A second doubling brings the PDE-G-CNN {fourfold417 - twice417} more and the CNN {fourfold - twice},"),
+    (
+        TUBES,
+        "A second doubling brings the PDE-G-CNN {fourfold417 - twice417} more and the CNN {fourfold - twice},",
+    ),
     (TUBES, "a third the CNN {eightfold - fourfold}: it still gains"),
     (TUBES, "after 1 200 it is {twice - twice417} percent ahead and after 2 400 {fourfold - fourfold417}:"),
     (TUBES, "with its {size once} it learns more slowly"),

@@ -80,6 +80,17 @@ def test_weights_that_are_no_numbers_are_named(trained):
         load_model(trained)
 
 
+def test_weights_are_taken_by_a_network_of_more_digits(trained):
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        found = load_model(trained).state_dict()
+    finally:
+        torch.set_default_dtype(before)
+    for name, value in load_model(trained).state_dict().items():
+        assert torch.equal(found[name], value.to(found[name].dtype))
+
+
 @pytest.mark.parametrize("dtype", [torch.float16, torch.float64, torch.int32, torch.complex64])
 def test_weights_of_another_type_are_not_rounded_without_a_word(trained, dtype):
     from safetensors.torch import load_file, save_file

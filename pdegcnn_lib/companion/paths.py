@@ -15,7 +15,7 @@ def root() -> Path:
     A reader without a checkout works in the current directory.
     """
     if named := os.environ.get("PDEGCNN_ROOT"):
-        return _resolved("PDEGCNN_ROOT", Path(named))
+        return _resolved("PDEGCNN_ROOT", Path(named), Path())
     here = Path.cwd().resolve()
     for folder in (here, *here.parents):
         if (folder / "pyproject.toml").is_file() and (folder / "pdegcnn_lib").is_dir():
@@ -25,13 +25,12 @@ def root() -> Path:
 
 def _named(variable: str, usual: str) -> Path:
     """The folder that a variable names; a relative one below `root`, as notebooks run in folders of their own."""
-    return _resolved(variable, Path(os.environ.get(variable) or usual))
+    return _resolved(variable, Path(os.environ.get(variable) or usual), root())
 
 
-def _resolved(variable: str, named: Path) -> Path:
+def _resolved(variable: str, named: Path, below: Path) -> Path:
     try:
-        named = named.expanduser()
-        return (named if variable == "PDEGCNN_ROOT" else root() / named).resolve()
+        return (below / named.expanduser()).resolve()
     except RuntimeError as error:  # links that lead to each other, a user who is none
         raise ValueError(f"{variable} must name a folder, got {str(named)!r}: {error}") from error
 

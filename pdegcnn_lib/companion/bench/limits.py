@@ -36,6 +36,10 @@ class Arithmetic:
     def taps(self) -> int:
         return int(self.report.item()) * self.blocks
 
+    def gtaps_per_second(self, milliseconds: float) -> float:
+        """The rate of a run that took so long."""
+        return round(self.taps / milliseconds / 1e6, 3)
+
 
 def copy_bandwidth(device: str) -> float:
     """GB/s that a copy of 64 MiB reads and writes."""

@@ -64,7 +64,7 @@ def _limits(device: str) -> dict[str, float]:
     loop = Arithmetic(device)
     best = side_by_side({"loop": loop})["loop"].best
     return {
-        "gtaps_per_second": round(loop.taps / best / 1e6, 3),
+        "gtaps_per_second": loop.gtaps_per_second(best),
         "copy_gb_per_second": round(copy_bandwidth(device), 3),
     }
 
@@ -138,7 +138,7 @@ def _table(device: str, result: dict[str, object], progress: Progress) -> list[d
     ms = {name: timing.median for name, timing in times.items()}
     # Whatever disturbed the first measurement of the limit: what the loop once reached, the machine can do.
     limits: Any = result["limits"]
-    reached = round(loop.taps / times["limit"].best / 1e6, 3)
+    reached = loop.gtaps_per_second(times["limit"].best)
     limits["gtaps_per_second"] = max(limits["gtaps_per_second"], reached)
     progress("layers and networks")
     ms |= {

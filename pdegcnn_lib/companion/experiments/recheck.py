@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 
@@ -17,7 +16,7 @@ import torch
 from pdegcnn_lib.companion import paths
 from pdegcnn_lib.companion.data.errors import DataError
 from pdegcnn_lib.companion.experiments.registry import experiment
-from pdegcnn_lib.companion.experiments.run import load_model, read_result, weights_path
+from pdegcnn_lib.companion.experiments.run import holds, load_model, read_result, weights_path
 from pdegcnn_lib.companion.experiments.task import Task
 
 TOLERANCE = 2e-3  # the few digits or pixels at a threshold that sums in another order move
@@ -25,13 +24,7 @@ TOLERANCE = 2e-3  # the few digits or pixels at a threshold that sums in another
 
 def committed() -> list[Path]:
     """Every committed result of a run, with weights or without, and those that are damaged."""
-    return [path for path in sorted(paths.results().rglob("*.json")) if _of_a_run(path)]
-
-
-def _of_a_run(path: Path) -> bool:
-    with suppress(DataError):
-        return "digest" in read_result(path)
-    return True  # whoever takes it for one is told what is wrong with it
+    return [path for path in sorted(paths.results().rglob("*.json")) if holds(path, "digest")]
 
 
 @lru_cache(maxsize=1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from contextlib import suppress
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -138,6 +139,13 @@ def read_result(path: Path) -> dict[str, Any]:
     if not isinstance(record, dict):
         raise DataError(f"{path} is damaged or no result: it holds a {type(record).__name__}")
     return record
+
+
+def holds(result: Path, entry: str) -> bool:
+    """Whether a result has an entry; a damaged one counts: whoever takes it is told what is wrong, and nobody else."""
+    with suppress(DataError):
+        return entry in read_result(result)
+    return True
 
 
 def load_model(result: Path) -> nn.Module:

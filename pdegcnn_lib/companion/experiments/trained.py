@@ -7,9 +7,8 @@ from itertools import product
 from pathlib import Path
 
 from pdegcnn_lib import models
-from pdegcnn_lib.companion.data.errors import DataError
 from pdegcnn_lib.companion.experiments.registry import EXPERIMENTS
-from pdegcnn_lib.companion.experiments.run import read_result, weights_path
+from pdegcnn_lib.companion.experiments.run import holds, read_result, weights_path
 
 
 def available() -> dict[str, Path]:
@@ -26,7 +25,7 @@ def available() -> dict[str, Path]:
             result = find(unit)
             if result is None or not weights_path(result).is_file():
                 continue
-            if _takes_pictures(result):
+            if holds(result, "preparation"):
                 found[f"{experiment.name}/{unit.variant}"] = result
     # Those that lie with the library, wherever the reader works: in its checkout or in the installed package.
     for name in models.trained_names():
@@ -36,12 +35,6 @@ def available() -> dict[str, Path]:
             if "preparation" in record:
                 found.setdefault(f"{record['experiment']}/{record['variant']}", packaged)
     return found
-
-
-def _takes_pictures(result: Path) -> bool:
-    with suppress(DataError):
-        return "preparation" in read_result(result)
-    return True  # whoever asks for a damaged one is told so, and nobody else
 
 
 def resolve(model: str) -> Path:

@@ -92,6 +92,35 @@ def constant(make: Callable[..., Any]) -> Callable[..., Any]:
     return table
 
 
+def on(like: Tensor, table: Callable[..., Any], *arguments: Hashable) -> Any:
+    """What a `constant` function returns, where another tensor is: on its device, floating numbers in its type.
+
+    To another device than the CPU it is brought once in a process; there it is shared, and not to be written to. A copy
+    from the host in every call would make the device wait for it, and cannot be captured in a CUDA graph.
+    """
+    # Tensors that only stand for others, as in an export, get one of their own kind; so does a graph that is traced.
+    real = type(like) in (Tensor, torch.nn.Parameter)
+    if like.device.type == "cpu" or not real or _graph_of_torch_compile():
+        return _each(table(*arguments), lambda x: _brought(x, like.dtype, like.device))
+    return _kept(table, arguments, like.dtype, like.device)
+
+
+@cache
+def _kept(table: Callable[..., Any], arguments: Any, dtype: torch.dtype, device: torch.device) -> Any:
+    def bring() -> Any:
+        return _each(table(*arguments), lambda x: _brought(x, dtype, device))
+
+    with ThreadPoolExecutor(1) as outside:  # see `constant`
+        return outside.submit(bring).result()
+
+
+def _brought(x: Any, dtype: torch.dtype, device: torch.device) -> Any:
+    if not isinstance(x, Tensor):
+        return x
+    # Converted on the CPU: a device might do it later than another stream reads the result.
+    return (x.to(dtype) if x.is_floating_point() else x).to(device)
+
+
 # What operators of torch are told by name: their arguments are tensors, numbers and words alone.
 _CALLED: dict[str, Hashable] = {}
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from pdegcnn_lib.geometry.autocast import outside_autocast
-from pdegcnn_lib.geometry.constant import constant
+from pdegcnn_lib.geometry.constant import constant, on
 from pdegcnn_lib.geometry.splines import quadratic_b_spline
 from pdegcnn_lib.kernels.window import check_window, offsets, orientation_angles
 from pdegcnn_lib.spaces import Space, chosen
@@ -60,9 +60,9 @@ def free_kernel(
     if tuple(coefficients.shape[1:]) != numbers:
         expected = ", ".join(map(str, ("C", *numbers)))
         raise ValueError(f"coefficients must be [{expected}] on {space}, got {list(coefficients.shape)}")
-    basis, inside = free_basis(space, tuple(window))
-    k = (coefficients.flatten(1) @ basis.flatten(0, -2).to(coefficients).mT).unflatten(1, inside.shape)
-    return k.masked_fill(~inside.to(k.device), outside)
+    basis, inside = on(coefficients, free_basis, space, tuple(window))
+    k = (coefficients.flatten(1) @ basis.flatten(0, -2).mT).unflatten(1, inside.shape)
+    return k.masked_fill(~inside, outside)
 
 
 @outside_autocast

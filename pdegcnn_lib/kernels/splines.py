@@ -7,6 +7,7 @@ from torch import Tensor
 
 from pdegcnn_lib.geometry.autocast import outside_autocast
 from pdegcnn_lib.geometry.checks import sizes
+from pdegcnn_lib.geometry.constant import constant, on
 from pdegcnn_lib.kernels.window import check_window
 from pdegcnn_lib.spaces import Space, chosen
 
@@ -25,9 +26,14 @@ def lift_kernel(
     another space `[Cout, Cin, *numbers]` of its `lift_basis` at the given `size`.
     """
     space, size = chosen(space, orientations), sizes(coefficients)[-1] if size is None else size
-    table = space.lift_basis(size).flatten(2).to(coefficients)
+    table = on(coefficients, _basis, space, size)
     out = torch.einsum("opm,acm->aocp", table, coefficients.flatten(2))
     return out.transpose(1, 2).unflatten(-1, (size,) * space.positions)
+
+
+@constant
+def _basis(space: Space, size: int) -> Tensor:
+    return space.lift_basis(size).flatten(2)
 
 
 def group_kernel(coefficients: Tensor, orientations: int) -> Tensor:

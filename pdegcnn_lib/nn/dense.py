@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from pdegcnn_lib import ops
-from pdegcnn_lib.geometry.constant import constant
+from pdegcnn_lib.geometry.constant import constant, on
 from pdegcnn_lib.kernels import cake_wavelets, group_kernel, lift_kernel
 from pdegcnn_lib.kernels.window import check_orientations, check_window
 from pdegcnn_lib.nn.layer import Layer, watched
@@ -58,7 +58,9 @@ class Lift(Layer):
         return f"{list(self.coefficients.shape)}, space={self.space}, padding={self.padding}"
 
 
-_wavelets = constant(cake_wavelets)
+@constant
+def _wavelets(orientations: int, size: int, gain: float) -> Tensor:
+    return gain * cake_wavelets(orientations, size)
 
 
 class CakeLift(Layer):
@@ -87,12 +89,13 @@ class CakeLift(Layer):
         """The wavelets times the gain, `[Or, size, size]`, float64 on the CPU."""
         # Neither a buffer, where float32 in between would cost a network in float64 its exact equivariance, nor a
         # tensor beside the buffers, which would stay behind when a network built on meta gets its memory.
-        return self.gain * _wavelets(self.orientations, self.size)
+        return _wavelets(self.orientations, self.size, self.gain)
 
     def forward(self, f: Tensor) -> Tensor:
         _check.floating("f", f, 4, "[B, C, H, W]")
         # Channels are lifted alike and apart: they join the batch.
-        lifted = ops.lift(f.flatten(0, 1)[:, None], self.wavelets.to(f)[None, None], padding=self.padding)
+        wavelets = on(f, _wavelets, self.orientations, self.size, self.gain)
+        lifted = ops.lift(f.flatten(0, 1)[:, None], wavelets[None, None], padding=self.padding)
         return lifted.reshape(*f.shape[:2], *lifted.shape[2:])
 
     def extra_repr(self) -> str:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from pdegcnn_lib import ops
-from pdegcnn_lib.geometry.constant import constant
+from pdegcnn_lib.geometry.constant import constant, on
 from pdegcnn_lib.kernels.m3 import line_wavelets, orbits
 from pdegcnn_lib.nn.layer import Layer
 from pdegcnn_lib.spaces import M3
@@ -50,7 +50,8 @@ class LineLift(Layer):
         return _wavelets(self.space, self.size, self.sharpness)
 
     def forward(self, f: Tensor) -> Tensor:
-        lifted = ops.lift(f.flatten(0, 1)[:, None], self.wavelets.to(f)[None, None])
+        wavelets = on(f, _wavelets, self.space, self.size, self.sharpness)
+        lifted = ops.lift(f.flatten(0, 1)[:, None], wavelets[None, None])
         return lifted.reshape(*f.shape[:2], *lifted.shape[2:])
 
     def extra_repr(self) -> str:
@@ -88,7 +89,7 @@ class GroupConvolutionM3(Layer):
 
     def kernel(self) -> Tensor:
         """The kernel at every direction, `[Cout, Cin, N, KN, K, K, K]`."""
-        return self.numbers[:, :, orbits(self.space, self.window)[0].to(self.numbers.device).clamp(min=0)]
+        return self.numbers[:, :, on(self.numbers, orbits, self.space, self.window)[0].clamp(min=0)]
 
     def forward(self, f: Tensor) -> Tensor:
         return ops.group_convolution(f, self.kernel().to(f.dtype), space=self.space)

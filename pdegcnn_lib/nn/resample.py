@@ -8,7 +8,7 @@ from torch import Tensor
 from pdegcnn_lib.nn.layer import Layer
 
 
-def nearest_table(size_in: int, size_out: int) -> Tensor:
+def nearest_table(size_in: int, size_out: int, device: torch.device | None = None) -> Tensor:
     """The nearest-neighbour resampling of one axis as a matrix `[size_out, size_in]`, symmetric under reversal.
 
     Sample i sits at (i + 1/2) size_in / size_out. Where that falls between two pixels neither is nearer: it takes
@@ -18,9 +18,9 @@ def nearest_table(size_in: int, size_out: int) -> Tensor:
     if size_in < 1 or size_out < 1:
         raise ValueError(f"sizes must be at least 1, got {size_in} -> {size_out}")
     # Twice the position in units of 1/size_out: exact integers. No loop, in which a tracer would fix the sizes.
-    position = (2 * torch.arange(size_out)[:, None] + 1) * size_in
+    position = (2 * torch.arange(size_out, device=device)[:, None] + 1) * size_in
     cell, whole = position // (2 * size_out), (position % (2 * size_out) == 0).long()
-    pixel = torch.arange(size_in)
+    pixel = torch.arange(size_in, device=device)
     return ((pixel == cell).float() + (pixel == cell - whole).float()) / 2
 
 
@@ -38,8 +38,8 @@ class Resample(Layer):
         self.size = size
 
     def forward(self, f: Tensor) -> Tensor:
-        rows = nearest_table(f.shape[-2], self.size).to(f)
-        columns = nearest_table(f.shape[-1], self.size).to(f)
+        rows = nearest_table(f.shape[-2], self.size, f.device).to(f.dtype)
+        columns = nearest_table(f.shape[-1], self.size, f.device).to(f.dtype)
         return rows @ f @ columns.mT
 
     def extra_repr(self) -> str:

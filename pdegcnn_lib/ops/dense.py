@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from pdegcnn_lib.geometry.checks import sizes
+from pdegcnn_lib.geometry.constant import constant, on
 from pdegcnn_lib.ops import _check
 from pdegcnn_lib.ops.backends import implementation
 from pdegcnn_lib.spaces import Space
@@ -94,16 +95,22 @@ def group_convolution(
     c_out, c_in, points, slots, *window = sizes(k)
     # Channels and points of the fibre together are the channels of an ordinary convolution, whose kernel is circulant
     # in the orientations. The zeros in it cost less than a grouped convolution without them: torch is tuned for dense.
-    seen = space.neighbours((slots, *window))
-    owner, slot = torch.meshgrid(*(torch.arange(n, device=seen.device) for n in seen.shape), indexing="ij")
-    if space.lists:  # chosen where the values are: there are none on the meta device
-        owner, slot, seen = (x[seen >= 0] for x in (owner, slot, seen))
-    owner, slot, seen = (x.to(f.device) for x in (owner, slot, seen))
+    owner, slot, seen = on(k, _entries, space, (slots, *window))
     filters = k.new_zeros(c_out, points, c_in, points, *window)
     filters[:, owner, :, seen] = k[:, :, owner, slot].movedim((0, 1), (owner.ndim, owner.ndim + 1))
     padded = _pad(f.flatten(1, 2), tuple(window), padding)
     out = CONVOLUTIONS[space.positions](padded, filters.flatten(2, 3).flatten(0, 1))
     return out.unflatten(1, (c_out, points))
+
+
+@constant
+def _entries(space: Space, window: tuple[int, ...]) -> tuple[Tensor, Tensor, Tensor]:
+    """The kernels that a linear group convolution has: (point, slot of its window, point that is seen there)."""
+    seen = space.neighbours(window)
+    owner, slot = torch.meshgrid(*(torch.arange(n) for n in seen.shape), indexing="ij")
+    if space.lists:
+        return owner[seen >= 0], slot[seen >= 0], seen[seen >= 0]
+    return owner, slot, seen
 
 
 def linear(f: Tensor, w: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from pdegcnn_lib.geometry import m3, octahedral
-from pdegcnn_lib.geometry.constant import constant
+from pdegcnn_lib.geometry.constant import constant, on
 from pdegcnn_lib.geometry.estimates import Estimate, diagonal, sub_riemannian
 from pdegcnn_lib.geometry.splines import quadratic_b_spline
 from pdegcnn_lib.spaces.base import Space, Symmetry
@@ -139,7 +139,7 @@ class M3(Space):
         r"""Forward by c: $c\,n$ for every direction n. Shapes: `g0 [C, 1]` -> `[C, N, 3]`, along x, y, z."""
         if self.undirected:
             raise ValueError("lines have no forward direction, so M3(13) has no convection")
-        return g0[:, None] * self.points().to(g0)
+        return g0[:, None] * on(g0, octahedral.directions, self.directions)
 
     def spans(self, window: tuple[int, ...]) -> tuple[int, ...]:
         """A window in space says what length scales suit it; the number of neighbours says nothing of the kind."""

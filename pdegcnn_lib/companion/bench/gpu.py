@@ -21,8 +21,9 @@ from pdegcnn_lib.companion import paths
 from pdegcnn_lib.companion.bench import cases, report, suite
 from pdegcnn_lib.companion.bench.limits import Arithmetic
 
-TESTS = tuple(
-    f"tests/ops/test_compiled{part}.py" for part in ("", "_library", "_tables", "_transport", "_gpu")
+TESTS = (
+    *(f"tests/ops/test_compiled{part}.py" for part in ("", "_library", "_tables", "_transport", "_gpu")),
+    "tests/companion/experiments/test_gradient.py",
 )
 SANITIZED = ("tests/ops/test_compiled_gpu.py", "-k", "small")
 

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from pdegcnn_lib.companion import paths
 from pdegcnn_lib.companion.experiments.config import Training
+from pdegcnn_lib.companion.experiments.gradient import Gradient, own_stream
 from pdegcnn_lib.companion.experiments.memory import keep_freed_memory
 from pdegcnn_lib.companion.experiments.task import Task
 
@@ -95,6 +96,11 @@ def descend(model: nn.Module, optimizer: torch.optim.Optimizer, loss: Tensor, cl
     """A step of the optimizer down the gradient of the loss, which is shortened to the norm `clip`."""
     optimizer.zero_grad(set_to_none=True)
     loss.backward()
+    follow(model, optimizer, clip)
+
+
+def follow(model: nn.Module, optimizer: torch.optim.Optimizer, clip: float) -> None:
+    """A step of the optimizer down the gradient that is there, shortened to the norm `clip`."""
     nn.utils.clip_grad_norm_(model.parameters(), clip)
     optimizer.step()
 
@@ -133,42 +139,47 @@ def train(
             state = saved["state"]
     stretch = max(1, training.steps // CURVE_POINTS)
     mixed = training.mixed_precision and device.type == "cuda"
+
+    def loss_of(model: nn.Module, inputs: Tensor, targets: Tensor) -> Tensor:
+        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=mixed, cache_enabled=False):
+            return task.loss(model(inputs), targets)
+
+    gradient = Gradient(model, loss_of)
     started = last_saved = time.monotonic()
     before = state["seconds"]
-    for step in _progress(training.steps, state["step"], label):
-        generator = torch.Generator().manual_seed(seed * 1_000_000_007 + step)
-        inputs, targets = (part.to(device) for part in task.batch(training.batch_size, generator))
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate(training, step)
-        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=mixed):
-            loss = task.loss(model(inputs), targets)
-        value = loss.item()
-        if not math.isfinite(value):
-            raise FloatingPointError(f"the loss of {label or 'this run'} is {value} at step {step}")
-        descend(model, optimizer, loss, training.gradient_clip)
-        if average:
-            _averaged(average, model, training, step)
-        state["losses"].append(value)
-        state["seconds"] = before + time.monotonic() - started
-        state["step"] = step + 1
-        if len(state["losses"]) == stretch or state["step"] == training.steps:
-            mean = sum(state["losses"]) / len(state["losses"])
-            state["curve"].append(
-                {"step": state["step"], "loss": mean, "seconds": round(state["seconds"], 3)}
-            )
-            state["losses"] = []
-        if checkpoint is not None and time.monotonic() - last_saved > training.checkpoint_seconds:
-            last_saved = time.monotonic()
-            _save(
-                checkpoint,
-                {
-                    "model": model.state_dict(),
-                    "optimizer": optimizer.state_dict(),
-                    "average": average,
-                    "rng": torch.get_rng_state(),
-                    "state": state,
-                },
-            )
+    with own_stream(device):
+        for step in _progress(training.steps, state["step"], label):
+            generator = torch.Generator().manual_seed(seed * 1_000_000_007 + step)
+            inputs, targets = (part.to(device) for part in task.batch(training.batch_size, generator))
+            for group in optimizer.param_groups:
+                group["lr"] = learning_rate(training, step)
+            value = gradient(inputs, targets).item()
+            if not math.isfinite(value):
+                raise FloatingPointError(f"the loss of {label or 'this run'} is {value} at step {step}")
+            follow(model, optimizer, training.gradient_clip)
+            if average:
+                _averaged(average, model, training, step)
+            state["losses"].append(value)
+            state["seconds"] = before + time.monotonic() - started
+            state["step"] = step + 1
+            if len(state["losses"]) == stretch or state["step"] == training.steps:
+                mean = sum(state["losses"]) / len(state["losses"])
+                state["curve"].append(
+                    {"step": state["step"], "loss": mean, "seconds": round(state["seconds"], 3)}
+                )
+                state["losses"] = []
+            if checkpoint is not None and time.monotonic() - last_saved > training.checkpoint_seconds:
+                last_saved = time.monotonic()
+                _save(
+                    checkpoint,
+                    {
+                        "model": model.state_dict(),
+                        "optimizer": optimizer.state_dict(),
+                        "average": average,
+                        "rng": torch.get_rng_state(),
+                        "state": state,
+                    },
+                )
     if average:
         model.load_state_dict(average)
     return state["curve"]

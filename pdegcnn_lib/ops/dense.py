@@ -156,8 +156,9 @@ def normalised_linear(
         out, mean, covariance = found
         _move(running_mean, running_var, momentum, w.double(), mean, covariance, f.numel() // f.shape[1])
         return out
-    mixed = linear(f, w)
-    return functional.batch_norm(mixed, running_mean, running_var, gain, offset, True, momentum, eps)
+    mixed = linear(f, w).flatten(2)  # torch normalises five axes on a GPU, and not six
+    out = functional.batch_norm(mixed, running_mean, running_var, gain, offset, True, momentum, eps)
+    return out.reshape(len(f), len(w), *f.shape[2:])
 
 
 @torch.no_grad()

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from pdegcnn_lib import ops
 from pdegcnn_lib.ops import compiled, reference
 
 pytestmark = [
@@ -90,3 +91,23 @@ def test_tensors_beyond_two_to_the_31_elements() -> None:
         f, torch.zeros(1, 1, 1, 3, 3, dtype=f.dtype, device="cuda"), "max_plus", "cuda"
     )
     assert out[-1].sum() == 9 and out[:-1].count_nonzero() == 0
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("size", [(2, 16, 8, 64, 64), (2, 5, 6, 9, 10, 11), (3, 7, 33)])
+def test_a_normalised_linear_map_is_that_of_two_steps(size: tuple[int, ...], dtype: torch.dtype) -> None:
+    f = torch.randn(size, dtype=dtype, device="cuda") + 1
+    w = torch.randn(18, size[1], dtype=dtype, device="cuda")
+    gain, offset = torch.rand(2, 18, dtype=dtype, device="cuda")
+    g = torch.randn(size[0], 18, *size[2:], dtype=dtype, device="cuda")
+    results = []
+    for backend in ("cuda", "reference"):
+        leaves = [x.clone().requires_grad_() for x in (f, w, gain, offset)]
+        running = torch.zeros(18, dtype=dtype, device="cuda"), torch.ones(18, dtype=dtype, device="cuda")
+        out = ops.normalised_linear(*leaves, *running, backend=backend)
+        results.append([out.detach(), *running, *torch.autograd.grad(out, leaves, g)])
+    tolerance = {torch.float32: 1e-4, torch.float64: 1e-11}[
+        dtype
+    ]  # of sums over all points, which cancel in part
+    for found, law in zip(*results, strict=True):
+        assert (found - law).norm() <= tolerance * law.norm()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from pdegcnn_lib.geometry.autocast import autocast
 from pdegcnn_lib.geometry.checks import transformed
 from pdegcnn_lib.geometry.constant import name_of
 from pdegcnn_lib.ops import reference
@@ -88,14 +89,12 @@ def normalised_linear(
 ) -> tuple[Tensor, Tensor, Tensor] | None:
     r"""The batch normalisation of w f with the mean `[C]` and the covariance `[C, C]` of the channels of f.
 
-    None where torch's own operators are to do it: for other types than float32 and float64, for tensors that are not
-    on the CPU, for one value per channel, under autocast and under the transformations of `torch.func`.
+    None where torch's own operators are to do it: for other types than float32 and float64, for one value per channel,
+    under autocast and under the transformations of `torch.func`.
     """
-    supported = (
-        f.dtype in (torch.float32, torch.float64) and f.device.type == "cpu" and f.numel() > f.shape[1]
-    )
+    supported = f.dtype in (torch.float32, torch.float64) and f.numel() > f.shape[1]
     alike = w.dtype == gain.dtype == offset.dtype == f.dtype
-    if not supported or not alike or torch.is_autocast_enabled("cpu") or forward_mode() or transformed():
+    if not supported or not alike or autocast(f.device) or forward_mode() or transformed():
         return None
     return library.normalised_linear(f, w, gain, offset, eps)
 

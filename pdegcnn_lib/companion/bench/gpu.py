@@ -1,52 +1,84 @@
 """Everything that needs a GPU, in one command: `python -m pdegcnn_lib.companion.bench.gpu`.
 
 Runs the tests of the compiled operators on the GPU, a small set under compute-sanitizer, and the benchmark; writes
-`results/gpu/<device>.json`. It fails where there is no GPU or no CuPy: it never skips.
+`results/gpu/<device>.json`. With `--quick` it measures what the kernels reach and what a step of training takes, in
+half a minute, and nothing else. It fails where there is no GPU or no CuPy: it never skips.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
 import re
 import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
 
 import torch
 
-from pdegcnn_lib import ops
+from pdegcnn_lib import models, ops
 from pdegcnn_lib.companion import paths
 from pdegcnn_lib.companion.bench import cases, report, suite
 from pdegcnn_lib.companion.bench.limits import Arithmetic
+from pdegcnn_lib.companion.experiments.config import Training
+from pdegcnn_lib.companion.experiments.gradient import WARM_UP, Gradient, own_stream
+from pdegcnn_lib.companion.experiments.metrics import dice_loss
+from pdegcnn_lib.companion.experiments.provenance import provenance
 
 TESTS = (
     *(f"tests/ops/test_compiled{part}.py" for part in ("", "_library", "_tables", "_transport", "_gpu")),
     "tests/companion/experiments/test_gradient.py",
 )
+NETWORKS = (
+    "vessels-pdegcnn6",
+    "vessels-gcnn6-narrow",
+    "vessels-cnn6-narrow",
+    "vessels-pdegcnn12",
+    "vessels-unet",
+)
+PATCHES = (8, 1, 64, 64)  # of a step
 SANITIZED = ("tests/ops/test_compiled_gpu.py", "-k", "small")
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Run all parts; the exit status is 0 only if every part ran and passed."""
+    parser = argparse.ArgumentParser(prog="pdegcnn_lib.companion.bench.gpu", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="kernels and steps of training alone")
+    quick = parser.parse_args(arguments).quick
     if reason := ops.availability()["cuda"]:
         print(f"make gpu needs a GPU: {reason}", file=sys.stderr)
         return 1
     device = torch.cuda.get_device_name()
     print(f"on {device}")
+    if quick:
+        print(f"wrote {_saved(_measured(), device)}")
+        return 0
     parts = {
         "tests": _run([sys.executable, "-m", "pytest", "-q", "-x", *TESTS]),
         "memcheck": _sanitize("memcheck"),
         "racecheck": _sanitize("racecheck"),
     }
     result = suite.run(device="cuda", progress=lambda line: print(f"... {line}", file=sys.stderr))
-    result["kernels"] = _kernels()
-    result["parts"] = parts
+    result |= {**_measured(), "parts": parts}
     print(report.as_text(result))
-    name = re.sub(r"\W+", "-", device).strip("-").lower()
-    print(f"wrote {report.save(result, paths.results() / 'gpu', name)}")
+    print(f"wrote {_saved(result, device)}")
     return 0 if all(part["passed"] for part in parts.values()) else 1
+
+
+def _measured() -> dict[str, Any]:
+    return {
+        "provenance": provenance(torch.device("cuda")),
+        "kernels": _kernels(),
+        "steps": [_step(name) for name in NETWORKS],
+    }
+
+
+def _saved(result: dict[str, Any], device: str) -> Path:
+    return report.save(result, paths.results() / "gpu", re.sub(r"\W+", "-", device).strip("-").lower())
 
 
 def _run(command: list[str]) -> dict[str, object]:
@@ -102,6 +134,35 @@ def _kernels() -> list[dict[str, object]]:
         ("forward + backward / forward, time", both / forward, "<=", 3.0),
     )
     return [suite.row(*row) for row in rows]
+
+
+def _step(name: str, steps: int = 50) -> dict[str, object]:
+    """The milliseconds of a step of training on patches, launched operator by operator and captured in one graph."""
+    device = torch.device("cuda")
+    model = models.build(name, PATCHES[1]).to(device).train()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, fused=True)
+    x, y = torch.rand(PATCHES, device=device), torch.rand(PATCHES, device=device)
+    found: dict[str, object] = {"network": name, "patches": PATCHES}
+    for captured in (False, True):
+        gradient = Gradient(
+            model, lambda model, x, y: dice_loss(model(x), y), Training.gradient_clip, capture=captured
+        )
+
+        def step(gradient: Gradient = gradient) -> None:
+            gradient(x, y)
+            optimizer.step()
+
+        with own_stream(device):
+            for _ in range(WARM_UP + 5):
+                step()
+            torch.cuda.synchronize()
+            start = time.perf_counter()
+            for _ in range(steps):
+                step()
+            torch.cuda.synchronize()
+        milliseconds = 1e3 * (time.perf_counter() - start) / steps
+        found["captured" if captured else "one by one"] = round(milliseconds, 3)
+    return found
 
 
 if __name__ == "__main__":

@@ -12,21 +12,28 @@ WARM_UP = 5  # steps before one is captured, in which kernels are compiled
 
 
 class Gradient:
-    """From a batch to its loss, and to the gradient in the parameters of a model.
+    """From a batch to its loss, and to the gradient in the parameters of a model, shortened to the norm `clip`.
 
     On a GPU these are some two thousand launches of a few microseconds each, and the processor takes longer to launch
     them than the GPU to do them. After a few steps, in which kernels are compiled, they are captured in one CUDA graph,
-    which is launched as a whole. It computes the same.
+    which is launched as a whole. It computes the same. `capture`: False for all launches one by one.
     """
 
-    def __init__(self, model: nn.Module, loss: Callable[[nn.Module, Tensor, Tensor], Tensor]) -> None:
-        self.model, self.loss = model, loss
+    def __init__(
+        self,
+        model: nn.Module,
+        loss: Callable[[nn.Module, Tensor, Tensor], Tensor],
+        clip: float,
+        *,
+        capture: bool = True,
+    ) -> None:
+        self.model, self.loss, self.clip, self.capture = model, loss, clip, capture
         self._graph: torch.cuda.CUDAGraph | None = None
         self._steps = 0
 
     def __call__(self, inputs: Tensor, targets: Tensor) -> Tensor:
         self._steps += 1
-        if inputs.device.type != "cuda" or self._steps <= WARM_UP:
+        if inputs.device.type != "cuda" or not self.capture or self._steps <= WARM_UP:
             return self._from(inputs, targets)
         if self._graph is None:
             self._capture(inputs, targets)
@@ -40,6 +47,7 @@ class Gradient:
         self.model.zero_grad(set_to_none=True)
         loss = self.loss(self.model, inputs, targets)
         loss.backward()
+        nn.utils.clip_grad_norm_(self.model.parameters(), self.clip)
         return loss.detach()
 
     def _capture(self, inputs: Tensor, targets: Tensor) -> None:

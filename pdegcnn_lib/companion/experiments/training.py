@@ -34,17 +34,16 @@ def learning_rate(training: Training, step: int) -> float:
 
 
 @torch.no_grad()
-def _averaged(mean: dict[str, Tensor], model: nn.Module, training: Training, steps: int) -> None:
+def _averaged(mean: dict[str, Tensor], now: dict[str, Tensor], training: Training, steps: int) -> None:
     """Move the mean of the networks along the way, running statistics too, toward the one after so many steps.
 
     At the beginning it forgets faster, so that it is not held back by the untrained network.
     """
     forget = min(training.average, (1 + steps) / (10 + steps))
-    for name, now in model.state_dict().items():
-        if now.is_floating_point():
-            mean[name].lerp_(now, 1 - forget)
-        else:
-            mean[name].copy_(now)
+    moved = [name for name, value in now.items() if value.is_floating_point()]
+    torch._foreach_lerp_([mean[name] for name in moved], [now[name] for name in moved], 1 - forget)
+    for name in now.keys() - set(moved):
+        mean[name].copy_(now[name])
 
 
 def _save(path: Path, state: dict) -> None:
@@ -96,11 +95,6 @@ def descend(model: nn.Module, optimizer: torch.optim.Optimizer, loss: Tensor, cl
     """A step of the optimizer down the gradient of the loss, which is shortened to the norm `clip`."""
     optimizer.zero_grad(set_to_none=True)
     loss.backward()
-    follow(model, optimizer, clip)
-
-
-def follow(model: nn.Module, optimizer: torch.optim.Optimizer, clip: float) -> None:
-    """A step of the optimizer down the gradient that is there, shortened to the norm `clip`."""
     nn.utils.clip_grad_norm_(model.parameters(), clip)
     optimizer.step()
 
@@ -125,7 +119,10 @@ def train(
     keep_freed_memory()
     model.to(device).train()
     optimizer = torch.optim.AdamW(
-        model.parameters(), lr=training.learning_rate, weight_decay=training.weight_decay
+        model.parameters(),
+        lr=training.learning_rate,
+        weight_decay=training.weight_decay,
+        fused=device.type == "cuda" or None,  # one launch
     )
     average = {name: value.clone() for name, value in model.state_dict().items()} if training.average else {}
     state: dict[str, Any] = {"step": 0, "curve": [], "losses": [], "seconds": 0.0}
@@ -137,6 +134,7 @@ def train(
             torch.set_rng_state(saved["rng"].cpu())
             average = saved["average"]
             state = saved["state"]
+    now = model.state_dict()  # the tensors themselves, which a step changes
     stretch = max(1, training.steps // CURVE_POINTS)
     mixed = training.mixed_precision and device.type == "cuda"
 
@@ -144,7 +142,7 @@ def train(
         with torch.autocast(device.type, dtype=torch.bfloat16, enabled=mixed, cache_enabled=False):
             return task.loss(model(inputs), targets)
 
-    gradient = Gradient(model, loss_of)
+    gradient = Gradient(model, loss_of, training.gradient_clip)
     started = last_saved = time.monotonic()
     before = state["seconds"]
     with own_stream(device):
@@ -156,9 +154,9 @@ def train(
             value = gradient(inputs, targets).item()
             if not math.isfinite(value):
                 raise FloatingPointError(f"the loss of {label or 'this run'} is {value} at step {step}")
-            follow(model, optimizer, training.gradient_clip)
+            optimizer.step()
             if average:
-                _averaged(average, model, training, step)
+                _averaged(average, now, training, step)
             state["losses"].append(value)
             state["seconds"] = before + time.monotonic() - started
             state["step"] = step + 1

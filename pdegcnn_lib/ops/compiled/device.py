@@ -91,7 +91,9 @@ def _function(unit: Unit, kernel: str, index: int, shared_bytes: int) -> Any:
         )
     function = _module(unit, index).get_function(kernel)
     if shared_bytes > USUAL_SHARED_BYTES:
-        function.max_dynamic_shared_size_bytes = shared_bytes
+        # All that there is, once: it holds for every launch of the kernel, and one that asked for less later would take
+        # it from one that asked for more before.
+        function.max_dynamic_shared_size_bytes = most_shared_bytes(index)
     return function
 
 

@@ -163,5 +163,5 @@ def test_the_gpu_command_fails_where_there_is_no_gpu(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(ops, "availability", lambda: {"cuda": "no device"})
-    assert gpu.main() == 1
+    assert gpu.main([]) == 1
     assert "no device" in capsys.readouterr().err

@@ -21,7 +21,7 @@ def square(model: nn.Module, inputs: Tensor, targets: Tensor) -> Tensor:
 
 def test_the_gradient_of_the_last_batch_alone_is_left() -> None:
     model, (x, y) = nn.Linear(3, 1), torch.randn(2, 8, 3).unbind()
-    gradient = Gradient(model, square)
+    gradient = Gradient(model, square, clip=1e9)
     for batch in (x, y):
         loss = gradient(batch, torch.zeros(8, 1))
     found = [p.grad for p in model.parameters()]
@@ -81,7 +81,7 @@ def test_a_captured_graph_gives_the_same_gradient(name: str) -> None:
 
     with torch.no_grad():
         of_output = model(torch.rand(shape, device="cuda")).shape
-    gradient = Gradient(model, square)
+    gradient = Gradient(model, square, clip=1e9)
     with own_stream(torch.device("cuda")):
         for step in range(WARM_UP + 3):
             x, y = torch.rand(shape, device="cuda"), torch.rand(of_output, device="cuda")
@@ -93,9 +93,9 @@ def test_a_captured_graph_gives_the_same_gradient(name: str) -> None:
             law = square(model, x, y)
             eager = torch.autograd.grad(law, list(model.parameters()))
             torch.testing.assert_close(value, law.detach(), rtol=1e-5, atol=1e-6)
-            for a, b in zip(captured, eager, strict=True):
-                scale = b.abs().max().item() + 1e-6
-                assert (a - b).abs().max().item() < 1e-3 * scale, f"step {step}"
+            # Of all parameters together: what stands before a normalisation has a gradient of nothing but rounding.
+            a, b = (torch.cat([x.flatten() for x in all_of]) for all_of in (captured, eager))
+            assert (a - b).norm() <= 1e-4 * b.norm(), f"step {step}"
             for key, v in model.state_dict().items():
                 torch.testing.assert_close(after[key], v, rtol=1e-4, atol=1e-5)
     assert gradient._graph is not None

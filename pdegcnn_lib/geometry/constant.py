@@ -49,10 +49,10 @@ def _(name: str) -> Tensor:
 @taken_as_found
 def _graph_of_torch_compile() -> bool:
     """Whether `torch.compile` traces; an export, which is to know no operators of this library, is not meant."""
-    if hasattr(torch.compiler, "is_exporting"):  # torch 2.7 and later
-        return torch.compiler.is_compiling() and not torch.compiler.is_exporting()
-    # torch 2.6 answers `is_compiling()` to an export alone, where a function is called and not traced.
-    return torch._guards.TracingContext.try_get() is not None and not torch.compiler.is_compiling()
+    # `is_compiling()` tells what is called and not traced, as this is, of exports alone in torch 2.6 to 2.11, and
+    # torch 2.6 has no `is_exporting()`.
+    exporting = getattr(torch.compiler, "is_exporting", torch.compiler.is_compiling)
+    return torch._guards.TracingContext.try_get() is not None and not exporting()
 
 
 def constant(make: Callable[..., Any]) -> Callable[..., Any]:

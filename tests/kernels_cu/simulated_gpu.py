@@ -57,7 +57,8 @@ class Simulation:
         return SimpleNamespace(
             RawModule=lambda **given: RawModule(self, **given),
             cuda=SimpleNamespace(
-                Device=lambda index: Device(self), ExternalStream=lambda pointer, index: nullcontext()
+                Device=lambda index: Device(self),
+                Stream=SimpleNamespace(from_external=lambda stream: nullcontext(stream.__cuda_stream__())),
             ),
         )
 

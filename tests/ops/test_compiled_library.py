@@ -292,7 +292,11 @@ def test_what_the_forward_keeps_is_one_byte_for_each_output() -> None:
 
 
 def test_importing_the_library_compiles_nothing_and_leaves_cupy_alone() -> None:
-    code = "import sys, pdegcnn_lib.ops.compiled as c; c.availability(); assert 'cupy' not in sys.modules"
+    """Nor does asking what is available, but for a GPU: a kernel is tried on it."""
+    code = (
+        "import sys, torch, pdegcnn_lib.ops.compiled as c; assert 'cupy' not in sys.modules; "
+        "c.availability(); assert torch.cuda.is_available() or 'cupy' not in sys.modules"
+    )
     subprocess.run([sys.executable, "-W", "error", "-c", code], check=True, cwd=Path(__file__).parents[2])
 
 

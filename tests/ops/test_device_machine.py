@@ -68,3 +68,21 @@ def test_a_compiler_that_fails_is_quoted_with_what_to_install(cupy):
 def test_no_trial_breaks_into_a_graph_that_is_being_captured(cupy, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_current_stream_capturing", lambda: True)
     assert device.unavailable() is None
+
+
+def test_kernels_run_on_the_stream_of_torch_by_the_protocol_of_cupy(monkeypatch):
+    """CuPy 14 warns of any other way, and warnings are errors here."""
+    pytest.importorskip("cupy", minversion="14")
+    monkeypatch.setattr(
+        torch.cuda, "current_stream", lambda index: SimpleNamespace(cuda_stream=8 * (index + 1))
+    )
+    assert device._current_stream(1).ptr == 16
+
+
+def test_kernels_run_on_the_stream_of_torch_with_cupy_13_as_well(cupy, monkeypatch):
+    cupy.cuda.Stream = object
+    cupy.cuda.ExternalStream = lambda pointer, index: (pointer, index)
+    monkeypatch.setattr(
+        torch.cuda, "current_stream", lambda index: SimpleNamespace(cuda_stream=8 * (index + 1))
+    )
+    assert device._current_stream(1) == (16, 1)

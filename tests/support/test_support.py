@@ -78,6 +78,8 @@ def test_compilers_and_exporters_take_it_as_the_table_says(name):
 
 def test_two_processes_train_it_as_the_table_says(tmp_path):
     for name, found in processes.answers(slowly(), tmp_path).items():
+        if not hasattr(torch.cpu.Stream, "record_event"):  # torch 2.6, which shards on a GPU alone
+            del found["FSDP2"]
         check(name, found)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 from functools import cache
+from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -97,6 +98,17 @@ def _function(unit: Unit, kernel: str, index: int, shared_bytes: int) -> Any:
     return function
 
 
+def _current_stream(index: int) -> Any:
+    """torch's current stream as one of CuPy, which does not own it."""
+    import cupy
+
+    pointer = torch.cuda.current_stream(index).cuda_stream
+    if not hasattr(cupy.cuda.Stream, "from_external"):  # CuPy 13
+        return cupy.cuda.ExternalStream(pointer, index)
+    # The streams of torch 2.6 do not speak this protocol themselves.
+    return cupy.cuda.Stream.from_external(SimpleNamespace(__cuda_stream__=lambda: (0, pointer)))
+
+
 def launch(
     unit: Unit, kernel: str, arguments: list[Tensor | int | None], *, blocks: int, shared_bytes: int
 ) -> None:
@@ -105,17 +117,17 @@ def launch(
     Tensors are passed by address, None as a null pointer, integers as C int. Raises: ValueError where a block needs
     more shared memory than the device has for one.
     """
-    import cupy
-    import numpy
-
     sources.check(unit, kernel, arguments)
     if blocks == 0:
         return
+
+    import cupy
+    import numpy
+
     index = next(a.device.index for a in arguments if isinstance(a, Tensor))
     values = [
         a.data_ptr() if isinstance(a, Tensor) else 0 if a is None else numpy.int32(a) for a in arguments
     ]
-    stream = torch.cuda.current_stream(index)
-    with cupy.cuda.Device(index), cupy.cuda.ExternalStream(stream.cuda_stream, index):
+    with cupy.cuda.Device(index), _current_stream(index):
         function = _function(unit, kernel, index, shared_bytes)
         function((blocks,), (32 * WARPS,), tuple(values), shared_mem=shared_bytes)

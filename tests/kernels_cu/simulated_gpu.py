@@ -77,8 +77,15 @@ class RawModule:
     def __init__(self, simulation: Simulation, *, code: str, options: Sequence[str], backend: str) -> None:
         assert backend == "nvrtc"
         self.simulation, self.code, self.options = simulation, code, options
+        self.functions: dict[str, Function] = {}
 
     def get_function(self, name: str) -> Function:
+        """The one function of this name: who asks again finds what it was allowed before."""
+        if name not in self.functions:
+            self.functions[name] = self._function(name)
+        return self.functions[name]
+
+    def _function(self, name: str) -> Function:
         identity = [self.code, name, *self.options, *map(str, self.simulation.edits)]
         key = hashlib.sha256("\0".join(identity).encode()).hexdigest()[:24]
         folder = self.simulation.folder / key

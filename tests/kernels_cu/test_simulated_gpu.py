@@ -131,6 +131,17 @@ def test_a_large_window_asks_for_the_memory_that_there_is(gpu, most, gradient) -
         compiled.semiring_convolution(f, k, "max_plus", "cpu", MANY)
 
 
+@pytest.mark.parametrize("gpu", ["forwards"], indirect=True)
+def test_a_launch_that_needs_less_memory_takes_none_from_one_that_needs_more(gpu) -> None:
+    """As when a network is trained on images of one size and judged on those of another."""
+    f = torch.randn(1, 1, 5, 5, 7, 9, dtype=torch.float64)
+    for rows in (7, 5, 7):
+        k = torch.rand(1, 5, 5, 7, rows, 7, dtype=torch.float64)
+        found = compiled.semiring_convolution(f, k, "max_plus", "cpu", MANY)
+        assert torch.equal(found, reference.semiring_convolution(f, k, "max_plus", MANY))
+    assert len(gpu.launched) == 3
+
+
 @pytest.mark.parametrize("semiring", reference.SEMIRINGS)
 def test_lists_with_a_value_that_is_not_finite_take_the_careful_path(gpu, semiring) -> None:
     f, k, _ = listed((3, 3, 3), torch.float32)

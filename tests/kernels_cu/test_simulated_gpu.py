@@ -135,7 +135,7 @@ def test_a_large_window_asks_for_the_memory_that_there_is(gpu, most, gradient) -
 def test_a_launch_that_needs_less_memory_takes_none_from_one_that_needs_more(gpu) -> None:
     """As when a network is trained on images of one size and judged on those of another."""
     w, (gain, offset) = torch.randn(3, 16), torch.rand(2, 3)
-    for side in (32, 28, 32):
+    for side in (32, 21, 32):
         f = torch.randn(1, 16, side, side)
         found = ops.normalised_linear(f, w, gain, offset, backend="cpu")
         law = ops.normalised_linear(f, w, gain, offset, backend="reference")

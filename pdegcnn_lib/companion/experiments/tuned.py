@@ -70,8 +70,16 @@ SEARCHES: dict[str, Search] = {
         },
     ),
 }
+ENDED: dict[str, dict[str, Settings]] = {
+    "vessels": {
+        "gcnn6": {"steps": 12_000, "learning_rate": 1e-2},
+    },
+}
 FOUND: dict[str, dict[str, Settings]] = {
-    task: {key: {"steps": search.start, "learning_rate": rate} for key, rate in search.rates.items()}
+    task: {
+        key: ENDED.get(task, {}).get(key, {"steps": search.start, "learning_rate": rate})
+        for key, rate in search.rates.items()
+    }
     for task, search in SEARCHES.items()
 }
 

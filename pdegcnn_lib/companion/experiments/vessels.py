@@ -9,10 +9,10 @@ from typing import Any
 from pdegcnn_lib.companion import data
 from pdegcnn_lib.companion.experiments.config import Training
 from pdegcnn_lib.companion.experiments.own_resolution import OwnResolution
-from pdegcnn_lib.companion.experiments.registry import Experiment, Variant, enter
+from pdegcnn_lib.companion.experiments.registry import Experiment, Variant, enter, kind
 from pdegcnn_lib.companion.experiments.searches import search_of
 from pdegcnn_lib.companion.experiments.segmentation import SegmentationTask
-from pdegcnn_lib.companion.experiments.tuned import CANDIDATES, FOUND, TUNED, label
+from pdegcnn_lib.companion.experiments.tuned import CANDIDATES, FOUND, SEARCHES, TUNED, label
 
 SIX = ("vessels-cnn6-narrow", "vessels-gcnn6-narrow", "vessels-pdegcnn6")
 UNET = "vessels-unet"
@@ -92,6 +92,12 @@ def deeper(what: str, **options: object) -> Variant:
     )
 
 
+def doubled(model: str, steps: int, suffix: str = "", **options: object) -> Variant:
+    """A network after a number of steps that is set, at the rate that the search begins with."""
+    settings = {"steps": steps, "learning_rate": SEARCHES["vessels"].rates[kind(model)]}
+    return Variant(model, f"{model}{suffix}-{steps}", options=options, training=settings, profiles=("long",))
+
+
 CHANGES = (
     Variant("vessels-pdegcnn6-de"),
     changed("no-dilation", terms=("convection", "erosion")),
@@ -136,20 +142,11 @@ enter(
         "vessels, against the number of steps",
         (
             *(
-                Variant(model, f"{model}-{steps}", training={"steps": steps}, profiles=("long",))
-                for steps, model in product(DOUBLED, (TWELVE[2], SIX[2], UNET, SIX[0], SIX[1]))
+                doubled(model, steps)
+                for steps, model in product(DOUBLED, (TWELVE[2], SIX[2], UNET, *SIX[:2]))
             ),
             # What `vessels-depth` found to help, on the validation images.
-            *(
-                Variant(
-                    TWELVE[2],
-                    f"{TWELVE[2]}-residual-{steps}",
-                    {"residual": True},
-                    training={"steps": steps},
-                    profiles=("long",),
-                )
-                for steps in DOUBLED
-            ),
+            *(doubled(TWELVE[2], steps, "-residual", residual=True) for steps in DOUBLED),
         ),
         seeds={"long": 1},
     ),

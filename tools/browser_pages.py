@@ -19,7 +19,7 @@ SCRIPTS = Path(__file__).resolve().parent.parent / "book/_browser"
 MODULE = Path(".make/browser/kernels.wasm")
 NETWORKS = {
     "vessels/vessels-pdegcnn6": "6 layers",
-    "vessels-steps/vessels-pdegcnn12-6000": "12 layers",
+    "vessels/vessels-pdegcnn12": "12 layers",
 }
 # The scripts of every page and of the worker, in the order in which they are read.
 PAGE_SCRIPTS = {

@@ -90,12 +90,14 @@ WORDS = {"holds": "ahead of", "level": "level with", "fails": "behind"}
 
 
 def evidence() -> tuple[str, dict[str, str]]:
-    """What the first page says of results: a table of the longest runs on vessels of each network, and numbers.
+    """What the first page says of results: a table of each network on vessels, and numbers.
 
-    The numbers are how many each network has, and, in words too, what the results say of it against a rival.
+    A network is there with the settings that its search came to, or else with its longest runs. The numbers are how
+    many each network has, what the second observer scores, and, in words too, what the results say of networks.
     """
     from pdegcnn_lib.companion.experiments import claims, pictures
     from pdegcnn_lib.companion.experiments.comparison import grouped
+    from pdegcnn_lib.companion.experiments.registry import experiment
     from pdegcnn_lib.companion.experiments.run import committed_results
 
     runs = grouped(r for name in LONG for r in committed_results(name, "long"))
@@ -105,6 +107,10 @@ def evidence() -> tuple[str, dict[str, str]]:
 
     steps = {name: found[0]["training"]["steps"] for name, found in runs.items()}
     numbers = {name: spaced(found[0]["parameters"]) for name, found in runs.items()}
+
+    def worth(name: str) -> tuple[bool, int]:
+        return experiment(runs[name][0]["experiment"]).settled(name), steps[name]
+
     rows = [
         [
             pictures.label(found[0]["model"]),
@@ -114,18 +120,20 @@ def evidence() -> tuple[str, dict[str, str]]:
             str(len(found)),
         ]
         for name, found in sorted(runs.items(), key=lambda item: item[1][0]["parameters"])
-        if steps[name] == max(steps[other] for other in runs if runs[other][0]["model"] == found[0]["model"])
+        if name == max((n for n in runs if runs[n][0]["model"] == found[0]["model"]), key=worth)
     ]
     said = {name.replace("-", "_"): number for name, number in numbers.items()}
+    said["second_observer"] = f"{next(iter(runs.values()))[0]['metrics']['observer']['dice']:.3f}"
     for verdict in claims.judged("long"):
         if verdict.claim.experiment in LONG:
             name = f"{verdict.claim.ours}_against_{verdict.claim.rival}".replace("-", "_")
             share = 100 * verdict.parameters[0] / verdict.parameters[1]
             values = ", ".join(f"{100 * value:+.1f}" for value in (verdict.low, verdict.high))
             rival = pictures.names.FAMILY_LABELS[verdict.claim.rival_family]
+            lengths = dict.fromkeys(steps[of] for of in (verdict.claim.ours, verdict.claim.rival))
             text = (
                 f"{WORDS[verdict.word]} the {rival} with {share:.0f} % of its numbers after "
-                f"{spaced(steps[verdict.claim.ours])} steps ({100 * verdict.difference:+.1f} [{values}] %)"
+                f"{' and '.join(map(spaced, lengths))} steps ({100 * verdict.difference:+.1f} [{values}] %)"
             )
             said[name] = re.sub(r"-(?=\d)", "\u2212", text)
     return table(["trained for long", "numbers", "steps", "Dice", "runs"], rows), said

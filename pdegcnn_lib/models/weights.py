@@ -16,10 +16,10 @@ PACKAGE = Path(__file__).resolve().parents[1]
 
 # Name -> the result of the network below `results/`, with its weights beside it; pyproject.toml puts them into a wheel.
 TRAINED = {
-    "vessels-pdegcnn12-6000": "vessels-steps/long/vessels-pdegcnn12-6000-seed0-e07e41198025",
-    "vessels-pdegcnn6": "vessels/long/vessels-pdegcnn6-seed0-4fb39c418264",
+    "vessels-pdegcnn12": "vessels/long/vessels-pdegcnn12-seed0-dd927b281b5c",
+    "vessels-pdegcnn6": "vessels/long/vessels-pdegcnn6-seed0-c2e4ff778a59",
     "vessels-cnn6-narrow": "vessels/long/vessels-cnn6-narrow-seed0-f99c43478d35",
-    "vessels-unet": "vessels/long/vessels-unet-seed0-05230c88914f",
+    "vessels-unet": "vessels/long/vessels-unet-seed0-c9c90caf7e26",
     "digits-pdegcnn": "digits-rotated/full/digits-pdegcnn-seed0-ad2d6db01c5e",
     "lines-pdegcnn3": "lines/full/vessels-pdegcnn3-rho_c-seed0-9c81a23cb5f6",
     "tubes-pdegcnn": "tubes/full/tubes-pdegcnn-8x2-6-seed0-3a7619221d14",

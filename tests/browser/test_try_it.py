@@ -74,7 +74,7 @@ def segmented(page: Page, rgb: np.ndarray) -> np.ndarray:
     return np.frombuffer(base64.b64decode(text), np.float32).reshape(height, width)
 
 
-SIX, TWELVE = "vessels/vessels-pdegcnn6", "vessels-steps/vessels-pdegcnn12-6000"
+SIX, TWELVE = "vessels/vessels-pdegcnn6", "vessels/vessels-pdegcnn12"
 
 
 @cache

@@ -11,8 +11,8 @@ from torch.nn import functional
 
 from pdegcnn_lib import models, nn, ops
 from pdegcnn_lib.companion.experiments.config import Training
+from pdegcnn_lib.companion.experiments.gradient import Gradient
 from pdegcnn_lib.companion.experiments.metrics import dice_loss
-from pdegcnn_lib.companion.experiments.training import descend
 from pdegcnn_lib.ops import reference
 from pdegcnn_lib.spaces import M2, M3
 
@@ -159,8 +159,14 @@ def training_step(name: str, batch: tuple[int, int, int, int], device: str = "cp
     images = torch.rand(batch, device=device)
     truth = (torch.rand(batch[0], 1, *batch[2:], device=device) > 0.9).float()
 
+    # Not captured: rivals and peers are timed launch by launch as well.
+    gradient = Gradient(
+        model, lambda model, x, y: dice_loss(model(x), y), Training.gradient_clip, capture=False
+    )
+
     def call() -> object:
-        descend(model, optimizer, dice_loss(model(images), truth), Training.gradient_clip)
+        gradient(images, truth)
+        optimizer.step()
         return None
 
     return call

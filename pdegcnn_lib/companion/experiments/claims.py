@@ -111,7 +111,16 @@ def _variance_of_mean(accuracies: Sequence[float]) -> float:
 
 
 def judged(profile: str = "full") -> list[Verdict]:
-    """Every claim for which results of a profile are committed, with its verdict; both networks are of that profile."""
+    """Every claim for which results of a profile are committed, with its verdict; both networks are of that profile.
+
+    Trained for long, one whose search is over and one that has what a search begins with are not compared.
+    """
     records = {name: committed_results(name, profile) for name in {claim.experiment for claim in CLAIMS}}
-    found = (judge(claim, records[claim.experiment]) for claim in CLAIMS)
+    fair = (claim for claim in CLAIMS if profile != "long" or _alike(claim))
+    found = (judge(claim, records[claim.experiment]) for claim in fair)
     return [verdict for verdict in found if verdict is not None]
+
+
+def _alike(claim: Claim) -> bool:
+    entry = experiment(claim.experiment)
+    return entry.settled(claim.ours) == entry.settled(claim.rival)

@@ -71,15 +71,16 @@ def _asked(experiment: Experiment, units: list[Run], left: list[Run]) -> list[Ru
     assert experiment.search is not None
     wanted = {
         (network, *run)
-        for network, (tried, first) in _searched(experiment, units).items()
+        for network, (tried, first) in searched(experiment, units).items()
         for run in experiment.search.next(tried, first)
     }
     return [u for u in left if (network_of(u.config), u.training.steps, u.training.learning_rate) in wanted]
 
 
-def _searched(experiment: Experiment, units: list[Run]) -> dict[str, tuple[Scores, float]]:
-    """For each network of a search the scores that it has and the rate that it begins with."""
+def searched(experiment: Experiment, units: list[Run] | None = None) -> dict[str, tuple[Scores, float]]:
+    """For each network of a search the scores by (steps, rate) that it has, and the rate that it begins with."""
     assert experiment.search is not None
+    units = experiment.units("long") if units is None else units
     scores = scores_of([record(unit) for unit in units if known(unit)], experiment.score)
     rates = experiment.search.rates
     models = {network_of(unit.config): unit.model for unit in units}
@@ -107,7 +108,7 @@ def search_report(task: str) -> str:
     entry = EXPERIMENTS[f"{task}-search"]
     search = entry.search
     assert search is not None
-    networks = _searched(entry, entry.units("long"))
+    networks = searched(entry)
     over, cut = [], []
     for network, (tried, first) in networks.items():
         if search.found(tried, first) is not None:

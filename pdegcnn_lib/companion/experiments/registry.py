@@ -10,6 +10,7 @@ from pdegcnn_lib import models
 from pdegcnn_lib.companion.experiments.config import PROFILES, Run, Training, check_profile
 from pdegcnn_lib.companion.experiments.search import Search
 from pdegcnn_lib.companion.experiments.task import Task
+from pdegcnn_lib.companion.experiments.tuned import ENDED, FOUND
 
 
 @dataclass(frozen=True)
@@ -110,6 +111,13 @@ class Experiment:
             for name, count in counts.items()
             if seed < count
         ]
+
+    def settled(self, name: str) -> bool:
+        """Whether a variant has in the profile `long` what a search came to, not what it begins with or what is set."""
+        variant = self.variant(name)
+        of = key(name, variant.model, self.found)
+        ended = (of in ended for task, ended in ENDED.items() if self.found is FOUND[task])
+        return "steps" not in variant.training and any(ended)
 
     def _seeds(self, variant: Variant, profile: str) -> int:
         if profile not in variant.profiles:

@@ -199,3 +199,8 @@ def committed_results(name: str, profile: str = "full") -> list[dict[str, Any]]:
             found.append(read_result(path))
     order = experiment(name).labels
     return sorted(found, key=lambda r: (order.index(r["variant"]), r["seed"]))
+
+
+def settled_results(name: str) -> list[dict[str, Any]]:
+    """The committed results of the profile `long` whose steps and rate a search came to (`Experiment.settled`)."""
+    return [r for r in committed_results(name, "long") if experiment(name).settled(r["variant"])]

@@ -91,14 +91,6 @@ def _progress(steps: int, start: int, label: str) -> Iterable[int]:
     return tqdm(range(start, steps), initial=start, total=steps, desc=label, leave=False)
 
 
-def descend(model: nn.Module, optimizer: torch.optim.Optimizer, loss: Tensor, clip: float) -> None:
-    """A step of the optimizer down the gradient of the loss, which is shortened to the norm `clip`."""
-    optimizer.zero_grad(set_to_none=True)
-    loss.backward()
-    nn.utils.clip_grad_norm_(model.parameters(), clip)
-    optimizer.step()
-
-
 def train(
     model: nn.Module,
     task: Task,

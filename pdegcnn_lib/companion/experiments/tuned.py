@@ -38,8 +38,8 @@ TUNED: dict[str, dict[str, Settings]] = {
     },
 }
 
-# The searches of the profile `long`, with the rates that they begin with, and what they came to. Where a search is not
-# over yet, its beginning stands.
+# The searches of the profile `long`, with the rates that they begin with, and what those that are over came to. Where a
+# search is not over yet, its beginning stands.
 _OF_SEGMENTATION = {
     "cnn6": 1e-2,
     "gcnn6": 3e-3,
@@ -73,6 +73,9 @@ SEARCHES: dict[str, Search] = {
 ENDED: dict[str, dict[str, Settings]] = {
     "vessels": {
         "gcnn6": {"steps": 12_000, "learning_rate": 1e-2},
+        "pdegcnn6": {"steps": 6000, "learning_rate": 3e-2},
+        "pdegcnn12": {"steps": 12_000, "learning_rate": 3e-2},
+        "unet": {"steps": 6000, "learning_rate": 1e-2},
     },
 }
 FOUND: dict[str, dict[str, Settings]] = {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from itertools import product
 from typing import Any
 
@@ -85,10 +84,19 @@ def covariant(model: str, seeds: int) -> Variant:
     return Variant(model, f"{model}-covariant", estimate, profiles=("long",), long_seeds=seeds)
 
 
-def deeper(what: str, **options: object) -> Variant:
-    """The PDE-G-CNN of twelve layers with some options changed, judged on a part of the training images."""
+def deeper(what: str, average: float = AVERAGE, **options: object) -> Variant:
+    """The PDE-G-CNN of twelve layers with some options changed, judged on a part of the training images.
+
+    It takes the steps and the rate that its search begins with.
+    """
+    begins = {"steps": STEPS["long"].steps, "learning_rate": SEARCHES["vessels"].rates[kind(TWELVE[2])]}
     return Variant(
-        TWELVE[2], f"{TWELVE[2]}-{what}", options=options, data={"validation": True}, profiles=("long",)
+        TWELVE[2],
+        f"{TWELVE[2]}-{what}",
+        options=options,
+        data={"validation": True},
+        training={**begins, "average": average},
+        profiles=("long",),
     )
 
 
@@ -159,7 +167,7 @@ enter(
             deeper("half-time", t=0.5),
             deeper("residual-half-time", residual=True, t=0.5),
             deeper("covariant", estimate="rho_b_com_covariant"),
-            replace(deeper("last"), training={"average": 0.0}),
+            deeper("last", average=0.0),
         ),
         seeds={"long": 1},
         keep_weights=False,

@@ -7,8 +7,11 @@ from statistics import mean, stdev
 
 from pdegcnn_lib.companion.experiments.claims import Verdict
 from pdegcnn_lib.companion.experiments.comparison import Comparison, Record, against_base, grouped, value
+from pdegcnn_lib.companion.experiments.grid import searched
 from pdegcnn_lib.companion.experiments.pictures.names import FAMILY_LABELS, change_label, label
 from pdegcnn_lib.companion.experiments.published import Published
+from pdegcnn_lib.companion.experiments.registry import Experiment
+from pdegcnn_lib.companion.experiments.search import RATES
 from pdegcnn_lib.companion.viz.tables import markdown_table, thousands
 
 
@@ -30,6 +33,29 @@ def result_table(records: Iterable[Record], metrics: Mapping[str, str], *, digit
         rows.append([label(variant), thousands(group[0]["parameters"]), str(len(group)), *cells])
     head = ["network", "parameters", "seeds", *metrics.values()]
     return markdown_table(head, rows) if rows else ""
+
+
+def search_table(experiment: Experiment, *, digits: int = 1) -> str:
+    """A Markdown table of a search: validation scores in percent by steps, then by rate, and what it came to.
+
+    Steps are doubled at the rate that a network begins with; rates are tried with a quarter of the steps that came out.
+    """
+    search = experiment.search
+    assert search is not None
+    lengths = [search.start]
+    while 2 * lengths[-1] <= search.cap:
+        lengths.append(2 * lengths[-1])
+    rows = []
+    for network, (scores, first) in searched(experiment).items():
+        if not scores:
+            continue
+        steps, found = search.length(scores, first)[0], search.found(scores, first)
+        asked = [*((n, first) for n in lengths), *((steps // 4, rate) for rate in RATES)]
+        cells = [f"{100 * scores[run]:.{digits}f}" if run in scores else "" for run in asked]
+        ended = f"{thousands(steps)}, {found['learning_rate']}" if found else "not over"
+        rows.append([label(network), *cells, ended.replace(" ", "\u00a0")])
+    head = ["network", *map(thousands, lengths), *(f"rate {rate:g}" for rate in RATES), "steps, rate"]
+    return markdown_table(head, rows)
 
 
 def lead(found: Comparison) -> list[str]:

@@ -265,3 +265,8 @@ def test_make_lists_its_verbs():
     wrong = run("make", "help", "PROFILE=quick")
     assert wrong.returncode == 2
     assert "fast or full, got 'quick'" in wrong.stderr
+
+
+def test_no_file_is_empty_but_the_mark_of_a_typed_package():
+    """What a command left behind, say."""
+    assert [p.name for p in tracked() if not p.stat().st_size] == ["py.typed"]

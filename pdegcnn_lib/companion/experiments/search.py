@@ -28,11 +28,15 @@ class Search:
     enough: float
     rates: Mapping[str, float]
 
+    @property
+    def lengths(self) -> list[int]:
+        """The numbers of steps that doubling may come to."""
+        return [self.start * 2**n for n in range(int(math.log2(self.cap / self.start)) + 1)]
+
     def runs(self, key: str) -> list[tuple[int, float]]:
         """Every run (steps, rate) that may be asked for."""
-        doubled = [self.start * 2**n for n in range(int(math.log2(self.cap / self.start)) + 1)]
-        quarters = product([n // 4 for n in doubled], RATES)
-        return list(dict.fromkeys([*((n, self.rates[key]) for n in doubled), *quarters]))
+        quarters = product([n // 4 for n in self.lengths], RATES)
+        return list(dict.fromkeys([*((n, self.rates[key]) for n in self.lengths), *quarters]))
 
     def length(self, scores: Scores, first: float) -> tuple[int, bool]:
         """How many steps are known to be worth it, and whether the doubling has come to its end."""

@@ -42,19 +42,16 @@ def search_table(experiment: Experiment, *, digits: int = 1) -> str:
     """
     search = experiment.search
     assert search is not None
-    lengths = [search.start]
-    while 2 * lengths[-1] <= search.cap:
-        lengths.append(2 * lengths[-1])
     rows = []
     for network, (scores, first) in searched(experiment).items():
         if not scores:
             continue
         steps, found = search.length(scores, first)[0], search.found(scores, first)
-        asked = [*((n, first) for n in lengths), *((steps // 4, rate) for rate in RATES)]
+        asked = [*((n, first) for n in search.lengths), *((steps // 4, rate) for rate in RATES)]
         cells = [f"{100 * scores[run]:.{digits}f}" if run in scores else "" for run in asked]
         ended = f"{thousands(steps)}, {found['learning_rate']}" if found else "not over"
         rows.append([label(network), *cells, ended.replace(" ", "\u00a0")])
-    head = ["network", *map(thousands, lengths), *(f"rate {rate:g}" for rate in RATES), "steps, rate"]
+    head = ["network", *map(thousands, search.lengths), *(f"rate {rate:g}" for rate in RATES), "steps, rate"]
     return markdown_table(head, rows)
 
 

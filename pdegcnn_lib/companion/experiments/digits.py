@@ -16,7 +16,7 @@ from pdegcnn_lib.companion.data import digits, mnist, random_angles, rotate_each
 from pdegcnn_lib.companion.experiments.augmentation import relit
 from pdegcnn_lib.companion.experiments.config import Training
 from pdegcnn_lib.companion.experiments.registry import Experiment, Variant, enter
-from pdegcnn_lib.companion.experiments.searches import search_of
+from pdegcnn_lib.companion.experiments.searches import doubled, search_of
 from pdegcnn_lib.companion.experiments.task import Task
 from pdegcnn_lib.companion.experiments.tuned import CANDIDATES, FOUND, TUNED, label
 
@@ -97,6 +97,7 @@ MODELS = (
     "digits-pdecnn-de",
 )
 SIZES = (100, 300, 1000, 3000, 10000)  # of training sets; all 60 000 are in the main experiment
+DOUBLED = (6000, 12_000)
 AVERAGE = 0.999  # how much of the mean of the networks along the way is kept at a step: it reaches back 1000 of them
 STEPS = {
     "fast": Training(steps=400, batch_size=32),
@@ -147,6 +148,12 @@ enter(
         variants=tuple(replace(v, data={"protocol": "12000/50000"}) for v in LONG),
         seeds={"fast": 0, "full": 1, "long": 5},
         keep_weights=False,
+    ),
+    _experiment(
+        "digits-steps",
+        "rotated digits, against the number of steps",
+        variants=tuple(doubled("digits", m, steps) for steps, m in product(DOUBLED, MODELS[:5])),
+        seeds={"long": 1},
     ),
     _experiment(
         "digits-size",

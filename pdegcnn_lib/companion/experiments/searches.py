@@ -6,10 +6,26 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
 from pdegcnn_lib.companion.experiments.config import Training
-from pdegcnn_lib.companion.experiments.registry import Experiment, Variant, key
+from pdegcnn_lib.companion.experiments.registry import Experiment, Variant, key, kind
 from pdegcnn_lib.companion.experiments.search import run_name
 from pdegcnn_lib.companion.experiments.task import Task
 from pdegcnn_lib.companion.experiments.tuned import SEARCHES
+
+
+def beginning(task: str, model: str, steps: int) -> dict[str, object]:
+    """A number of steps that is set, at the rate that the search of a network begins with."""
+    return {"steps": steps, "learning_rate": SEARCHES[task].rates[kind(model)]}
+
+
+def doubled(task: str, model: str, steps: int, suffix: str = "", **options: object) -> Variant:
+    """A network after a number of steps that is set, whatever its search came to."""
+    return Variant(
+        model,
+        f"{model}{suffix}-{steps}",
+        options=options,
+        training=beginning(task, model, steps),
+        profiles=("long",),
+    )
 
 
 def search_of(

@@ -8,10 +8,10 @@ from typing import Any
 from pdegcnn_lib.companion import data
 from pdegcnn_lib.companion.experiments.config import Training
 from pdegcnn_lib.companion.experiments.own_resolution import OwnResolution
-from pdegcnn_lib.companion.experiments.registry import Experiment, Variant, enter, kind
-from pdegcnn_lib.companion.experiments.searches import search_of
+from pdegcnn_lib.companion.experiments.registry import Experiment, Variant, enter
+from pdegcnn_lib.companion.experiments.searches import beginning, doubled, search_of
 from pdegcnn_lib.companion.experiments.segmentation import SegmentationTask
-from pdegcnn_lib.companion.experiments.tuned import CANDIDATES, FOUND, SEARCHES, TUNED, label
+from pdegcnn_lib.companion.experiments.tuned import CANDIDATES, FOUND, TUNED, label
 
 SIX = ("vessels-cnn6-narrow", "vessels-gcnn6-narrow", "vessels-pdegcnn6")
 UNET = "vessels-unet"
@@ -89,7 +89,7 @@ def deeper(what: str, average: float = AVERAGE, **options: object) -> Variant:
 
     It takes the steps and the rate that its search begins with.
     """
-    begins = {"steps": STEPS["long"].steps, "learning_rate": SEARCHES["vessels"].rates[kind(TWELVE[2])]}
+    begins = beginning("vessels", TWELVE[2], STEPS["long"].steps)
     return Variant(
         TWELVE[2],
         f"{TWELVE[2]}-{what}",
@@ -98,12 +98,6 @@ def deeper(what: str, average: float = AVERAGE, **options: object) -> Variant:
         training={**begins, "average": average},
         profiles=("long",),
     )
-
-
-def doubled(model: str, steps: int, suffix: str = "", **options: object) -> Variant:
-    """A network after a number of steps that is set, at the rate that the search begins with."""
-    settings = {"steps": steps, "learning_rate": SEARCHES["vessels"].rates[kind(model)]}
-    return Variant(model, f"{model}{suffix}-{steps}", options=options, training=settings, profiles=("long",))
 
 
 CHANGES = (
@@ -150,11 +144,11 @@ enter(
         "vessels, against the number of steps",
         (
             *(
-                doubled(model, steps)
+                doubled("vessels", model, steps)
                 for steps, model in product(DOUBLED, (TWELVE[2], SIX[2], UNET, *SIX[:2]))
             ),
             # What `vessels-depth` found to help, on the validation images.
-            *(doubled(TWELVE[2], steps, "-residual", residual=True) for steps in DOUBLED),
+            *(doubled("vessels", TWELVE[2], steps, "-residual", residual=True) for steps in DOUBLED),
         ),
         seeds={"long": 1},
     ),

@@ -124,7 +124,7 @@ def test_the_library_stays_small():
     parts = {
         name: sum(lines_of_code(p.read_text()) for p in (PACKAGE / name).rglob("*.py")) for name in TOWER
     }
-    assert sum(parts.values()) - parts["models"] <= 5100, parts
+    assert sum(parts.values()) - parts["models"] <= 5000, parts
 
 
 def test_the_package_itself_is_light():

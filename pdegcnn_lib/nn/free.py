@@ -109,11 +109,8 @@ class FreeLift(Layer):
         padding: str = "reflect",
     ) -> None:
         super().__init__()
-        self.space, self.size, self.padding = (
-            chosen(space, orientations),
-            Plane().check_window((size, size))[0],
-            padding,
-        )
+        self.space, self.padding = chosen(space, orientations), padding
+        self.size = Plane().check_window((size, size))[0]
         if not self.space.turns or splines < 1:
             raise ValueError(f"a free lift leads to M2 by one spline or more, got {self.space} and {splines}")
         shape = (out_channels, in_channels, splines)
@@ -125,10 +122,8 @@ class FreeLift(Layer):
     def reset_parameters(self) -> None:
         """Spread the splines over the disc, of a width of a pixel, with Kaiming weights."""
         with torch.no_grad():
-            angle, radius = (
-                2 * math.pi * torch.rand_like(self.v),
-                torch.rand_like(self.v).sqrt() * self.size / 2,
-            )
+            angle = 2 * math.pi * torch.rand_like(self.v)
+            radius = torch.rand_like(self.v).sqrt() * self.size / 2
             self.nodes.copy_(torch.stack([radius * angle.cos(), radius * angle.sin()], dim=-1))
             self.v.fill_(math.log(math.expm1(1)))  # softplus(v) = 1
         nn.init.kaiming_uniform_(self.weights, a=math.sqrt(5))

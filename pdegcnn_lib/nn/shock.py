@@ -95,13 +95,8 @@ class DiffusionShock(Layer):
         forth, back = u.roll(-1, 2), u.roll(1, 2)
         theta = space.points()[:, :1, None].to(u)
         c, s = torch.cos(theta), torch.sin(theta)
-        main, lateral, turn = (
-            self.smoothing.metric.forward()
-            .diagonal("a gradient")
-            .to(u)[..., None, None, None]
-            .square()
-            .unbind(1)
-        )
+        lengths = self.smoothing.metric.forward().diagonal("a gradient").to(u)
+        main, lateral, turn = lengths[..., None, None, None].square().unbind(1)
         slope = (c * x + s * y) ** 2 / main + (c * y - s * x) ** 2 / lateral
         slope = slope + ((forth - back) / (2 * space.step)) ** 2 / turn
         across = (s**2 * xx - 2 * s * c * xy + c**2 * yy) / lateral

@@ -17,7 +17,7 @@ import pytest
 import torch
 
 from pdegcnn_lib.ops.compiled import convolution, machines
-from pdegcnn_lib.ops.compiled.sources import Unit
+from pdegcnn_lib.ops.compiled.sources import Call, Unit
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -65,16 +65,9 @@ class Node:
         for tensor, text in zip(tensors, json.loads(self.process.stdout.readline()), strict=True):
             ctypes.memmove(tensor.data_ptr(), base64.b64decode(text), tensor.nbytes)
 
-    def launch(
-        self,
-        unit: Unit,
-        kernel: str,
-        arguments: list[torch.Tensor | int | None],
-        *,
-        blocks: int,
-        shared_bytes: int,
-    ) -> None:
-        self.call(f"{self.unit(unit)}_{kernel}", arguments, blocks=blocks, shared_bytes=shared_bytes)
+    def run(self, call: Call) -> None:
+        name = f"{self.unit(call.unit)}_{call.kernel}"
+        self.call(name, call.arguments, blocks=call.blocks, shared_bytes=call.shared_bytes)
 
     def close(self) -> None:
         self.process.stdin.close()
@@ -114,7 +107,7 @@ def through(monkeypatch: pytest.MonkeyPatch) -> Callable[[Node], None]:
     """From then on the operators on the CPU are launched on the given machine."""
 
     def set_machine(node: Node) -> None:
-        monkeypatch.setattr(machines, "HOST", replace(machines.HOST, launch=node.launch))
+        monkeypatch.setattr(machines, "HOST", replace(machines.HOST, run=node.run))
         monkeypatch.setattr(
             convolution, "UNROLLED", (5,)
         )  # the window that has code of its own in the module

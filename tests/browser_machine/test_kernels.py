@@ -169,4 +169,4 @@ def test_a_planted_error_is_caught(builder, start, through, tmp_path: Path, unit
     expected = compute()
     through(start(tmp_path / "kernels.wasm", tmp_path / "sources", {unit: builder.UNITS[unit]}))
     assert (compute() - expected).abs().max() > 1e-3
-    assert machines.HOST.launch.__self__.units.keys() == {unit}
+    assert machines.HOST.run.__self__.units.keys() == {unit}

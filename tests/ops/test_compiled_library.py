@@ -8,7 +8,6 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -19,7 +18,7 @@ from pdegcnn_lib.kernels import lift_kernel, morphological_kernel
 from pdegcnn_lib.ops import compiled, reference
 from pdegcnn_lib.ops.compiled import convolution, host, library, sources
 from pdegcnn_lib.ops.compiled.machines import HOST
-from pdegcnn_lib.ops.compiled.sources import Unit
+from pdegcnn_lib.ops.compiled.sources import Call, Unit
 from pdegcnn_lib.spaces import M2, M3, Space, Volume
 
 # `make gpu` runs this file with the operators on the GPU.
@@ -233,19 +232,17 @@ def test_the_gather_of_the_deterministic_mode_is_the_scatter() -> None:
         unit = Unit("tropical_backward", (("SCALAR", "double"), ("CODE", "Code8"), ("GRID", "Circle")))
         by_gather, partial = torch.empty_like(f), f.new_empty(f.shape[0], *k.shape)
         planes = f.shape[0] * f.shape[1] * f.shape[2]
-        host.launch(
+        HOST.launch(
             unit,
             "tropical_gather_input",
             [g, taps, by_gather, None, 1, *f.shape[2:], 1, *k.shape[2:]],
             blocks=planes,
-            shared_bytes=0,
         )
-        host.launch(
+        HOST.launch(
             unit,
             "tropical_gather_kernel",
             [g, taps, partial, sign, *f.shape[3:], k[0, 0].numel()],
             blocks=planes,
-            shared_bytes=0,
         )
         torch.testing.assert_close(by_gather, grad_f, rtol=1e-12, atol=1e-12)
         torch.testing.assert_close(partial.sum(0), grad_k, rtol=1e-12, atol=1e-12)
@@ -259,14 +256,14 @@ def test_a_machine_without_an_order_gathers_in_the_deterministic_mode(
     """Which kernels a GPU would be given; the host runs them, on one thread, as its blocks would add at once."""
     launched: list[str] = []
 
-    def launch(unit: Unit, kernel: str, *arguments: Any, **how: Any) -> None:
-        launched.append(kernel)
-        host.launch(unit, kernel, *arguments, **how)
+    def run(call: Call) -> None:
+        launched.append(call.kernel)
+        host.run(call)
 
     f, k, _ = tensors(torch.float64, grad=False)
     g, taps = torch.randn_like(f), library.tropical_convolution(f, k, "max_plus")[1]
     expected = convolution.tropical_backward(g, taps, k, "max_plus")
-    unordered = replace(HOST, owns_channels=False, launch=launch)
+    unordered = replace(HOST, owns_channels=False, run=run)
     monkeypatch.setattr(convolution, "machine_of", lambda x: unordered)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)

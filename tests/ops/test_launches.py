@@ -7,7 +7,8 @@ import re
 import pytest
 import torch
 
-from pdegcnn_lib.ops.compiled import device, host, passes, sources
+from pdegcnn_lib.ops.compiled import passes, sources
+from pdegcnn_lib.ops.compiled.machines import DEVICE, HOST
 from pdegcnn_lib.ops.compiled.sources import CONTRACT, Unit
 
 SHIFT = Unit("shift", (("SCALAR", "BFloat16"),))
@@ -40,7 +41,7 @@ def test_sizes_follow_the_macros_of_a_unit():
     assert unknown["f"] is None and unknown["displacement"] is None
 
 
-@pytest.mark.parametrize("machine", [host, device])
+@pytest.mark.parametrize("machine", [HOST, DEVICE])
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -54,17 +55,17 @@ def test_sizes_follow_the_macros_of_a_unit():
 )
 def test_a_launch_with_other_arguments_is_refused_before_anything_runs(machine, arguments, message):
     with pytest.raises(TypeError, match=message):
-        machine.launch(SHIFT, "shift", arguments, blocks=1, shared_bytes=0)
+        machine.launch(SHIFT, "shift", arguments, blocks=1)
 
 
 def test_a_launch_of_a_pass_is_refused_where_it_is_asked_for():
     with pytest.raises(TypeError, match="shift takes 8 arguments"), passes.one_pass(1):
-        passes.launch(SHIFT, "shift", [F, BY, F], blocks=1, shared_bytes=0)
+        HOST.launch(SHIFT, "shift", [F, BY, F], blocks=1)
 
 
 def test_an_unknown_kernel_is_named():
     with pytest.raises(ValueError, match=r"shift.cu has no kernel drift"):
-        host.launch(SHIFT, "drift", [], blocks=1, shared_bytes=0)
+        HOST.launch(SHIFT, "drift", [], blocks=1)
 
 
 def test_numbers_of_the_contract_stand_in_no_source():

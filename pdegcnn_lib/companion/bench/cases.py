@@ -152,16 +152,20 @@ def cde_layer(device: str, backend: str | None) -> Call:
     return call
 
 
-def training_step(name: str, batch: tuple[int, int, int, int], device: str = "cpu") -> Call:
-    """A step of the training loop of the experiments, on random patches `[B, C, H, W]`."""
+def training_step(
+    name: str, batch: tuple[int, int, int, int], device: str = "cpu", *, capture: bool = False
+) -> Call:
+    """A step of the training loop of the experiments, on random patches `[B, C, H, W]`.
+
+    Rivals and peers are timed launch by launch, so it is captured only where that is asked for.
+    """
     model = models.build(name, batch[1]).to(device).train()
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, fused=device == "cuda" or None)
     images = torch.rand(batch, device=device)
     truth = (torch.rand(batch[0], 1, *batch[2:], device=device) > 0.9).float()
 
-    # Not captured: rivals and peers are timed launch by launch as well.
     gradient = Gradient(
-        model, lambda model, x, y: dice_loss(model(x), y), Training.gradient_clip, capture=False
+        model, lambda model, x, y: dice_loss(model(x), y), Training.gradient_clip, capture=capture
     )
 
     def call() -> object:

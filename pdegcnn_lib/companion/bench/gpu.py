@@ -20,13 +20,11 @@ from typing import Any
 
 import torch
 
-from pdegcnn_lib import models, ops
+from pdegcnn_lib import ops
 from pdegcnn_lib.companion import paths
 from pdegcnn_lib.companion.bench import cases, report, suite
 from pdegcnn_lib.companion.bench.limits import Arithmetic
-from pdegcnn_lib.companion.experiments.config import Training
-from pdegcnn_lib.companion.experiments.gradient import WARM_UP, Gradient, own_stream
-from pdegcnn_lib.companion.experiments.metrics import dice_loss
+from pdegcnn_lib.companion.experiments.gradient import WARM_UP, own_stream
 from pdegcnn_lib.companion.experiments.provenance import provenance
 
 TESTS = (
@@ -138,21 +136,10 @@ def _kernels() -> list[dict[str, object]]:
 
 def _step(name: str, steps: int = 50) -> dict[str, object]:
     """The milliseconds of a step of training on patches, launched operator by operator and captured in one graph."""
-    device = torch.device("cuda")
-    model = models.build(name, PATCHES[1]).to(device).train()
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, fused=True)
-    x, y = torch.rand(PATCHES, device=device), torch.rand(PATCHES, device=device)
     found: dict[str, object] = {"network": name, "patches": PATCHES}
     for captured in (False, True):
-        gradient = Gradient(
-            model, lambda model, x, y: dice_loss(model(x), y), Training.gradient_clip, capture=captured
-        )
-
-        def step(gradient: Gradient = gradient) -> None:
-            gradient(x, y)
-            optimizer.step()
-
-        with own_stream(device):
+        step = cases.training_step(name, PATCHES, "cuda", capture=captured)
+        with own_stream(torch.device("cuda")):
             for _ in range(WARM_UP + 5):
                 step()
             torch.cuda.synchronize()

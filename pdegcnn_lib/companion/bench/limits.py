@@ -29,7 +29,6 @@ class Arithmetic:
             "arithmetic_limit",
             [self.k, self.out, self.report, self.repeats],
             blocks=self.blocks,
-            shared_bytes=0,
         )
 
     @property

@@ -16,7 +16,8 @@ class Gradient:
 
     On a GPU these are some two thousand launches of a few microseconds each, and the processor takes longer to launch
     them than the GPU to do them. After a few steps, in which kernels are compiled, they are captured in one CUDA graph,
-    which is launched as a whole. It computes the same. `capture`: False for all launches one by one.
+    which is launched as a whole. It computes the same, for batches of one shape. `capture`: False for all launches one
+    by one. Raises: ValueError for a batch of another shape than the one that was captured.
     """
 
     def __init__(
@@ -38,8 +39,7 @@ class Gradient:
         if self._graph is None:
             self._capture(inputs, targets)
         assert self._graph is not None
-        for held, new in zip(self._batch, (inputs, targets), strict=True):
-            held.copy_(new)
+        self._fill(inputs, targets)
         self._graph.replay()
         return self._value
 
@@ -49,6 +49,14 @@ class Gradient:
         loss.backward()
         nn.utils.clip_grad_norm_(self.model.parameters(), self.clip)
         return loss.detach()
+
+    def _fill(self, *batch: Tensor) -> None:
+        for held, new in zip(self._batch, batch, strict=True):
+            if new.shape != held.shape:  # a copy would repeat a single image
+                raise ValueError(
+                    f"a captured step takes batches of one shape, here {list(held.shape)}, got {list(new.shape)}"
+                )
+            held.copy_(new)
 
     def _capture(self, inputs: Tensor, targets: Tensor) -> None:
         """Capture a step for batches of this shape. Its tensors stay where they are, gradients too."""

@@ -103,29 +103,6 @@ def status(experiment: Experiment, profile: str) -> dict[str, object]:
     }
 
 
-def search_report(task: str) -> str:
-    """What is known of the searches of a task, as a sentence for the reader."""
-    entry = EXPERIMENTS[f"{task}-search"]
-    search = entry.search
-    assert search is not None
-    networks = searched(entry)
-    over, cut = [], []
-    for network, (tried, first) in networks.items():
-        if search.found(tried, first) is not None:
-            over.append(network)
-            steps, _ = search.length(tried, first)
-            cut += [network] if 2 * steps > search.cap else []
-    said = "The search for the number of steps and the rate is over for "
-    if len(over) == len(networks):
-        said += f"all {len(networks)} networks."
-    else:
-        said += (
-            f"{len(over)} of {len(networks)} networks; the others took the {search.start} steps that it begins with, "
-            "and may gain from more."
-        )
-    return said + (f" Of {len(cut)} the cap of {search.cap} steps cut it off." if cut else "")
-
-
 # What the comparison stands on comes first, as (experiment, variant or None for all); the rest follows as it is listed.
 FIRST = (
     ("vessels", "vessels-pdegcnn12"),

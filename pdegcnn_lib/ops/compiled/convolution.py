@@ -238,7 +238,6 @@ def tropical_gradients(
             "tropical_gather_input",
             [g, taps, grad_f, sources, *problem.sizes],
             blocks=problem.volumes * problem.depth,
-            shared_bytes=0,
         )
         rows = problem.height * (1 if lists is None else problem.depth)
         machine.launch(
@@ -246,6 +245,5 @@ def tropical_gradients(
             "tropical_gather_kernel",
             [g, taps, partial, sign, rows, problem.width, problem.taps],
             blocks=problem.images * tables,
-            shared_bytes=0,
         )
     return grad_f, partial

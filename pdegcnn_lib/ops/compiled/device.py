@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from pdegcnn_lib.ops.compiled import sources
-from pdegcnn_lib.ops.compiled.sources import SHIFTED, TRIAL, TRIAL_SIZES, TRIED, Unit
+from pdegcnn_lib.ops.compiled.sources import SHIFTED, TRIAL, TRIAL_SIZES, TRIED, Call, Unit
 
 WARPS = 8
 USUAL_SHARED_BYTES = 48 * 1024  # what a block may hold in shared memory without asking
@@ -85,16 +85,17 @@ def _module(unit: Unit, _index: int) -> Any:
 
 @cache
 def _function(unit: Unit, kernel: str, index: int, shared_bytes: int) -> Any:
-    if shared_bytes > USUAL_SHARED_BYTES and shared_bytes > most_shared_bytes(index):
-        raise ValueError(
-            f"a window must fit the {most_shared_bytes(index)} bytes of shared memory that a block has on this GPU, "
-            f"got one for which {kernel} needs {shared_bytes}: take a smaller window, or float32 in place of float64"
-        )
     function = _module(unit, index).get_function(kernel)
     if shared_bytes > USUAL_SHARED_BYTES:
+        most = most_shared_bytes(index)
+        if shared_bytes > most:
+            raise ValueError(
+                f"a window must fit the {most} bytes of shared memory that a block has on this GPU, got one for which "
+                f"{kernel} needs {shared_bytes}: take a smaller window, or float32 in place of float64"
+            )
         # All that there is, once: it holds for every launch of the kernel, and one that asked for less later would take
         # it from one that asked for more before.
-        function.max_dynamic_shared_size_bytes = most_shared_bytes(index)
+        function.max_dynamic_shared_size_bytes = most
     return function
 
 
@@ -109,25 +110,18 @@ def _current_stream(index: int) -> Any:
     return cupy.cuda.Stream.from_external(SimpleNamespace(__cuda_stream__=lambda: (0, pointer)))
 
 
-def launch(
-    unit: Unit, kernel: str, arguments: list[Tensor | int | None], *, blocks: int, shared_bytes: int
-) -> None:
-    """Run `kernel` of `unit` over a grid of `blocks` with WARPS warps each, on torch's current stream.
+def run(call: Call) -> None:
+    """Run a kernel with WARPS warps to a block, on torch's current stream.
 
-    Tensors are passed by address, None as a null pointer, integers as C int. Raises: ValueError where a block needs
-    more shared memory than the device has for one.
+    Raises: ValueError where a block needs more shared memory than the device has for one.
     """
-    sources.check(unit, kernel, arguments)
-    if blocks == 0:
-        return
-
     import cupy
     import numpy
 
-    index = next(a.device.index for a in arguments if isinstance(a, Tensor))
+    index = next(a.device.index for a in call.arguments if isinstance(a, Tensor))
     values = [
-        a.data_ptr() if isinstance(a, Tensor) else 0 if a is None else numpy.int32(a) for a in arguments
+        a.data_ptr() if isinstance(a, Tensor) else 0 if a is None else numpy.int32(a) for a in call.arguments
     ]
     with cupy.cuda.Device(index), _current_stream(index):
-        function = _function(unit, kernel, index, shared_bytes)
-        function((blocks,), (32 * WARPS,), tuple(values), shared_mem=shared_bytes)
+        function = _function(call.unit, call.kernel, index, call.shared_bytes)
+        function((call.blocks,), (32 * WARPS,), tuple(values), shared_mem=call.shared_bytes)

@@ -27,7 +27,7 @@ from pathlib import Path
 import torch
 
 from pdegcnn_lib.ops.compiled import binaries, sources
-from pdegcnn_lib.ops.compiled.sources import SHIFTED, TRIAL, TRIAL_SIZES, TRIED, Unit
+from pdegcnn_lib.ops.compiled.sources import SHIFTED, TRIAL, TRIAL_SIZES, TRIED, Arguments, Call, Unit
 
 # No -ffast-math: NaN and infinities keep their meaning. -fno-trapping-math only says that nobody reads the flags of
 # the floating point unit, which lets a comparison of vectors be one instruction.
@@ -251,23 +251,10 @@ def _thread_pool() -> int | None:
         return None
 
 
-def launch(
-    unit: Unit, kernel: str, arguments: list[torch.Tensor | int | None], *, blocks: int, shared_bytes: int
-) -> None:
-    """Run `kernel` of `unit` over a grid of `blocks`, on as many threads as torch uses.
-
-    Tensors are passed by address, None as a null pointer, integers as C int.
-    """
-    sources.check(unit, kernel, arguments)
-    if blocks == 0:
-        return
-    _run(unit, kernel, values(arguments), blocks, shared_bytes)
-
-
 Value = ctypes.c_int | ctypes.c_void_p
 
 
-def values(arguments: list[torch.Tensor | int | None]) -> list[Value]:
+def values(arguments: Arguments) -> list[Value]:
     """The arguments of a kernel as it takes them: addresses, and integers as C int."""
     return [
         ctypes.c_int(a) if isinstance(a, int) else ctypes.c_void_p(None if a is None else a.data_ptr())
@@ -283,6 +270,11 @@ def pointers(values: list[Value]) -> ctypes.Array[ctypes.c_void_p]:
 def launch_on(blocks: int, shared_bytes: int) -> Launch:
     """A launch on as many threads as torch uses."""
     return Launch(blocks, shared_bytes, 1, torch.get_num_threads(), _thread_pool())
+
+
+def run(call: Call) -> None:
+    """Run a kernel over its grid, on as many threads as torch uses."""
+    _run(call.unit, call.kernel, values(call.arguments), call.blocks, call.shared_bytes)
 
 
 def _run(unit: Unit, kernel: str, values: list[Value], blocks: int, shared_bytes: int) -> None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from pdegcnn_lib.ops.compiled import device, passes
-from pdegcnn_lib.ops.compiled.sources import CONTRACT, Unit
+from pdegcnn_lib.ops.compiled.sources import CONTRACT, Arguments, Call, Unit, check
 
 SCALARS = {
     torch.float32: "float",
@@ -31,29 +31,15 @@ def arithmetic(dtype: torch.dtype) -> torch.dtype:
     return torch.float64 if dtype == torch.float64 else torch.float32
 
 
-class Launcher(Protocol):
-    """Runs a kernel of a unit over a grid; tensors are passed by address, None as null, integers as C int."""
-
-    def __call__(
-        self,
-        unit: Unit,
-        kernel: str,
-        arguments: list[Tensor | int | None],
-        *,
-        blocks: int,
-        shared_bytes: int,
-    ) -> None: ...
-
-
 @dataclass(frozen=True)
 class Machine:
-    """`lanes`: a multiple of every warp's width. `tile`: rows and columns of outputs for one block, at most.
-    `fast_bytes`: what a block may hold in shared memory. `owns_channels`: a block is one thread, so that a kernel
-    that scatters can own a whole channel. `warps`: in a block. `lists_taps`: it holds lists of taps as well.
-    `slot_by_slot`: it holds one volume of a list at a time. `copies`: of the sum for each tap.
+    """`run`: does a call. `lanes`: a multiple of every warp's width. `tile`: rows and columns of outputs for one
+    block, at most. `fast_bytes`: what a block may hold in shared memory. `owns_channels`: a block is one thread, so
+    that a kernel that scatters can own a whole channel. `warps`: in a block. `lists_taps`: it holds lists of taps as
+    well. `slot_by_slot`: it holds one volume of a list at a time. `copies`: of the sum for each tap.
     """
 
-    launch: Launcher
+    run: Callable[[Call], None]
     lanes: int
     tile: tuple[int, int]
     fast_bytes: int
@@ -62,6 +48,14 @@ class Machine:
     lists_taps: bool
     slot_by_slot: bool
     copies: int
+
+    def launch(
+        self, unit: Unit, kernel: str, arguments: Arguments, *, blocks: int, shared_bytes: int = 0
+    ) -> None:
+        """Run a kernel of a unit over a grid, see `Call`. Raises: TypeError for arguments that it does not take."""
+        check(unit, kernel, arguments)
+        if blocks:
+            self.run(Call(unit, kernel, arguments, blocks, shared_bytes))
 
     def enough_blocks(self) -> int:
         """As many blocks as keep every core busy to the end.
@@ -73,14 +67,13 @@ class Machine:
 
     def holds(self, shared_bytes: int, where: torch.device) -> bool:
         """Whether a block may hold so many bytes."""
-        if self.owns_channels or shared_bytes <= device.USUAL_SHARED_BYTES:
-            return True
-        return shared_bytes <= device.most_shared_bytes(where.index)
+        usual = self.owns_channels or shared_bytes <= device.USUAL_SHARED_BYTES
+        return usual or shared_bytes <= device.most_shared_bytes(where.index)
 
 
-HOST = Machine(passes.launch, 16, (64, 64), 512 * 1024, True, 1, True, False, CONTRACT["HOST_COPIES"])
+HOST = Machine(passes.run, 16, (64, 64), 512 * 1024, True, 1, True, False, CONTRACT["HOST_COPIES"])
 DEVICE = Machine(
-    device.launch, 32, (16, 64), 64 * 1024, False, device.WARPS, False, True, CONTRACT["GPU_COPIES"]
+    device.run, 32, (16, 64), 64 * 1024, False, device.WARPS, False, True, CONTRACT["GPU_COPIES"]
 )
 
 

@@ -32,7 +32,6 @@ def mix(f: Tensor, g: Tensor | None, w: Tensor, shift: Tensor) -> Tensor:
         "mix",
         [*tensors, f.shape[1], others, len(w), f[0, 0].numel(), points],
         blocks=len(f) * segments,
-        shared_bytes=0,
     )
     return out
 
@@ -116,6 +115,5 @@ def projection_gradient(g: Tensor, f: Tensor, out: Tensor) -> Tensor:
         "projection_gradient",
         [g, f, out, grad_f, f.shape[2], f[0, 0, 0].numel()],
         blocks=f.shape[0] * f.shape[1],
-        shared_bytes=0,
     )
     return grad_f

@@ -6,41 +6,29 @@ import ctypes
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
 
 from torch import Tensor
 
 from pdegcnn_lib.ops.compiled import host
-from pdegcnn_lib.ops.compiled.sources import Unit, check
+from pdegcnn_lib.ops.compiled.sources import Call, Unit
 
 PASS = Unit("pass")
 ALIGNED = 64  # bytes
 
 
-class _Waiting(NamedTuple):
-    unit: Unit
-    kernel: str
-    arguments: list[Tensor | int | None]
-    blocks: int
-    shared_bytes: int
-
-
 class _Thread(threading.local):
-    waiting: list[_Waiting] | None = None
+    waiting: list[Call] | None = None
 
 
 _thread = _Thread()
 
 
-def launch(
-    unit: Unit, kernel: str, arguments: list[Tensor | int | None], *, blocks: int, shared_bytes: int
-) -> None:
-    """As `host.launch`; inside `one_pass` it waits for the end of the block."""
+def run(call: Call) -> None:
+    """As `host.run`; inside `one_pass` it waits for the end of the block."""
     if _thread.waiting is None:
-        host.launch(unit, kernel, arguments, blocks=blocks, shared_bytes=shared_bytes)
+        host.run(call)
     else:
-        check(unit, kernel, arguments)
-        _thread.waiting.append(_Waiting(unit, kernel, arguments, blocks, shared_bytes))
+        _thread.waiting.append(call)
 
 
 @contextmanager
@@ -84,7 +72,7 @@ class _Pass(ctypes.Structure):
     ]
 
 
-def _run(waiting: list[_Waiting], volumes: int, handed: list[Tensor]) -> None:
+def _run(waiting: list[Call], volumes: int, handed: list[Tensor]) -> None:
     numbers = {x.data_ptr(): n for n, x in enumerate(handed)}
     stages, kept = (_Stage * len(waiting))(), []
     for stage, of in zip(stages, waiting, strict=True):
@@ -95,11 +83,8 @@ def _run(waiting: list[_Waiting], volumes: int, handed: list[Tensor]) -> None:
         )
         kept += [values, pointers, memory]
         block = ctypes.cast(getattr(host.library(of.unit), f"block_{of.kernel}"), ctypes.c_void_p).value
-        stage.block, stage.arguments, stage.handed = (
-            block,
-            ctypes.addressof(pointers),
-            ctypes.addressof(memory),
-        )
+        stage.block, stage.arguments = block, ctypes.addressof(pointers)
+        stage.handed = ctypes.addressof(memory)
         stage.count, stage.blocks = len(values), of.blocks // volumes
     volume_bytes = max((x.nbytes // volumes for x in handed), default=0)
     memory_bytes = -(-volume_bytes // ALIGNED) * ALIGNED

@@ -61,7 +61,6 @@ def gradient_input(
             "logarithmic_gradient_input",
             [g, f, table, out, grad_f, problem.sources(f.device), problem.channels, *problem.sizes],
             blocks=problem.volumes * problem.depth,
-            shared_bytes=0,
         )
     return grad_f
 

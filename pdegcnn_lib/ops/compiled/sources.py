@@ -7,8 +7,11 @@ import re
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 from torch import Tensor
+
+Arguments = list[Tensor | int | None]
 
 PACKAGE = Path(__file__).resolve().parents[2]
 
@@ -102,7 +105,17 @@ def parameters(unit: Unit, kernel: str) -> dict[str, int | None]:
     return found
 
 
-def check(unit: Unit, kernel: str, arguments: list[Tensor | int | None]) -> None:
+class Call(NamedTuple):
+    """A kernel of a unit over a grid of blocks. Tensors are passed by address, None as null, integers as C int."""
+
+    unit: Unit
+    kernel: str
+    arguments: Arguments
+    blocks: int
+    shared_bytes: int
+
+
+def check(unit: Unit, kernel: str, arguments: Arguments) -> None:
     """Raise TypeError unless a launch passes what the kernel takes: as many arguments, each of its kind and size."""
     takes = parameters(unit, kernel)
     if len(arguments) != len(takes):

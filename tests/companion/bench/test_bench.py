@@ -63,7 +63,6 @@ def test_the_naive_kernel_whose_instructions_are_counted_is_a_dilation() -> None
         "naive_dilation",
         [f, k, out, *f.shape[1:], *k.shape[2:]],
         blocks=2 * 3 * 4,
-        shared_bytes=0,
     )
     assert torch.equal(out, ops.dilation(f, k, backend="reference"))
 

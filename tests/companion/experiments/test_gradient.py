@@ -31,6 +31,15 @@ def test_the_gradient_of_the_last_batch_alone_is_left() -> None:
         assert a is not None and torch.equal(a, b)
 
 
+def test_a_captured_step_refuses_a_batch_of_another_shape() -> None:
+    gradient = Gradient(nn.Linear(3, 1), square, clip=1.0)
+    gradient._batch = torch.zeros(8, 3), torch.zeros(8, 1)
+    gradient._fill(torch.ones(8, 3), torch.ones(8, 1))
+    assert all(bool((held == 1).all()) for held in gradient._batch)
+    with pytest.raises(ValueError, match=r"one shape, here \[8, 3\], got \[1, 3\]"):
+        gradient._fill(torch.ones(1, 3), torch.ones(1, 1))
+
+
 class FromTheHost(TorchDispatchMode):
     """Notes the operators that take numbers from the CPU to another device."""
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from pdegcnn_lib.companion import paths
-from pdegcnn_lib.companion.experiments import EXPERIMENTS, Training, Variant, experiment, grid
+from pdegcnn_lib.companion.experiments import EXPERIMENTS, Training, Variant, experiment, grid, pictures
 from pdegcnn_lib.companion.experiments.registry import key, kind
 from pdegcnn_lib.companion.experiments.search import RATES, Search, network_of, run_name, scores_of
 from pdegcnn_lib.companion.experiments.tuned import FOUND, SEARCHES
@@ -71,8 +71,8 @@ def test_the_grid_runs_what_a_search_asks_for(tiny, monkeypatch):
 
 
 def test_the_report_says_how_many_searches_are_over(tiny):
-    report = grid.search_report("vessels")
-    assert "over for 0 of 7 networks; the others took the 1500 steps" in report
+    report = pictures.search_report("vessels")
+    assert "over for 0 of 7 networks; the others took the 1\u202f500 steps" in report
     entry = EXPERIMENTS["vessels-search"]
 
     def put(unit, dice):
@@ -82,11 +82,11 @@ def test_the_report_says_how_many_searches_are_over(tiny):
     for unit in entry.units("long"):
         if unit.model == "vessels-unet":
             put(unit, unit.training.steps)
-    assert "over for 1 of 7 networks" in grid.search_report("vessels")
-    assert "Of 1 the cap of 12000 steps cut it off." in grid.search_report("vessels")
+    assert "over for 1 of 7 networks" in pictures.search_report("vessels")
+    assert "Of 1 the cap of 12\u202f000 steps cut it off." in pictures.search_report("vessels")
     for unit in entry.units("long"):
         put(unit, 0.5)
-    assert grid.search_report("vessels").endswith("is over for all 7 networks.")
+    assert pictures.search_report("vessels").endswith("is over for all 7 networks.")
 
 
 def test_first_seeds_come_first_then_those_up_to_three():

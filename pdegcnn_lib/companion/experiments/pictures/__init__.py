@@ -21,6 +21,7 @@ from pdegcnn_lib.companion.experiments.pictures.tables import (
     provenance_line,
     published_table,
     result_table,
+    search_report,
     search_table,
 )
 
@@ -41,6 +42,7 @@ __all__ = [
     "score_by_parameters",
     "score_by_size",
     "score_by_steps",
+    "search_report",
     "search_table",
     "time_to_score_table",
     "training_curves",

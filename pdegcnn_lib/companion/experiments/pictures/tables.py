@@ -10,7 +10,7 @@ from pdegcnn_lib.companion.experiments.comparison import Comparison, Record, aga
 from pdegcnn_lib.companion.experiments.grid import searched
 from pdegcnn_lib.companion.experiments.pictures.names import FAMILY_LABELS, change_label, label
 from pdegcnn_lib.companion.experiments.published import Published
-from pdegcnn_lib.companion.experiments.registry import Experiment
+from pdegcnn_lib.companion.experiments.registry import EXPERIMENTS, Experiment
 from pdegcnn_lib.companion.experiments.search import RATES
 from pdegcnn_lib.companion.viz.tables import markdown_table, thousands
 
@@ -33,6 +33,29 @@ def result_table(records: Iterable[Record], metrics: Mapping[str, str], *, digit
         rows.append([label(variant), thousands(group[0]["parameters"]), str(len(group)), *cells])
     head = ["network", "parameters", "seeds", *metrics.values()]
     return markdown_table(head, rows) if rows else ""
+
+
+def search_report(task: str) -> str:
+    """What is known of the searches of a task, as a sentence for the reader."""
+    entry = EXPERIMENTS[f"{task}-search"]
+    search = entry.search
+    assert search is not None
+    networks = searched(entry)
+    over, cut = [], []
+    for network, (tried, first) in networks.items():
+        if search.found(tried, first) is not None:
+            over.append(network)
+            steps, _ = search.length(tried, first)
+            cut += [network] if 2 * steps > search.cap else []
+    said = "The search for the number of steps and the rate is over for "
+    if len(over) == len(networks):
+        said += f"all {len(networks)} networks."
+    else:
+        said += (
+            f"{len(over)} of {len(networks)} networks; the others took the {thousands(search.start)} steps that it "
+            "begins with, and may gain from more."
+        )
+    return said + (f" Of {len(cut)} the cap of {thousands(search.cap)} steps cut it off." if cut else "")
 
 
 def search_table(experiment: Experiment, *, digits: int = 1) -> str:

@@ -111,9 +111,11 @@ def provenance_line(records: Iterable[Record]) -> str:
     def every(values: Iterable[object]) -> str:
         return " or ".join(map(str, sorted(set(values), key=str)))
 
-    steps, batch = (every(r["training"][key] for r in records) for key in ("steps", "batch_size"))
+    steps = " or ".join(map(thousands, sorted({r["training"]["steps"] for r in records})))
+    batch, count = every(r["training"]["batch_size"] for r in records), len(records)
     return (
-        f"*{len(records)} runs of {steps} steps, batches of {batch}; on {every(r['device'] for r in records)}; "
+        f"*{count} run{'s' if count > 1 else ''} of {steps} steps, batches of {batch}; "
+        f"on {every(r['device'] for r in records)}; "
         f"torch {every(r['versions']['torch'] for r in records)}; code at "
         f"{every((r['revision'] or 'no checkout') for r in records)}.*"
     )

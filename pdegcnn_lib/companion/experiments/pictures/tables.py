@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from statistics import mean, stdev
 
@@ -138,8 +139,9 @@ def claim_table(verdicts: Iterable[Verdict]) -> str:
         score = f"{100 * found.difference:+.1f} [{100 * found.low:+.1f}, {100 * found.high:+.1f}]"
         runs = "{} / {}".format(*found.runs)
         rival = FAMILY_LABELS[found.claim.rival_family]
-        # A number is not torn from its interval.
+        # A number is not torn, nor parted from its interval.
         whole = (text.replace(" ", "\u00a0") for text in (share, score, runs))
-        rows.append([found.claim.task, rival, *whole, found.word])
+        task = re.sub(r"(?<=\d) (?=\d)", "\u202f", found.claim.task)
+        rows.append([task, rival.replace("-", "\u2011"), *whole, found.word])
     head = ["task", "rival", "share of its parameters", "minus rival, %", "runs", "as good or better"]
     return markdown_table(head, rows)

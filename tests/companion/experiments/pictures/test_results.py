@@ -95,9 +95,10 @@ def test_changes_are_held_against_the_base_of_the_same_seed():
 
 
 def test_claims_are_listed_with_their_verdicts():
-    claim = Claim("digits", "digits-rotated", "digits-pdegcnn", "digits-lenet5")
+    claim = Claim("digits, 12 000 steps", "digits-rotated", "digits-pdegcnn", "digits-lenet5")
     rows = pictures.claim_table([Verdict(claim, 0.02, -0.01, 0.05, (2542, 44426), (1, 5))]).splitlines()
-    assert rows[2].replace("\u00a0", " ") == "| digits | LeNet-5 | 6 % | +2.0 [-1.0, +5.0] | 1 / 5 | level |"
+    cells = "digits, 12\u202f000 steps | LeNet\u20115 | 6 % | +2.0 [-1.0, +5.0] | 1 / 5 | level"
+    assert rows[2].replace("\u00a0", " ") == f"| {cells} |"
 
 
 def test_the_provenance_says_what_was_run():

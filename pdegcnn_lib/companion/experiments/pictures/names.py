@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from pdegcnn_lib import models
 from pdegcnn_lib.companion.experiments.registry import title
 from pdegcnn_lib.companion.viz.style import COLORS
+from pdegcnn_lib.companion.viz.tables import thousands
 
 FAMILY_LABELS = {"cnn": "CNN", "gcnn": "G-CNN", "pdegcnn": "PDE-G-CNN", "lenet": "LeNet-5", "unet": "U-Net"}
 # By family and space: among vessels a family is one colour.
@@ -35,7 +37,7 @@ UNKNOWN: dict[str, Any] = {"color": "0.5", "marker": "p"}
 
 def label(variant: str) -> str:
     """What a reader calls a network or a variant of one: `vessels-pdegcnn6-rho_b` is `PDE-G-CNN, 6 layers, rho_b`."""
-    return title(variant)
+    return re.sub(r"\d{4,}(?= steps)", lambda steps: thousands(int(steps[0])), title(variant))
 
 
 def short_label(variant: str) -> str:

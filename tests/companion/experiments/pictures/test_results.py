@@ -54,7 +54,7 @@ def test_labels():
         pictures.label("vessels-unet") == "U-Net"
         and pictures.label("vessels-unet-augmented") == "U-Net, augmented"
     )
-    assert pictures.label("vessels-unet-6000") == "U-Net, 6000 steps"
+    assert pictures.label("vessels-unet-6000") == "U-Net, 6\u202f000 steps"
     assert pictures.label("digits-lenet5") == "LeNet-5" and pictures.label("mine") == "mine"
     styles = [pictures.model_style(m) for m in ("vessels-cnn6", "vessels-gcnn12", "vessels-pdegcnn3", "mine")]
     assert len({s["color"] for s in styles}) == len({s["marker"] for s in styles}) == 4

@@ -189,7 +189,7 @@ def _each(made: Any, function: Callable[[Any], Any]) -> Any:
 
 
 def _held(x: Any) -> Any:
-    return x.numpy() if isinstance(x, Tensor) else x
+    return x.contiguous().numpy() if isinstance(x, Tensor) else x
 
 
 def _copied(x: Any) -> Any:

@@ -50,3 +50,18 @@ def test_an_error_in_the_first_call_reaches_the_caller() -> None:
     for _ in range(2):
         with pytest.raises(ValueError, match="n must be even, got 3"):
             never(3)
+
+
+def test_an_export_holds_a_table_whole_that_was_made_as_a_view() -> None:
+    """Torch warns where it writes a tensor that shows a part of its memory, or one place of it twice."""
+
+    @constant
+    def columns() -> Tensor:
+        return torch.arange(3.0)[:, None].expand(3, 2)
+
+    class Scaled(torch.nn.Module):
+        def forward(self, f: Tensor) -> Tensor:
+            return f * columns()
+
+    [held] = torch.export.export(Scaled(), (torch.ones(3, 2),)).constants.values()
+    assert held.untyped_storage().nbytes() == held.nbytes

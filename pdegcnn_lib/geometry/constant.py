@@ -162,11 +162,16 @@ def _integer_fields(of: type) -> tuple[str, ...] | None:
 
 
 def _taken_apart(x: Any) -> Any:
-    """An argument as a trace may hand it on. A dataclass made in the trace would be one with the usual values."""
-    if isinstance(x, float):
+    """An argument as a trace may hand it on, of numbers that are fixed even where sizes are free.
+
+    A dataclass made in the trace would be one with the usual values.
+    """
+    if isinstance(x, (int, float)):
         return as_found(x)
+    if isinstance(x, tuple):
+        return tuple(map(_taken_apart, x))
     names = _integers(type(x))
-    return x if names is None else (type(x), *[getattr(x, name) for name in names])
+    return x if names is None else (type(x), *[as_found(getattr(x, name)) for name in names])
 
 
 def _put_together(x: Any) -> Any:

@@ -58,6 +58,16 @@ def test_group_convolution_generalises_the_channelwise_one():
     torch.testing.assert_close(found, ops.linear_convolution(f, k, backend="reference"), rtol=1e-4, atol=1e-5)
 
 
+def test_group_convolution_compiles_for_free_sizes_with_a_kernel_that_is_given():
+    f, k = torch.randn(2, 3, 8, 6, 7), torch.randn(3, 3, 8, 5, 3, 3)
+    torch._dynamo.reset()
+    run = torch.compile(ops.group_convolution, fullgraph=True, dynamic=True, backend="eager")
+    torch.testing.assert_close(run(f, k), ops.group_convolution(f, k))
+    wider = torch.cat([f, f], dim=-1)
+    with torch.compiler.set_stance("fail_on_recompile"):
+        torch.testing.assert_close(run(wider, k), ops.group_convolution(wider, k))
+
+
 @pytest.mark.parametrize(("index", "dx", "dy"), [(0, 1, 0), (1, 1, 1), (2, 0, 1), (3, -1, 1)])
 def test_main_axis_of_the_lift(index, dx, dy):
     """A psi elongated along x answers most to a line along theta at orientation theta: at 45 degrees to y = x."""

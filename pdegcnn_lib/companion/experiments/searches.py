@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
 from pdegcnn_lib.companion.experiments.config import Training
-from pdegcnn_lib.companion.experiments.registry import Experiment, Variant, key, kind
+from pdegcnn_lib.companion.experiments.registry import Experiment, Variant, key
 from pdegcnn_lib.companion.experiments.search import run_name
 from pdegcnn_lib.companion.experiments.task import Task
 from pdegcnn_lib.companion.experiments.tuned import SEARCHES
@@ -14,7 +14,8 @@ from pdegcnn_lib.companion.experiments.tuned import SEARCHES
 
 def beginning(task: str, model: str, steps: int) -> dict[str, object]:
     """A number of steps that is set, at the rate that the search of a network begins with."""
-    return {"steps": steps, "learning_rate": SEARCHES[task].rates[kind(model)]}
+    rates = SEARCHES[task].rates
+    return {"steps": steps, "learning_rate": rates[key(model, model, rates)]}
 
 
 def doubled(task: str, model: str, steps: int, suffix: str = "", **options: object) -> Variant:

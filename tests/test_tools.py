@@ -213,10 +213,28 @@ def test_the_profile_is_handed_to_notebooks_that_ask_for_it(tmp_path):
     assert "ran in 2 s on" in tool.run_note(asks_not).source
 
 
+def extension(name):
+    spec = importlib.util.spec_from_file_location(name, TOOLS.parent / f"book/_ext/{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_a_number_in_prose_keeps_its_thousands_together():
+    from docutils import nodes
+
+    typed = "12 000 / 50 000 of 1 234 567, in 2026 after 3 600 s; 10 20 30, 5 1234"
+    page = nodes.section("", nodes.paragraph("", typed), nodes.literal("", typed), nodes.math("", typed))
+    extension("unbroken").keep_numbers_whole(None, page)
+    text, literal, formula = (child.astext() for child in page.children)
+    assert (
+        text.replace("\u202f", "_") == "12_000 / 50_000 of 1_234_567, in 2026 after 3_600 s; 10 20 30, 5 1234"
+    )
+    assert literal == formula == typed
+
+
 def test_launch_buttons_need_a_named_repository(tmp_path):
-    spec = importlib.util.spec_from_file_location("home", TOOLS.parent / "book/_ext/home.py")
-    home = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(home)
+    home = extension("home")
     app, config = SimpleNamespace(confdir=tmp_path / "book"), SimpleNamespace(html_theme_options={})
     (tmp_path / "pyproject.toml").write_text('[project]\nversion = "1.2.3"\n')
     home.add_home(app, config)

@@ -145,7 +145,10 @@ enter(
     _experiment(
         "digits-rotated-12k",
         "rotated digits, 12 000 for training and 50 000 for test",
-        variants=tuple(replace(v, data={"protocol": "12000/50000"}) for v in LONG),
+        variants=tuple(
+            replace(v, data={"protocol": "12000/50000"})
+            for v in (*LONG, *(doubled("digits", MODELS[n], DOUBLED[-1], seeds=1) for n in (3, 4)))
+        ),
         seeds={"fast": 0, "full": 1, "long": 5},
         keep_weights=False,
     ),

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -209,17 +211,57 @@ def clear_away(units: Sequence[Run], say: Callable[[str], None] = lambda line: N
         paths.drop_parts(folder)
 
 
+def _makes(task: Callable[..., object]) -> object:
+    return (task.func, task.args, task.keywords) if isinstance(task, partial) else task
+
+
+def twin(unit: Run) -> Run | None:
+    """A run with a committed result that differs from this one by name alone, and so has the same numbers.
+
+    Experiments overlap: what a search comes to may be what another has tried as a number of steps that is set.
+    """
+    ours = EXPERIMENTS.get(unit.experiment)
+    if ours is None:  # it is not on the list, as one that is handed to `work_off` need not be
+        return None
+    alike = [e for e in EXPERIMENTS.values() if _makes(e.task) == _makes(ours.task)]
+    for other in (other for e in alike for other in e.units(unit.profile)):
+        path = committed_path(other)
+        if other == unit or replace(other, experiment=unit.experiment, variant=unit.variant) != unit:
+            continue
+        if (
+            path.is_file()
+            and _damage(path) is None
+            and (weights_path(path).is_file() or not ours.keep_weights)
+        ):
+            return other
+    return None
+
+
+def _take_over(unit: Run, other: Run) -> None:
+    theirs, ours = committed_path(other), committed_path(unit)
+    record = {**read_result(theirs), "digest": unit.digest, **unit.config, "run_as": other.stem}
+    if EXPERIMENTS[unit.experiment].keep_weights:
+        paths.write_atomically(weights_path(ours), weights_path(theirs).read_bytes())
+    paths.write_atomically(ours, json.dumps(record, indent=1) + "\n")
+
+
 def do(unit: Run, say: Callable[[str], None] = lambda line: None) -> None:
     """Do one run, unless it came to an end before, and keep its result among those to commit.
 
-    A run that diverges is recorded. Nothing is locked here: files are put in their places whole, and the same run done
-    twice at a time leaves the same numbers.
+    The result of its `twin` is taken over, with the name of the run that it comes from. A run that diverges is
+    recorded. Nothing is locked here: files are put in their places whole, and the same run done twice at a time leaves
+    the same numbers.
     Raises: DataError without the data.
     """
     name = f"{unit.experiment} {unit.variant} seed {unit.seed}"
     clear_away([unit], say)
     if known(unit):
         say(f"{name}: done before")
+        return
+    if (other := twin(unit)) is not None:
+        _take_over(unit, other)
+        drop_checkpoint(unit)
+        say(f"{name}: done as {other.experiment} {other.variant} seed {other.seed}")
         return
     try:
         run(unit, out=committed_path(unit))

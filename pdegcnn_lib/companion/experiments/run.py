@@ -96,7 +96,7 @@ def run(unit: Run, *, out: Path | None = None, device: torch.device | None = Non
     task = chosen.task(unit.profile, **unit.data)
     model = build_model(unit, task.in_channels)
     started = time.monotonic()
-    curve = train(
+    course = train(
         model,
         task,
         unit.training,
@@ -116,8 +116,9 @@ def run(unit: Run, *, out: Path | None = None, device: torch.device | None = Non
         "parameters": models.parameter_count(model),
         "metrics": task.evaluate(model, device),
         "quarter_turn_error": max(equivariance_error(model, some).values()),
-        "curve": curve,
-        "training_seconds": curve[-1]["seconds"],
+        "curve": course.curve,
+        "places": course.places,
+        "training_seconds": course.curve[-1]["seconds"],
         "wall_seconds": round(time.monotonic() - started, 3),
         "finished": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         **provenance(device),

@@ -8,7 +8,7 @@ import time
 import warnings
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -17,9 +17,21 @@ from pdegcnn_lib.companion import paths
 from pdegcnn_lib.companion.experiments.config import Training
 from pdegcnn_lib.companion.experiments.gradient import Gradient, own_stream
 from pdegcnn_lib.companion.experiments.memory import keep_freed_memory
+from pdegcnn_lib.companion.experiments.provenance import device_name
 from pdegcnn_lib.companion.experiments.task import Task
 
 CURVE_POINTS = 100
+
+
+class Course(NamedTuple):
+    """How a training went.
+
+    `curve` is a list of {step, loss, seconds}, averaged over stretches of steps. `places` is a list of {step, device,
+    torch}: from which step on it ran where; a run that was resumed may have more than one.
+    """
+
+    curve: list[dict[str, float]]
+    places: list[dict[str, object]]
 
 
 def learning_rate(training: Training, step: int) -> float:
@@ -100,8 +112,8 @@ def train(
     device: torch.device,
     checkpoint: Path | None = None,
     label: str = "",
-) -> list[dict[str, float]]:
-    """Train in place and return the curve, a list of {step, loss, seconds} averaged over stretches of steps.
+) -> Course:
+    """Train in place and return how it went.
 
     Batch n is drawn by a generator seeded with (seed, n), and the state of everything else is in the checkpoint, so
     a run that was killed and started again ends where the undisturbed one ends: bit for bit on the CPU. What is left
@@ -117,7 +129,7 @@ def train(
         fused=device.type == "cuda" or None,  # one launch
     )
     average = {name: value.clone() for name, value in model.state_dict().items()} if training.average else {}
-    state: dict[str, Any] = {"step": 0, "curve": [], "losses": [], "seconds": 0.0}
+    state: dict[str, Any] = {"step": 0, "curve": [], "losses": [], "seconds": 0.0, "places": []}
     if checkpoint is not None and checkpoint.is_file():
         saved = _read(checkpoint, device, model)
         if saved is not None:
@@ -125,7 +137,10 @@ def train(
             optimizer.load_state_dict(saved["optimizer"])
             torch.set_rng_state(saved["rng"].cpu())
             average = saved["average"]
-            state = saved["state"]
+            state |= saved["state"]
+    place = {"device": device_name(device), "torch": str(torch.__version__)}
+    if not state["places"] or not place.items() <= state["places"][-1].items():
+        state["places"].append({"step": state["step"], **place})
     now = model.state_dict()  # the tensors themselves, which a step changes
     stretch = max(1, training.steps // CURVE_POINTS)
     mixed = training.mixed_precision and device.type == "cuda"
@@ -172,4 +187,4 @@ def train(
                 )
     if average:
         model.load_state_dict(average)
-    return state["curve"]
+    return Course(state["curve"], state["places"])

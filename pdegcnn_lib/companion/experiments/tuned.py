@@ -71,6 +71,7 @@ SEARCHES: dict[str, Search] = {
     ),
 }
 ENDED: dict[str, dict[str, Settings]] = {
+    "digits": {"lenet": {"steps": 12_000, "learning_rate": 3e-3}},
     "vessels": {
         "gcnn6": {"steps": 12_000, "learning_rate": 1e-2},
         "pdegcnn6": {"steps": 6000, "learning_rate": 3e-2},

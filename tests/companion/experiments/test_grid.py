@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from pdegcnn_lib.companion import experiments, paths
 from pdegcnn_lib.companion.data import DataError
 from pdegcnn_lib.companion.experiments import EXPERIMENTS, grid
-from pdegcnn_lib.companion.experiments.run import checkpoint_path
+from pdegcnn_lib.companion.experiments.run import checkpoint_path, weights_path
 from pdegcnn_lib.companion.paths import runs, write_atomically
 
 run_module = sys.modules[experiments.run.__module__]
@@ -103,6 +103,32 @@ def test_a_run_killed_between_weights_and_result_goes_on_without_a_checkpoint(ti
     assert experiments.weights_path(result).is_file() and not checkpoint_path(unit).exists()
     grid.do(unit)
     assert grid.known(unit)
+
+
+def test_a_run_that_another_experiment_has_done_is_not_done_twice(tiny, monkeypatch):
+    """The numbers and weights of its twin, which it names; and a run of other data, settings or seed is no twin."""
+    unit = tiny.TINY.units("full")[0]
+    grid.do(unit)
+    variant = replace(tiny.TINY.variants[0], label="renamed")
+    same = replace(tiny.TINY, name="same", variants=(variant,))
+    monkeypatch.setitem(EXPERIMENTS, "same", same)
+    other_task = replace(same, name="other", task=lambda profile: tiny.Stripes())
+    other_rate = replace(same, name="other", variants=(replace(variant, training={"learning_rate": 0.5}),))
+    for other in (other_task, other_rate):
+        monkeypatch.setitem(EXPERIMENTS, "other", other)
+        assert grid.twin(other.units("full")[0]) is None
+    monkeypatch.setattr(grid, "run", lambda *a, **k: pytest.fail("trained again"))
+    said, named = [], same.units("full")[0]
+    grid.do(named, said.append)
+    assert said == ["same renamed seed 0: done as tiny digits-pdegcnn seed 0"]
+    first, second = (grid.read_result(grid.committed_path(u)) for u in (unit, named))
+    assert second["run_as"] == unit.stem and second["digest"] == named.digest
+    assert {k for k in first if first[k] != second[k]} == {"digest", "experiment", "variant"}
+    assert (
+        weights_path(grid.committed_path(unit)).read_bytes()
+        == weights_path(grid.committed_path(named)).read_bytes()
+    )
+    assert grid.known(named) and grid.twin(unit) is not None, "either may stand for the other"
 
 
 def test_a_run_that_diverges_leaves_no_checkpoint(tiny, monkeypatch):

@@ -89,9 +89,8 @@ def test_weights_replace_no_file_of_the_reader(tiny, tmp_path):
     assert mine.read_text() == "mine" and list(tmp_path.glob("*.*")) == [mine]
 
 
-def test_a_checkpoint_of_another_configuration_is_not_taken_up(tiny, tmp_path, monkeypatch):
-    """Two runs sent to the same file: the second starts from its own seed."""
-    out, undisturbed = tmp_path / "result.json", tmp_path / "alone.json"
+def interrupt(tiny, out: Path, monkeypatch) -> None:
+    """Begin a run that ends in its fourth step."""
     batch, seen = tiny.Stripes.batch, []
 
     def interrupted(self, size, generator):
@@ -104,10 +103,28 @@ def test_a_checkpoint_of_another_configuration_is_not_taken_up(tiny, tmp_path, m
         patch.setattr(tiny.Stripes, "batch", interrupted)
         run(tiny.UNIT, out=out, device=CPU)
     assert checkpoint_path(tiny.UNIT).exists()
+
+
+def test_a_checkpoint_of_another_configuration_is_not_taken_up(tiny, tmp_path, monkeypatch):
+    """Two runs sent to the same file: the second starts from its own seed."""
+    out, undisturbed = tmp_path / "result.json", tmp_path / "alone.json"
+    interrupt(tiny, out, monkeypatch)
     other = replace(tiny.UNIT, seed=4)
     run(other, out=out, device=CPU)
     run(other, out=undisturbed, device=CPU)
     assert_same_weights(out, undisturbed)
+
+
+def test_a_run_that_went_on_elsewhere_says_where_it_was(tiny, tmp_path, monkeypatch):
+    """A place for each machine or version of torch, and none more for a run that goes on where it was."""
+    out, module = tmp_path / "result.json", sys.modules[train.__module__]
+    here = {"device": "a card", "torch": str(torch.__version__)}
+    monkeypatch.setattr(module, "device_name", lambda device: "a card")
+    interrupt(tiny, out, monkeypatch)
+    interrupt(tiny, out, monkeypatch)
+    monkeypatch.setattr(module, "device_name", lambda device: "a processor")
+    result = run(tiny.UNIT, out=out, device=CPU)
+    assert result["places"] == [{"step": 0, **here}, {"step": 6, **here, "device": "a processor"}]
 
 
 def assert_same_weights(first: Path, second: Path) -> None:
@@ -218,7 +235,7 @@ def test_training_learns(tiny):
             )
 
     model = torch.nn.Sequential(Differences(), torch.nn.Linear(2, 2))
-    curve = train(model, tiny.Stripes(), training, seed=0, device=CPU)
+    curve, _ = train(model, tiny.Stripes(), training, seed=0, device=CPU)
     assert curve[-1]["loss"] < 0.2 < 0.5 < curve[0]["loss"]
 
 

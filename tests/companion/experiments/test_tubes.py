@@ -44,7 +44,7 @@ def test_batches_depend_on_their_generator_and_turn_image_and_truth_together() -
 def test_a_small_network_learns(task: module.TubesTask) -> None:
     torch.manual_seed(0)
     model = models.build("tubes-pdegcnn", channels=2, layers=1)
-    curve = train(model, task, Training(steps=12, batch_size=1, learning_rate=0.05), seed=0, device=CPU)
+    curve, _ = train(model, task, Training(steps=12, batch_size=1, learning_rate=0.05), seed=0, device=CPU)
     assert curve[-1]["loss"] < curve[0]["loss"]
 
 

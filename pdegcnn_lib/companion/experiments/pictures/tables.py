@@ -22,6 +22,11 @@ def spread(values: list[float], digits: int = 1) -> str:
     return f"{100 * mean(values):.{digits}f}{deviation}"
 
 
+def whole(name: str) -> str:
+    """The name of a network for a narrow column: it breaks after its commas, and neither in a word nor in a number."""
+    return re.sub(r"(?<=\d) (?=\d|layers|steps)", "\u00a0", name.replace("-", "\u2011"))
+
+
 def result_table(records: Iterable[Record], metrics: Mapping[str, str], *, digits: int = 1) -> str:
     """A Markdown table: a row per variant, the number of its seeds, a column per metric, each as `spread`.
 
@@ -31,7 +36,7 @@ def result_table(records: Iterable[Record], metrics: Mapping[str, str], *, digit
     rows = []
     for variant, group in grouped(records).items():
         cells = [spread([value(r, key) for r in group], digits) for key in metrics]
-        rows.append([label(variant), thousands(group[0]["parameters"]), str(len(group)), *cells])
+        rows.append([whole(label(variant)), thousands(group[0]["parameters"]), str(len(group)), *cells])
     head = ["network", "parameters", "seeds", *metrics.values()]
     return markdown_table(head, rows) if rows else ""
 
@@ -74,7 +79,7 @@ def search_table(experiment: Experiment, *, digits: int = 1) -> str:
         asked = [*((n, first) for n in search.lengths), *((steps // 4, rate) for rate in RATES)]
         cells = [f"{100 * scores[run]:.{digits}f}" if run in scores else "" for run in asked]
         ended = f"{thousands(steps)}, {found['learning_rate']}" if found else "not over"
-        rows.append([label(network), *cells, ended.replace(" ", "\u00a0")])
+        rows.append([whole(label(network)), *cells, ended.replace(" ", "\u00a0")])
     head = ["network", *map(thousands, search.lengths), *(f"rate {rate:g}" for rate in RATES), "steps, rate"]
     return markdown_table(head, rows)
 
@@ -112,12 +117,13 @@ def provenance_line(records: Iterable[Record]) -> str:
     def every(values: Iterable[object]) -> str:
         return " or ".join(map(str, sorted(set(values), key=str)))
 
+    places = [place for r in records for place in r.get("places", [{**r, "torch": r["versions"]["torch"]}])]
+    devices = every(re.sub(r"\b1 threads$", "1 thread", place["device"]) for place in places)
     steps = " or ".join(map(thousands, sorted({r["training"]["steps"] for r in records})))
     batch, count = every(r["training"]["batch_size"] for r in records), len(records)
     return (
         f"*{count} run{'s' if count > 1 else ''} of {steps} steps, batches of {batch}; "
-        f"on {every(r['device'] for r in records)}; "
-        f"torch {every(r['versions']['torch'] for r in records)}; code at "
+        f"on {devices}; torch {every(place['torch'] for place in places)}; code at "
         f"{every((r['revision'] or 'no checkout') for r in records)}.*"
     )
 
@@ -140,8 +146,8 @@ def claim_table(verdicts: Iterable[Verdict]) -> str:
         runs = "{} / {}".format(*found.runs)
         rival = FAMILY_LABELS[found.claim.rival_family]
         # A number is not torn, nor parted from its interval.
-        whole = (text.replace(" ", "\u00a0") for text in (share, score, runs))
+        cells = (text.replace(" ", "\u00a0") for text in (share, score, runs))
         task = re.sub(r"(?<=\d) (?=\d)", "\u202f", found.claim.task)
-        rows.append([task, rival.replace("-", "\u2011"), *whole, found.word])
+        rows.append([task, whole(rival), *cells, found.word])
     head = ["task", "rival", "share of its parameters", "minus rival, %", "runs", "as good or better"]
     return markdown_table(head, rows)

@@ -63,8 +63,8 @@ def test_labels():
 def test_the_table_has_means_deviations_and_seeds():
     head, rule, first, second = pictures.result_table(RECORDS, {"dice": "Dice, %"}).splitlines()
     assert head == "| network | parameters | seeds | Dice, % |" and rule == "| --- | --: | --: | --: |"
-    assert first == "| CNN, 6 layers | 25\u202f662 | 2 | 72.0\u00a0±\u00a02.8 |"
-    assert second == "| PDE-G-CNN, 6 layers | 2\u202f560 | 1 | 78.0 |"
+    assert first == "| CNN, 6\u00a0layers | 25\u202f662 | 2 | 72.0\u00a0±\u00a02.8 |"
+    assert second == "| PDE\u2011G\u2011CNN, 6\u00a0layers | 2\u202f560 | 1 | 78.0 |"
 
 
 def test_a_column_may_be_an_entry_of_an_entry():
@@ -105,6 +105,17 @@ def test_the_provenance_says_what_was_run():
     said = pictures.provenance_line(RECORDS)
     assert "3 runs of 10 steps" in said and "a processor" in said and "2.13.0" in said and "abc" in said
     assert "No run is committed yet" in pictures.provenance_line([])
+
+
+def test_the_provenance_names_every_place_of_a_run_that_was_resumed():
+    places = [
+        {"step": 0, "device": "a card", "torch": "2.11.0"},
+        {"step": 6, "device": "a processor, 1 thread", "torch": "2.13.0"},
+    ]
+    resumed = {**RECORDS[0], "device": "a processor, 1 thread", "places": places}
+    older = {**RECORDS[1], "device": "a processor, 1 threads"}  # as results said it before
+    said = pictures.provenance_line([resumed, older])
+    assert "on a card or a processor, 1 thread; torch 2.11.0 or 2.13.0; code" in said
 
 
 def test_scores_stand_where_they_belong():

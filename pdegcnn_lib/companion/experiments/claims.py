@@ -79,16 +79,6 @@ CLAIMS = (
         Claim("digits, eight times as long", "digits-rotated-longer", "digits-pdegcnn", f"digits-{r}")
         for r in ("lenet5", "gcnn")
     ),
-    *(
-        Claim(
-            f"digits{head}, 12 000 steps", "digits-steps", f"digits-pdegcnn{ours}-12000", f"digits-{r}-12000"
-        )
-        for head, ours, r in (
-            ("", "", "lenet5"),
-            (", invariant head", "-invariant", "lenet5"),
-            (", invariant head", "-invariant", "gcnn-invariant"),
-        )
-    ),
     Claim("digits, from 300", "digits-size", "digits-pdegcnn-invariant-300", "digits-lenet5-300"),
 )
 

@@ -71,7 +71,10 @@ SEARCHES: dict[str, Search] = {
     ),
 }
 ENDED: dict[str, dict[str, Settings]] = {
-    "digits": {"lenet": {"steps": 12_000, "learning_rate": 3e-3}},
+    "digits": {
+        "lenet": {"steps": 12_000, "learning_rate": 3e-3},
+        "pdegcnn": {"steps": 12_000, "learning_rate": 3e-2},
+    },
     "vessels": {
         "gcnn6": {"steps": 12_000, "learning_rate": 1e-2},
         "pdegcnn6": {"steps": 6000, "learning_rate": 3e-2},

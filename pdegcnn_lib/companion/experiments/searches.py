@@ -18,16 +18,13 @@ def beginning(task: str, model: str, steps: int) -> dict[str, object]:
     return {"steps": steps, "learning_rate": rates[key(model, model, rates)]}
 
 
-def doubled(
-    task: str, model: str, steps: int, suffix: str = "", *, seeds: int | None = None, **options: object
-) -> Variant:
+def doubled(task: str, model: str, steps: int, suffix: str = "", **options: object) -> Variant:
     """A network after a number of steps that is set, whatever its search came to."""
     return Variant(
         model,
         f"{model}{suffix}-{steps}",
         options=options,
         training=beginning(task, model, steps),
-        long_seeds=seeds,
         profiles=("long",),
     )
 

@@ -96,7 +96,7 @@ STATED = [
     (DIGITS, "head reads {invariant} percent of the turned digits with {size invariant} parameters,"),
     (DIGITS, "the paper's own with {size paper} reads {paper}, in {runs paper} run each,"),
     (DIGITS, "and LeNet-5 with {size lenet} reads {lenet} in {runs lenet} runs."),
-    (DIGITS, "at the 0.01 that its search begins with LeNet-5 reads {lenet12000} percent after as many."),
+    (DIGITS, "at the 0.01 that its search begins with, LeNet-5 reads {lenet12000} percent after as many."),
     (
         LINES,
         "it gains {lines_cnn6 - lines_cnn6_600} percent, the PDE-G-CNN of six layers {lines6 - lines6_600}.",

@@ -121,6 +121,7 @@ def test_a_run_that_another_experiment_has_done_is_not_done_twice(tiny, monkeypa
     said, named = [], same.units("full")[0]
     grid.do(named, said.append)
     assert said == ["same renamed seed 0: done as tiny digits-pdegcnn seed 0"]
+    assert grid.twin(replace(named, seed=1)) is grid.twin(replace(named, data={"gate": "open"})) is None
     first, second = (grid.read_result(grid.committed_path(u)) for u in (unit, named))
     assert second["run_as"] == unit.stem and second["digest"] == named.digest
     assert {k for k in first if first[k] != second[k]} == {"digest", "experiment", "variant"}

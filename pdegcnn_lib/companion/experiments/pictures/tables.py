@@ -23,8 +23,8 @@ def spread(values: list[float], digits: int = 1) -> str:
 
 
 def whole(name: str) -> str:
-    """The name of a network for a narrow column: it breaks after its commas, and neither in a word nor in a number."""
-    return re.sub(r"(?<=\d) (?=\d|layers|steps)", "\u00a0", name.replace("-", "\u2011"))
+    """The name of a network for a narrow column: no word is torn, and no number from what it counts."""
+    return re.sub(r"(?<=\d) (?=layers|steps)", "\u00a0", name.replace("-", "\u2011"))
 
 
 def result_table(records: Iterable[Record], metrics: Mapping[str, str], *, digits: int = 1) -> str:

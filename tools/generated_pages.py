@@ -132,8 +132,8 @@ def evidence() -> tuple[str, dict[str, str]]:
             rival = pictures.names.FAMILY_LABELS[verdict.claim.rival_family]
             lengths = dict.fromkeys(steps[of] for of in (verdict.claim.ours, verdict.claim.rival))
             text = (
-                f"{WORDS[verdict.word]} the {rival} with {share:.0f} % of its numbers after "
-                f"{' and '.join(map(spaced, lengths))} steps ({100 * verdict.difference:+.1f} [{values}] %)"
+                f"{WORDS[verdict.word]} the {rival}, with {share:.0f} % of the numbers that it has, after "
+                f"{' against '.join(map(spaced, lengths))} steps ({100 * verdict.difference:+.1f} [{values}] %)"
             )
             said[name] = re.sub(r"-(?=\d)", "\u2212", text)
     return table(["trained for long", "numbers", "steps", "Dice", "runs"], rows), said

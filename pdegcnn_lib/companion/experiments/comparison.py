@@ -55,18 +55,25 @@ def scores(records: Iterable[Record], variant: str, metric: str) -> np.ndarray:
     return np.array(rows)
 
 
-def compare(records: Iterable[Record], a: str, b: str, metric: str = "dice_by_image") -> Comparison:
+def compare(
+    records: Iterable[Record], a: str, b: str, metric: str = "dice_by_image", *, together: int = 1
+) -> Comparison:
     """Variant `a` against variant `b`, image by image, each averaged over its seeds.
 
     The interval is the percentile bootstrap (10 000 samples, seeded) over the images, which both variants share, and
     over the seeds of each: it says whether the difference would hold on other images of the kind and for other seeds.
     Of a variant with one run it knows nothing about other seeds, and of few runs or images it is a little short. The
-    p-value is that of Wilcoxon's signed-rank test over the images, two-sided. Raises: ValueError without a run of one.
+    p-value is that of Wilcoxon's signed-rank test over the images, two-sided. Images that belong together, so many one
+    after the other, as those of both eyes of a child, count as one, by their mean.
+    Raises: ValueError without a run of one, or where `together` does not divide the number of images.
     """
     from scipy import stats
 
     records = list(records)
-    runs = [scores(records, variant, metric) for variant in (a, b)]
+    by_image = [scores(records, variant, metric) for variant in (a, b)]
+    if together < 1 or by_image[0].shape[1] % together:
+        raise ValueError(f"together must divide the {by_image[0].shape[1]} images, got {together}")
+    runs = [rows.reshape(len(rows), -1, together).mean(2) for rows in by_image]
     difference = runs[0].mean(0) - runs[1].mean(0)
     rng = np.random.default_rng(0)
     images = drawn(rng, len(difference))

@@ -27,16 +27,24 @@ def whole(name: str) -> str:
     return re.sub(r"(?<=\d) (?=layers|steps)", "\u00a0", name.replace("-", "\u2011"))
 
 
-def result_table(records: Iterable[Record], metrics: Mapping[str, str], *, digits: int = 1) -> str:
+def result_table(
+    records: Iterable[Record],
+    metrics: Mapping[str, str],
+    *,
+    digits: int = 1,
+    beside: Mapping[str, Mapping[str, float]] | None = None,
+) -> str:
     """A Markdown table: a row per variant, the number of its seeds, a column per metric, each as `spread`.
 
-    `metrics` maps a key of the record's metrics, as `comparison.value` takes it, to a heading. Of no records
-    there is no table.
+    `metrics` maps a key of the record's metrics, as `comparison.value` takes it, to a heading. `beside` are the metrics,
+    as far as there are any, of what is not a network, by its name. Of no records there is no table.
     """
     rows = []
     for variant, group in grouped(records).items():
         cells = [spread([value(r, key) for r in group], digits) for key in metrics]
         rows.append([whole(label(variant)), thousands(group[0]["parameters"]), str(len(group)), *cells])
+    for name, known in (beside or {}).items() if rows else ():
+        rows.append([whole(name), "", "", *(spread([known[k]], digits) if k in known else "" for k in metrics)])
     head = ["network", "parameters", "seeds", *metrics.values()]
     return markdown_table(head, rows) if rows else ""
 

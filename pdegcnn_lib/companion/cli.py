@@ -55,6 +55,8 @@ def _experiments(arguments: argparse.Namespace) -> None:
         )
         for missing in row["missing"]:
             print(f"    missing: {missing['model']} seed {missing['seed']}")
+        for diverged in row["diverged"]:
+            print(f"    diverged: {diverged['model']} seed {diverged['seed']}")
 
 
 def _train(arguments: argparse.Namespace) -> None:
@@ -301,6 +303,10 @@ INTERRUPTED = {
     "segment": "the pictures named above are done",
     **dict.fromkeys(("view", "export", "convert"), "what it wrote is whole"),
 }
+SAY_WHAT_FAILED = (
+    "bench",
+    "grid",
+)  # a RuntimeError of these is about what they were asked for, not about the code
 GOES_ON = "a training run goes on from the last checkpoint, if it has left one, when it is called again"
 
 
@@ -317,6 +323,11 @@ def _run(argv: list[str] | None) -> int:
         print(f"pdegcnn {arguments.command}: {error}{advice}", file=sys.stderr)
         return 2
     except (ValueError, DataError, ImportError, OSError, FloatingPointError) as error:
+        print(f"pdegcnn {arguments.command}: {error}", file=sys.stderr)
+        return 2
+    except RuntimeError as error:
+        if arguments.command not in SAY_WHAT_FAILED:
+            raise
         print(f"pdegcnn {arguments.command}: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

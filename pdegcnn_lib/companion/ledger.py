@@ -56,7 +56,7 @@ class Row:
     def verdict(self) -> str:
         if self.reason:
             return f"not checked: {self.reason}"
-        if self.dropped:
+        if self.dropped and (self.green or self.met):
             return (
                 f"fails without {self.dropped}, as it must"
                 if not self.met
@@ -66,7 +66,8 @@ class Row:
 
     @property
     def green(self) -> bool:
-        return self.met != bool(self.dropped)
+        broken = self.measured is not None and math.isnan(self.measured)  # it is evidence of nothing
+        return not broken and self.met != bool(self.dropped)
 
 
 def _short(x: float | None, digits: int = DIGITS) -> str:

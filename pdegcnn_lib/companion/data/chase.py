@@ -91,7 +91,12 @@ def photograph(name: str) -> Tensor:
 
 
 def vessels(name: str, observer: str = "1stHO") -> Tensor:
-    """What an observer, `1stHO` or `2ndHO`, drew: bools `[960, 999]`. Raises: DataError as `photograph`."""
+    """What an observer, `1stHO` or `2ndHO`, drew: bools `[960, 999]`.
+
+    Raises: DataError as `photograph`, ValueError for another observer.
+    """
+    if observer not in ("1stHO", "2ndHO"):
+        raise ValueError(f"observer must be 1stHO or 2ndHO, got {observer!r}")
     return _pixels(f"{observer}/{name}_{observer}.png")
 
 

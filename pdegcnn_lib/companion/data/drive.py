@@ -69,7 +69,7 @@ def _pixels(name: str, axes: int) -> Tensor:
 
 def _mask(name: str) -> Tensor:
     pixels = _pixels(name, 2)
-    if len(pixels.unique()) > 2:
+    if len(pixels.unique()) != 2:
         raise DataError(f"DRIVE: {folder() / name} must hold two values, got {len(pixels.unique())}")
     return pixels > 0
 

@@ -7,8 +7,10 @@ a cube are symmetries of cubes only: the stacks are brought to cubic voxels.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -28,9 +30,9 @@ def stack(path: Path) -> Tensor:
     """The pages of a TIFF as `[D, H, W]` in float32. Raises: DataError for a file that is no stack of grey pages."""
     image = picture(checked_bytes(path, None, NAME, HOW), path, NAME)
     pages = []
-    for n in range(getattr(image, "n_frames", 1)):
-        image.seek(n)
-        page = np.asarray(image)
+    for n in range(_intact(path, lambda: getattr(image, "n_frames", 1))):
+        _intact(path, partial(image.seek, n))
+        page = _intact(path, lambda: np.asarray(image))
         if page.ndim != 2:
             raise DataError(f"{NAME}: page {n} of {path} must be grey, got the shape {list(page.shape)}")
         pages.append(page.astype(np.float32))
@@ -39,6 +41,19 @@ def stack(path: Path) -> Tensor:
             f"{NAME}: {path} must be a stack of at least 2 pages, got {len(pages)}: its axes are unclear"
         )
     return torch.from_numpy(np.stack(pages))
+
+
+def _intact(path: Path, read: Callable[[], Any]) -> Any:
+    try:
+        return read()
+    except (
+        EOFError,
+        OSError,
+        SyntaxError,
+        TypeError,
+        ValueError,
+    ) as error:  # each damage fails in a way of its own
+        raise DataError(f"{NAME}: {path} is damaged: {error}; {HOW}") from error
 
 
 def cubic_shape(shape: Sequence[int], voxel: Sequence[float], size: float) -> list[int]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from statistics import mean, variance
+from statistics import mean
 
-from pdegcnn_lib.companion.experiments.comparison import Record, compare
+from pdegcnn_lib.companion.experiments.comparison import Record, compare, grouped, interval, over_seeds
 from pdegcnn_lib.companion.experiments.lines import with_estimate
 from pdegcnn_lib.companion.experiments.registry import experiment, family
 from pdegcnn_lib.companion.experiments.run import committed_results
@@ -34,7 +34,8 @@ class Claim:
 class Verdict:
     """What the results say of a claim: ours minus rival with its 95 % interval, and the runs.
 
-    `parameters` and `runs` are pairs, of ours and of the rival.
+    `parameters` and `runs` are pairs, of ours and of the rival. Where `seeds_known` is false, no network among the
+    results has a second run, and the interval knows of other images only.
     """
 
     claim: Claim
@@ -43,6 +44,7 @@ class Verdict:
     high: float
     parameters: tuple[int, int]
     runs: tuple[int, int]
+    seeds_known: bool = True
 
     @property
     def word(self) -> str:
@@ -87,38 +89,54 @@ def judge(claim: Claim, records: Sequence[Record]) -> Verdict | None:
     """Hold a claim against the records of its experiment; None without a run of both networks.
 
     The interval is that of `compare` where each image has a score of its own, otherwise that of a difference of two
-    proportions with the variance over the seeds of each. Of a network with one run it knows nothing about other seeds.
+    proportions with the variance over the seeds of each. A network with one or two runs borrows that of the others
+    among the records (`comparison.over_seeds`).
     """
-    groups = [[r for r in records if r["variant"] == name] for name in (claim.ours, claim.rival)]
-    if not all(groups):
+    groups = grouped(records)
+    ours, rival = (groups.get(name, []) for name in (claim.ours, claim.rival))
+    if not ours or not rival:
         return None
-    parameters, runs = (
-        (groups[0][0]["parameters"], groups[1][0]["parameters"]),
-        (len(groups[0]), len(groups[1])),
+    metric = "dice_by_image" if "dice_by_image" in ours[0]["metrics"] else "accuracy"
+    if metric == "accuracy":
+        accuracies = {name: [r["metrics"][metric] for r in group] for name, group in groups.items()}
+        means = [mean(accuracies[name]) for name in (claim.ours, claim.rival)]
+        difference = means[0] - means[1]
+        digits = [(p * (1 - p) / TEST_DIGITS, TEST_DIGITS - 1) for p in means]
+        low, high = interval(difference, [*digits, *over_seeds(accuracies, claim.ours, claim.rival)])
+    else:
+        found = compare(records, claim.ours, claim.rival, metric)
+        difference, low, high = found.difference, found.low, found.high
+    return Verdict(
+        claim,
+        difference,
+        low,
+        high,
+        (ours[0]["parameters"], rival[0]["parameters"]),
+        (len(ours), len(rival)),
+        any(len(group) > 1 for group in groups.values()),
     )
-    if "dice_by_image" in groups[0][0]["metrics"]:
-        found = compare([*groups[0], *groups[1]], claim.ours, claim.rival)
-        return Verdict(claim, found.difference, found.low, found.high, parameters, runs)
-    ours, rival = ([r["metrics"]["accuracy"] for r in group] for group in groups)
-    difference = mean(ours) - mean(rival)
-    half = 1.96 * (_variance_of_mean(ours) + _variance_of_mean(rival)) ** 0.5
-    return Verdict(claim, difference, difference - half, difference + half, parameters, runs)
-
-
-def _variance_of_mean(accuracies: Sequence[float]) -> float:
-    p, over_seeds = mean(accuracies), variance(accuracies) if len(accuracies) > 1 else 0.0
-    return p * (1 - p) / TEST_DIGITS + over_seeds / len(accuracies)
 
 
 def judged(profile: str = "full") -> list[Verdict]:
     """Every claim for which results of a profile are committed, with its verdict; both networks are of that profile.
 
-    Trained for long, one whose search is over and one that has what a search begins with are not compared.
+    Trained for long, one whose search is over and one that has what a search begins with are not compared. Where no
+    network of an experiment has a second run, the variance over seeds is that of the experiments on the same task.
     """
     records = {name: committed_results(name, profile) for name in {claim.experiment for claim in CLAIMS}}
     fair = (claim for claim in CLAIMS if profile != "long" or _alike(claim))
-    found = (judge(claim, records[claim.experiment]) for claim in fair)
+    found = (judge(claim, _with_seeds(claim.experiment, records)) for claim in fair)
     return [verdict for verdict in found if verdict is not None]
+
+
+def _with_seeds(name: str, records: Mapping[str, Sequence[Record]]) -> list[Record]:
+    if any(len(group) > 1 for group in grouped(records[name]).values()):
+        return list(records[name])
+    task = name.split("-")[0]
+    others = (other for other in sorted(records) if other != name and other.split("-")[0] == task)
+    # The same name stands for another run in another experiment.
+    borrowed = [{**r, "variant": f"{other}/{r['variant']}"} for other in others for r in records[other]]
+    return [*records[name], *borrowed]
 
 
 def _alike(claim: Claim) -> bool:

@@ -60,11 +60,10 @@ def compare(
 ) -> Comparison:
     """Variant `a` against variant `b`, image by image, each averaged over its seeds.
 
-    The interval is the percentile bootstrap (10 000 samples, seeded) over the images, which both variants share, and
-    over the seeds of each: it says whether the difference would hold on other images of the kind and for other seeds.
-    Of a variant with one run it knows nothing about other seeds, and of few runs or images it is a little short. The
-    p-value is that of Wilcoxon's signed-rank test over the images, two-sided. Images that belong together, so many one
-    after the other, as those of both eyes of a child, count as one, by their mean.
+    The interval is Student's over the images, which both variants share, and over the seeds of each: it says whether
+    the difference would hold on other images of the kind and for other seeds (`interval`, `over_seeds`). The p-value is
+    that of Wilcoxon's signed-rank test over the images, two-sided. Images that belong together, so many one after the
+    other, as those of both eyes of a child, count as one, by their mean.
     Raises: ValueError without a run of one, or where `together` does not divide the number of images.
     """
     from scipy import stats
@@ -75,24 +74,58 @@ def compare(
         raise ValueError(f"together must divide the {by_image[0].shape[1]} images, got {together}")
     runs = [rows.reshape(len(rows), -1, together).mean(2) for rows in by_image]
     difference = runs[0].mean(0) - runs[1].mean(0)
-    rng = np.random.default_rng(0)
-    images = drawn(rng, len(difference))
-    ours, rival = ((drawn(rng, len(rows)) @ rows * images).sum(1) for rows in runs)
-    low, high = np.quantile(ours - rival, [0.025, 0.975])
+    count = len(difference)
+    over_images = (float(difference.var(ddof=1)) / count, count - 1) if count > 1 else (0.0, 0)
+    means = {
+        name: [float(mean(r["metrics"][metric])) for r in group] for name, group in grouped(records).items()
+    }
+    low, high = interval(float(difference.mean()), [over_images, *over_seeds(means, a, b)])
     p_value = stats.wilcoxon(difference).pvalue if difference.any() else 1.0
-    return Comparison(
-        float(difference.mean()),
-        float(low),
-        float(high),
-        int((difference > 0).sum()),
-        len(difference),
-        float(p_value),
-    )
+    return Comparison(float(difference.mean()), low, high, int((difference > 0).sum()), count, float(p_value))
 
 
-def drawn(rng: np.random.Generator, count: int, samples: int = 10_000) -> np.ndarray:
-    """The share of each of `count` things in `samples` bootstrap samples of them: `[samples, count]`, rows sum to 1."""
-    return rng.multinomial(count, np.full(count, 1 / count), size=samples) / count
+OWN = 3  # runs from which on a variant has a variance over seeds of its own
+
+
+def over_seeds(runs: Mapping[str, Sequence[float]], a: str, b: str) -> list[tuple[float, int]]:
+    """What the seeds add to the variance of `a` minus `b`, in parts: the variance and its degrees of freedom.
+
+    `runs` are the scores of the runs of each variant. A variant of at least `OWN` runs has the variance of its own,
+    any other that of all variants, pooled as in an analysis of variance. There is no part where no variant has a
+    second run: then nothing is known of other seeds.
+    """
+
+    def squares(of: Sequence[float]) -> float:
+        return sum((score - mean(of)) ** 2 for score in of)
+
+    freedom = sum(len(of) - 1 for of in runs.values())
+    shared, parts = 0.0, []
+    for of in (runs[a], runs[b]):
+        if len(of) >= OWN:
+            parts.append((squares(of) / (len(of) - 1) / len(of), len(of) - 1))
+        else:
+            shared += 1 / len(of)
+    if shared and freedom:
+        parts.append((shared * sum(map(squares, runs.values())) / freedom, freedom))
+    return parts
+
+
+def interval(
+    difference: float, parts: Iterable[tuple[float, float]], level: float = 0.95
+) -> tuple[float, float]:
+    """Student's interval around a difference whose variance is the sum of `parts` (variance, degrees of freedom).
+
+    Its degrees of freedom are those of Welch and Satterthwaite.
+    """
+    from scipy import stats
+
+    known = [(variance, freedom) for variance, freedom in parts if variance > 0]
+    total = sum(variance for variance, _ in known)
+    if not total:
+        return difference, difference
+    freedom = total**2 / sum(variance**2 / of for variance, of in known)
+    half = float(stats.t.ppf((1 + level) / 2, freedom)) * total**0.5
+    return difference - half, difference + half
 
 
 def against_base(
@@ -108,8 +141,12 @@ def against_base(
 
 
 def seed_band(base: Iterable[Record], metric: str = "dice_by_image") -> float:
-    """How far two runs that differ in the seed alone may lie apart: twice the standard deviation of their difference.
+    """How far two runs that differ in the seed alone may lie apart, in 95 of 100 cases, by Student's distribution.
 
     Raises: StatisticsError for fewer than two runs.
     """
-    return 2 * 2**0.5 * stdev(mean(r["metrics"][metric]) for r in base)
+    from scipy import stats
+
+    means = [mean(r["metrics"][metric]) for r in base]
+    deviation = stdev(means)
+    return float(stats.t.ppf(0.975, len(means) - 1)) * 2**0.5 * deviation

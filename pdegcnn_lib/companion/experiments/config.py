@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from dataclasses import asdict, dataclass, field
 
 # `fast`: a part of the data or few steps, for a look; `full`: all of the data and 500 to 600 steps, which says how fast
@@ -41,8 +42,14 @@ class Training:
             raise ValueError(
                 f"steps and batch_size must be at least 1, got {self.steps} and {self.batch_size}"
             )
-        if not self.learning_rate > 0:
-            raise ValueError(f"learning_rate must be positive, got {self.learning_rate}")
+        for name, least in (
+            ("weight_decay", "at least 0"),
+            ("learning_rate", "positive"),
+            ("gradient_clip", "positive"),
+        ):
+            given = getattr(self, name)
+            if not math.isfinite(given) or given < 0 or (given == 0 and least == "positive"):
+                raise ValueError(f"{name} must be finite and {least}, got {given}")
         if not 0 <= self.average < 1:
             raise ValueError(f"average must be at least 0 and below 1, got {self.average}")
         if self.schedule not in ("cosine", "exponential", "constant"):

@@ -34,7 +34,8 @@ def seconds(units: Sequence[Run], results: Sequence[dict[str, Any]]) -> list[flo
     for result in results:
         for key in ((result["experiment"], result["model"]), result["model"]):
             steps[key].append(result["training_seconds"] / result["training"]["steps"])
-            rest[key].append(result["wall_seconds"] - result["training_seconds"])
+            # Of a run that was resumed older results hold the seconds of its last process only.
+            rest[key].append(max(0.0, result["wall_seconds"] - result["training_seconds"]))
     found: list[float | None] = []
     for unit in units:
         keys = [key for key in ((unit.experiment, unit.model), unit.model) if key in steps]

@@ -13,6 +13,7 @@ from typing import Any
 from pdegcnn_lib.companion import paths
 from pdegcnn_lib.companion.data.errors import DataError
 from pdegcnn_lib.companion.experiments.config import Run
+from pdegcnn_lib.companion.experiments.provenance import code_fingerprint
 from pdegcnn_lib.companion.experiments.registry import EXPERIMENTS, Experiment, key
 from pdegcnn_lib.companion.experiments.run import (
     checkpoint_path,
@@ -49,14 +50,30 @@ def diverged_path(unit: Run) -> Path:
     return paths.results() / f"{unit.stem}.diverged.json"
 
 
+def _made(unit: Run) -> bool:
+    """Whether this machine has made the result of a run with the code as it stands."""
+    return result_path(unit).is_file() and read_result(result_path(unit)).get("code") == code_fingerprint()
+
+
+def _end(unit: Run) -> Path | None:
+    """What is left of a run that came to an end: a committed result, the record that it diverged, or its result here.
+
+    What other code has made here is nobody's result but the reader's.
+    """
+    ends = (path for path in (committed_path(unit), diverged_path(unit)) if path.is_file())
+    return next(ends, result_path(unit) if _made(unit) else None)
+
+
 def known(unit: Run) -> bool:
     """Whether a run came to an end, be it that it diverged."""
-    return find(unit) is not None or diverged_path(unit).is_file()
+    return _end(unit) is not None
 
 
 def record(unit: Run) -> dict[str, Any]:
     """The result of a run that came to an end; one that diverged has no metrics."""
-    return read_result(find(unit) or diverged_path(unit))
+    end = _end(unit)
+    assert end is not None
+    return read_result(end)
 
 
 def missing(experiment: Experiment, profile: str) -> list[Run]:
@@ -92,8 +109,8 @@ def searched(experiment: Experiment, units: list[Run] | None = None) -> dict[str
 def status(experiment: Experiment, profile: str) -> dict[str, object]:
     """How far a profile of an experiment is, as plain values."""
     left, units = missing(experiment, profile), experiment.units(profile)
-    diverged = [unit for unit in units if find(unit) is None and diverged_path(unit).is_file()]
-    done = sum(find(unit) is not None for unit in units)
+    diverged = [unit for unit in units if _end(unit) == diverged_path(unit)]
+    done = sum(known(unit) for unit in units) - len(diverged)
     return {
         "experiment": experiment.name,
         "profile": profile,
@@ -245,6 +262,17 @@ def _take_over(unit: Run, other: Run) -> None:
     paths.write_atomically(ours, json.dumps(record, indent=1) + "\n")
 
 
+def keep(units: Sequence[Run]) -> None:
+    """Put the results that this machine has made, with this code, among those to commit."""
+    for unit in units:
+        made, kept = result_path(unit), committed_path(unit)
+        if _end(unit) != made:
+            continue
+        if weights_path(made).is_file():
+            paths.write_atomically(weights_path(kept), weights_path(made).read_bytes())
+        paths.write_atomically(kept, made.read_bytes())
+
+
 def do(unit: Run, say: Callable[[str], None] = lambda line: None) -> None:
     """Do one run, unless it came to an end before, and keep its result among those to commit.
 
@@ -256,6 +284,7 @@ def do(unit: Run, say: Callable[[str], None] = lambda line: None) -> None:
     name = f"{unit.experiment} {unit.variant} seed {unit.seed}"
     clear_away([unit], say)
     if known(unit):
+        keep([unit])
         say(f"{name}: done before")
         return
     if (other := twin(unit)) is not None:
@@ -282,9 +311,11 @@ def work_off(
 ) -> None:
     """Do every missing run in the order of `urgency`, and keep the results among those to commit.
 
+    A run that fails, other than for want of data, is named and passed over: the next call tries it again.
+
     Several processes may work side by side: each run is locked while it is done, and a lock ends with its process.
     After `minutes` no further run is begun. An experiment whose data are not here is left out, with a word through
-    `say`.
+    `say`. Raises: RuntimeError at the end where a run failed, OSError at once.
     """
     from filelock import FileLock, Timeout
 
@@ -293,16 +324,19 @@ def work_off(
     end = None if minutes is None else time.monotonic() + 60 * minutes
     without_data: set[str] = set()
     passed_over: set[str] = set()
-    clear_away([unit for e in experiments for unit in e.units(profile)], say)
+    failed: list[Exception] = []
+    asked = [unit for e in experiments for unit in e.units(profile)]
+    clear_away(asked, say)
+    keep(asked)
     while True:
         # A search asks for its next run when it has the result of the last: what is missing is found out every time.
         units = [u for e in experiments if e.name not in without_data for u in missing(e, profile)]
         unit = min((u for u in units if u.stem not in passed_over), key=urgency, default=None)
         if unit is None:
-            return
+            break
         if end is not None and time.monotonic() > end:
             say(f"stopped after {minutes:g} minutes; the next call goes on")
-            return
+            break
         lock = paths.runs() / f"{unit.stem}.lock"
         lock.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -313,3 +347,10 @@ def work_off(
         except DataError as error:
             without_data.add(unit.experiment)
             say(f"{unit.experiment} is left out: {error}")
+        except (ArithmeticError, RuntimeError, ValueError) as error:
+            passed_over.add(unit.stem)
+            failed.append(error)
+            name = f"{unit.experiment} {unit.variant} seed {unit.seed}"
+            say(f"{name} failed and is passed over: {type(error).__name__}: {error}")
+    if failed:
+        raise RuntimeError(f"{len(failed)} runs failed; they are named above") from failed[-1]

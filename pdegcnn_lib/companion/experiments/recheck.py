@@ -49,7 +49,7 @@ def scores(results: Iterable[Path]) -> Iterator[tuple[Path, float, float]]:
 
 
 def main() -> int:
-    """Evaluate all networks, a line for each; 1 where a score has moved or a file is damaged."""
+    """Evaluate all networks, a line for each; 1 where a score has moved, a file is damaged or nothing was evaluated."""
     trained = [result for result in committed() if weights_path(result).is_file()]
     moved = done = damaged = 0
     said: set[str] = set()
@@ -66,7 +66,7 @@ def main() -> int:
         moved += not abs(then - now) <= TOLERANCE
         print(f"{result.relative_to(paths.results())}: {then:.4f}, now {now:.4f}", flush=True)
     print(f"{done} of {len(trained)} networks evaluated, {moved} scores moved by more than {TOLERANCE}")
-    return 1 if moved or damaged else 0
+    return 1 if moved or damaged or not done else 0
 
 
 if __name__ == "__main__":

@@ -17,9 +17,9 @@ from pdegcnn_lib.companion.experiments.tuned import ENDED, FOUND
 class Variant:
     """One line of an experiment's table: a network, and what is changed about it, its data or its training.
 
-    `label` names it in tables and files; by default it is the network's name. `seeds` are those of the profile `full`
-    where they differ from the experiment's, `long_seeds` those of `long`; `profiles` are those
-    that it is part of.
+    `label` names it in tables and files; by default it is the network's name. `seeds` are those of the profiles `full`
+    and `long` where they differ from the experiment's, `long_seeds` those of `long` where they differ from these;
+    `profiles` are those that it is part of.
     """
 
     model: str
@@ -122,7 +122,8 @@ class Experiment:
     def _seeds(self, variant: Variant, profile: str) -> int:
         if profile not in variant.profiles:
             return 0
-        own = {"full": variant.seeds, "long": variant.long_seeds or variant.seeds}.get(profile)
+        long = variant.seeds if variant.long_seeds is None else variant.long_seeds
+        own = {"full": variant.seeds, "long": long}.get(profile)
         usual = self.seeds.get(profile, 0)
         return usual if own is None or not usual else own
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from contextlib import suppress
 from datetime import datetime, timezone
@@ -55,10 +56,10 @@ def checkpoint_path(unit: Run) -> Path:
 
 
 def drop_checkpoint(unit: Run) -> None:
-    """Delete the state of a run that came to an end."""
+    """Delete the state of a run that came to an end, and what other code left of it."""
     checkpoint = checkpoint_path(unit)
-    if checkpoint.is_file():  # or else a file system that is read-only refuses to delete what is not there
-        checkpoint.unlink(missing_ok=True)
+    for left in checkpoint.parent.glob(f"{Path(unit.stem).name}-*.checkpoint.pt"):
+        left.unlink(missing_ok=True)  # another process may have been here first
 
 
 def build_model(unit: Run, in_channels: int) -> nn.Module:
@@ -71,9 +72,10 @@ def run(unit: Run, *, out: Path | None = None, device: torch.device | None = Non
     """Train and evaluate one unit and return its result, or the result that the same code left there.
 
     The result is one JSON file, written atomically after the weights; a run that was interrupted goes on from its
-    checkpoint. `quarter_turn_error` is the relative equivariance error of the trained network on training data.
+    checkpoint. `quarter_turn_error` is the relative equivariance error of the trained network on training data;
+    `training_seconds` are those of every process that had a part in it, `wall_seconds` the evaluation too.
     Raises: DataError without the data, ValueError for an unknown experiment or model, or where `out` or
-    the weights beside it would replace a file of somebody else.
+    the weights beside it would replace a file of somebody else, FloatingPointError where it diverged.
     """
     out = out or result_path(unit)
     if out.is_file():
@@ -95,7 +97,7 @@ def run(unit: Run, *, out: Path | None = None, device: torch.device | None = Non
     device = device or default_device()
     task = chosen.task(unit.profile, **unit.data)
     model = build_model(unit, task.in_channels)
-    started = time.monotonic()
+    origin = provenance(device)  # of the code that trains, whatever is committed meanwhile
     course = train(
         model,
         task,
@@ -108,6 +110,12 @@ def run(unit: Run, *, out: Path | None = None, device: torch.device | None = Non
     model.eval()
     prepared = getattr(task, "preparation", None)  # any object with the three methods of a task is one
     some = task.batch(4, torch.Generator().manual_seed(unit.seed))[0].to(device)
+    started, trained = time.monotonic(), course.curve[-1]["seconds"]
+    turned = max(equivariance_error(model, some).values())
+    if not math.isfinite(turned):
+        raise FloatingPointError(
+            f"the output of {unit.experiment} {unit.variant} seed {unit.seed} is not finite"
+        )
     result = {
         "digest": unit.digest,
         **unit.config,
@@ -115,13 +123,13 @@ def run(unit: Run, *, out: Path | None = None, device: torch.device | None = Non
         **({} if prepared is None else {"preparation": prepared.record}),
         "parameters": models.parameter_count(model),
         "metrics": task.evaluate(model, device),
-        "quarter_turn_error": max(equivariance_error(model, some).values()),
+        "quarter_turn_error": turned,
         "curve": course.curve,
         "places": course.places,
-        "training_seconds": course.curve[-1]["seconds"],
-        "wall_seconds": round(time.monotonic() - started, 3),
+        "training_seconds": trained,
+        "wall_seconds": round(trained + time.monotonic() - started, 3),
         "finished": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        **provenance(device),
+        **origin,
     }
     if chosen.keep_weights:
         state = {name: tensor.contiguous().cpu() for name, tensor in model.state_dict().items()}

@@ -56,11 +56,15 @@ class Search:
         return [(steps // 4, rate) for rate in RATES if (steps // 4, rate) not in scores]
 
     def found(self, scores: Scores, first: float) -> dict[str, object] | None:
-        """The settings that the search came to, None while it is not over; of equal rates the lowest."""
+        """The settings that the search came to; of equal rates the lowest.
+
+        None while it is not over, and where every rate diverged.
+        """
         if self.next(scores, first):
             return None
         steps, _ = self.length(scores, first)
-        return {"steps": steps, "learning_rate": max(RATES, key=lambda rate: scores[steps // 4, rate])}
+        rate = max(RATES, key=lambda rate: scores[steps // 4, rate])
+        return None if scores[steps // 4, rate] == -math.inf else {"steps": steps, "learning_rate": rate}
 
 
 def run_name(network: str, steps: int, rate: float) -> str:

@@ -118,7 +118,7 @@ def train(
     Batch n is drawn by a generator seeded with (seed, n), and the state of everything else is in the checkpoint, so
     a run that was killed and started again ends where the undisturbed one ends: bit for bit on the CPU. What is left
     in `model` is the mean of `training.average`, or the last network.
-    Raises: FloatingPointError when the loss is not finite, naming the step.
+    Raises: FloatingPointError when the loss or what is left in `model` is not finite, naming the step.
     """
     keep_freed_memory()
     model.to(device).train()
@@ -187,4 +187,9 @@ def train(
                 )
     if average:
         model.load_state_dict(average)
+    # The loss of a step is that of the network before it: the last step shows in the network alone.
+    if not all(value.isfinite().all() for value in model.state_dict().values()):
+        raise FloatingPointError(
+            f"the network of {label or 'this run'} is not finite after step {training.steps - 1}"
+        )
     return Course(state["curve"], state["places"])

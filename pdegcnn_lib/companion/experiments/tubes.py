@@ -118,6 +118,10 @@ def task(
     toward x by each of `ANGLES`: one training for all of them.
     """
     tubes = data.tubes
+    if upright and validation:
+        raise ValueError(
+            "upright must be False with validation: tubes that lean are there for the test alone"
+        )
     fast = profile == "fast"
     size, share = (FAST_SIZE, 4) if fast else (tubes.SIZE, 1)
     train_count, test_count = tubes.TRAIN // share, tubes.TEST // share

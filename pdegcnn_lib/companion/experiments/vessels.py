@@ -46,9 +46,10 @@ def chase(
     train = data.chase.load(True, mode=mode)
     task = OwnResolution if profile == "long" else SegmentationTask
     if validation:
-        held = train.take(slice(-VALIDATION_IMAGES, None))
-        return task(train.take(slice(0, -VALIDATION_IMAGES)), held, augment=augment)
-    return task(train.take(slice(0, images)), data.chase.load(False, mode=mode), augment=augment)
+        held, train = train.take(slice(-VALIDATION_IMAGES, None)), train.take(slice(0, -VALIDATION_IMAGES))
+    else:
+        held = data.chase.load(False, mode=mode)
+    return task(train.take(slice(0, images)), held, augment=augment)
 
 
 def drive(profile: str, *, mode: str = "green") -> SegmentationTask:

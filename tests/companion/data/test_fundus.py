@@ -169,6 +169,9 @@ def test_drive_is_checked_file_by_file(folder):
     image_module.fromarray(np.arange(584 * 565, dtype=np.uint8).reshape(584, 565)).save(name)
     with pytest.raises(DataError, match="07_test_mask.gif must hold two values, got"):
         drive.load(False)
+    image_module.fromarray(np.zeros((584, 565), np.uint8)).save(name)
+    with pytest.raises(DataError, match="07_test_mask.gif must hold two values, got 1"):
+        drive.load(False)
     name.unlink()
     assert not drive.available()
     with pytest.raises(DataError, match="07_test_mask.gif is missing; register at"):

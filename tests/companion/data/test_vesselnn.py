@@ -55,6 +55,11 @@ def test_what_is_refused(folder: Path, tmp_path: Path) -> None:
         vesselnn.load(folder, size=-1.0)
     with pytest.raises(DataError, match=r"holds no \*_label.tif"):
         vesselnn.load(tmp_path / "nowhere")
+    whole = (folder / "b.tif").read_bytes()
+    for length in (len(whole) - 50, len(whole) // 2, len(whole) // 3):
+        (folder / "b.tif").write_bytes(whole[:length])
+        with pytest.raises(DataError, match=r"b\.tif"):
+            vesselnn.load(folder)
     write(folder / "b.tif", np.zeros((5, 30, 40), np.uint8))
     with pytest.raises(DataError, match=r"must have the shape of its image, \[5, 30, 40\]"):
         vesselnn.load(folder)

@@ -3,6 +3,7 @@
 import pytest
 
 from pdegcnn_lib.companion import experiments
+from pdegcnn_lib.companion.experiments import claims
 from pdegcnn_lib.companion.experiments.claims import CLAIMS, Claim, judge
 
 pytest.importorskip("scipy")
@@ -23,7 +24,7 @@ def test_every_claim_is_about_variants_of_its_experiment():
 
 @pytest.mark.parametrize(
     ("shift", "word"),
-    [((0.02, 0.03, 0.01), "holds"), ((-0.02, -0.03, -0.01), "fails"), ((-0.1, 0.1, 0), "level")],
+    [((0.02, 0.022, 0.018), "holds"), ((-0.02, -0.022, -0.018), "fails"), ((-0.1, 0.1, 0), "level")],
 )
 def test_a_verdict_is_where_the_interval_lies(shift, word):
     rival = [0.5, 0.6, 0.7]
@@ -54,8 +55,34 @@ def test_seeds_that_lie_apart_widen_the_interval_of_accuracies():
         return judge(CLAIM, [*ours, run("rival", 0, accuracy=0.9)])
 
     assert judged(0.0).word == "holds" and judged(0.03).word == "level"
-    # Three seeds with the deviation 0.03: their mean has 0.03 / sqrt(3), beside which the digits hardly count.
-    assert judged(0.03).high - judged(0.03).low == pytest.approx(2 * 1.96 * 0.03 / 3**0.5, rel=0.05)
+    # Ours has a deviation of 0.03 / sqrt(3) with two degrees of freedom, and the rival, with one run, borrows 0.03;
+    # beside them the digits hardly count. Welch and Satterthwaite give 3.2 degrees of freedom, whose quantile is 3.07.
+    assert judged(0.03).high - judged(0.03).low == pytest.approx(2 * 3.07 * 0.03 * (4 / 3) ** 0.5, rel=0.05)
+
+
+def test_it_is_said_where_nothing_is_known_of_other_seeds():
+    single = [run("ours", 0, accuracy=0.92), run("rival", 0, accuracy=0.9)]
+    assert not judge(CLAIM, single).seeds_known
+    found = judge(CLAIM, [*single, *(run("other", seed, accuracy=0.9) for seed in (0, 1))])
+    assert found.seeds_known and found.runs == (1, 1)
+
+
+def test_an_experiment_of_single_runs_borrows_the_spread_over_seeds_of_its_task(monkeypatch):
+    def committed(name: str, profile: str) -> list[dict]:
+        rows = {"vessels-steps": [0.80], "vessels": [0.79, 0.81]}.get(name, [])
+        models = ("vessels-pdegcnn12", "vessels-unet")
+        suffix = "-6000" if name == "vessels-steps" else ""
+        return [
+            run(f"{model}{suffix}", seed, dice_by_image=[score] * 8)
+            for model in models
+            for seed, score in enumerate(rows)
+        ]
+
+    monkeypatch.setattr(claims, "committed_results", committed)
+    found = {verdict.claim.experiment: verdict for verdict in claims.judged("long")}
+    steps = found["vessels-steps"]
+    # Pooled over two networks of two runs each: a variance of 0.0002, two degrees of freedom, and two single runs.
+    assert steps.seeds_known and steps.high == pytest.approx(4.3027 * (2 * 0.0002) ** 0.5, rel=1e-4)
 
 
 def test_a_claim_without_runs_has_no_verdict():

@@ -56,8 +56,22 @@ def test_schedules():
     [
         (lambda: Training(steps=0), "steps and batch_size must be at least 1, got 0 and 64"),
         (lambda: Training(steps=1, batch_size=0), "got 1 and 0"),
-        (lambda: Training(steps=1, learning_rate=0.0), r"learning_rate must be positive, got 0\.0"),
-        (lambda: Training(steps=1, learning_rate=math.nan), "learning_rate must be positive, got nan"),
+        (
+            lambda: Training(steps=1, learning_rate=0.0),
+            r"learning_rate must be finite and positive, got 0\.0",
+        ),
+        (
+            lambda: Training(steps=1, learning_rate=math.nan),
+            "learning_rate must be finite and positive, got nan",
+        ),
+        (
+            lambda: Training(steps=1, gradient_clip=-1.0),
+            r"gradient_clip must be finite and positive, got -1\.0",
+        ),
+        (
+            lambda: Training(steps=1, weight_decay=math.inf),
+            "weight_decay must be finite and at least 0, got inf",
+        ),
         (lambda: Training(steps=1, schedule="step"), "must be cosine, exponential or constant, got 'step'"),
         (lambda: Training(steps=1, average=1.0), r"average must be at least 0 and below 1, got 1\.0"),
         (lambda: replace(UNIT, profile="slow"), "profile must be one of fast, full, long, got 'slow'"),

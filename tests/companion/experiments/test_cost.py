@@ -24,6 +24,8 @@ def test_a_run_costs_its_steps_and_its_evaluation(tiny):
     longer = replace(tiny.UNIT, training=replace(tiny.UNIT.training, steps=16))
     assert cost.seconds([tiny.UNIT, longer], [*here, elsewhere]) == [8 * 2.25 + 1, 16 * 2.25 + 1]
     assert cost.seconds([tiny.UNIT], [elsewhere]) == [800.0]
+    # Older results of runs that were resumed have a wall clock of their last process alone.
+    assert cost.seconds([tiny.UNIT], [record("tiny", model, 4, 8.0, 3.0)]) == [16.0]
     assert cost.seconds([replace(tiny.UNIT, model="digits-gcnn")], here) == [None]
 
 

@@ -3,6 +3,7 @@
 import json
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -12,7 +13,8 @@ from safetensors.torch import load_file
 from pdegcnn_lib.companion import experiments, paths
 from pdegcnn_lib.companion.data import DataError
 from pdegcnn_lib.companion.experiments import EXPERIMENTS, grid
-from pdegcnn_lib.companion.experiments.run import checkpoint_path, weights_path
+from pdegcnn_lib.companion.experiments.provenance import code_fingerprint
+from pdegcnn_lib.companion.experiments.run import checkpoint_path, result_path, weights_path
 from pdegcnn_lib.companion.paths import runs, write_atomically
 
 run_module = sys.modules[experiments.run.__module__]
@@ -132,6 +134,62 @@ def test_a_run_that_another_experiment_has_done_is_not_done_twice(tiny, monkeypa
     assert grid.known(named) and grid.twin(unit) is not None, "either may stand for the other"
 
 
+def test_a_result_that_this_machine_has_made_is_kept_and_not_made_again(tiny, monkeypatch):
+    """The grid puts among those to commit what `pdegcnn train` has left, with its weights."""
+    unit, other = tiny.TINY.units("full")
+    experiments.run(unit)
+    monkeypatch.setattr(grid, "run", lambda unit, out: unit == other or pytest.fail("trained again"))
+    grid.work_off([tiny.TINY], "full", minutes=0)
+    assert grid.find(unit) == grid.committed_path(unit)
+    for path in (lambda at: at, weights_path):
+        assert path(grid.committed_path(unit)).read_bytes() == path(result_path(unit)).read_bytes()
+
+
+def test_a_run_that_fails_does_not_keep_the_others_from_being_done(tiny, monkeypatch):
+    said, units = [], tiny.TINY.units("full")
+
+    def finish(unit, out):
+        if unit == units[0]:
+            raise ValueError("Input contains NaN.")
+        write_atomically(out, "{}")
+
+    monkeypatch.setattr(grid, "run", finish)
+    with pytest.raises(RuntimeError, match="1 runs failed"):
+        grid.work_off([tiny.TINY], "full", say=said.append)
+    assert said[0].endswith("seed 0 failed and is passed over: ValueError: Input contains NaN.")
+    assert grid.known(units[1]) and grid.missing(tiny.TINY, "full") == [units[0]], "it is tried again"
+
+
+def test_a_last_step_that_diverges_is_recorded_too(tiny, monkeypatch):
+    """The loss of a step is that of the network before it, so nothing but the network shows it."""
+    step = torch.optim.AdamW.step
+
+    def last(optimizer, *rest, **named):
+        value = step(optimizer, *rest, **named)
+        seen.append(None)
+        if len(seen) == tiny.STEPS:
+            optimizer.param_groups[0]["params"][0].data.fill_(torch.nan)
+        return value
+
+    seen, said, unit = [], [], tiny.TINY.units("full")[0]
+    monkeypatch.setattr(torch.optim.AdamW, "step", last)
+    grid.do(unit, said.append)
+    assert grid.diverged_path(unit).is_file() and not grid.committed_path(unit).exists()
+    name = "tiny digits-pdegcnn seed 0"
+    assert said == [f"{name}: the network of {name} is not finite after step {tiny.STEPS - 1}"]
+
+
+def test_what_other_code_left_of_a_run_goes_with_its_end(tiny):
+    unit, other = tiny.TINY.units("full")
+    stale = [
+        checkpoint_path(u).with_name(f"{Path(u.stem).name}-another.checkpoint.pt") for u in (unit, other)
+    ]
+    for path in stale:
+        write_atomically(path, b"")
+    grid.do(unit)
+    assert not stale[0].exists() and stale[1].exists()
+
+
 def test_a_run_that_diverges_leaves_no_checkpoint(tiny, monkeypatch):
     loss, seen = tiny.Stripes.loss, []
 
@@ -153,7 +211,9 @@ def test_grid_status(tiny):
     assert before["missing"][0] == {"model": "digits-pdegcnn", "seed": 0}
     path = experiments.result_path(units[0])
     path.parent.mkdir(parents=True)
-    path.write_text("{}")
+    path.write_text(json.dumps({"code": "another"}))
+    assert grid.status(tiny.TINY, "fast") == before, "what other code has made here is not this run"
+    path.write_text(json.dumps({"code": code_fingerprint()}))
     after = grid.status(tiny.TINY, "fast")
     assert after["done"] == 1 and len(after["missing"]) == 3
     assert grid.find(units[0]) == path and grid.find(units[1]) is None

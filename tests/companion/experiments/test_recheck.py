@@ -30,6 +30,10 @@ def test_a_score_is_that_of_the_weights_and_a_change_of_them_shows(tiny, monkeyp
     result = grid.committed_path(unit)
     assert recheck.committed() == [result]
     assert recheck.main() == 0 and "1 of 1 networks evaluated, 0 scores moved" in capsys.readouterr().out
+    with monkeypatch.context() as patch:
+        patch.setattr(recheck, "scores", absent)
+        assert recheck.main() == 1, "nothing was evaluated"
+    assert "left out: no data" in capsys.readouterr().out
     weights = {name: value.clone() for name, value in load_file(weights_path(result)).items()}
     next(iter(weights.values())).view(-1)[0] += 1
     save_file(weights, weights_path(result))
@@ -50,6 +54,10 @@ def test_a_damaged_file_is_named_and_the_others_are_evaluated(tiny, monkeypatch,
         assert f"left out: {first} " in out and "1 of 2 networks evaluated, 0 scores moved" in out
     first.write_bytes(b"\xef\xbb\xbf" + whole)
     assert recheck.main() == 0
+
+
+def absent(results):
+    raise DataError("no data")
 
 
 def model_sum(model: torch.nn.Module) -> float:

@@ -1,6 +1,7 @@
 """The search for the number of steps and the rate; the order of the grid; what the recorded settings come from."""
 
 import json
+import math
 from dataclasses import replace
 
 import pytest
@@ -42,6 +43,7 @@ def test_a_rate_that_diverges_is_not_chosen():
     found = scores_of(
         [{**record, "metrics": {}}, {**record, "metrics": {"dice": 0.5}, "variant": "n-4-0.1"}], "dice"
     )
+    assert work_off(lambda steps, rate: -math.inf)[1] is None, "nothing is found where all of them diverge"
     assert found["m"][4, 0.1] < -1e9 and found["n"] == {(4, 0.1): 0.5}
 
 

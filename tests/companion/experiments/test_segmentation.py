@@ -140,6 +140,7 @@ def test_the_second_observer_is_judged_as_a_network_is():
 def test_vessels_for_validation_are_training_images():
     task = vessels.chase("full", validation=True)
     assert len(task.train) == 16 and task.test.names == chase.names()[16:20]
+    assert vessels.chase("full", validation=True, images=2).train.names == chase.names()[:2]
     few = vessels.chase("full", images=2, mode="rgb")
     assert few.train.names == chase.names()[:2] and few.in_channels == 3 and len(few.test) == 8
 

@@ -53,6 +53,8 @@ def test_the_data_of_the_variants() -> None:
     assert small.train.images.shape == (16, 1, 16, 16, 16) and len(small.test) == 6
     few = module.task("fast", volumes=3, augment=True)
     assert len(few.train) == 3 and few.augment and torch.equal(few.test.images, small.test.images)
+    with pytest.raises(ValueError, match="upright must be False with validation"):
+        module.task("fast", validation=True, upright=True)
     held = module.task("fast", validation=True)
     assert torch.equal(held.train.images, small.train.images)
     assert not any(torch.equal(a, b) for a in held.test.images for b in small.test.images)

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from pdegcnn_lib.companion import paths, pictures
 from pdegcnn_lib.companion.data import retina
 from pdegcnn_lib.companion.experiments import load_model, read_result
-from pdegcnn_lib.companion.segment import read
+from pdegcnn_lib.companion.segment import prepare, read
 from pdegcnn_lib.companion.viz.fields import orientation_montage
 from pdegcnn_lib.companion.viz.kernels import learned_metrics
 from pdegcnn_lib.companion.viz.shapes import association_fields
@@ -150,15 +150,19 @@ def lift_of(model: nn.Module, image: Tensor) -> Tensor:
 def view(result: Path, image: Path | None, out: Path) -> list[Path]:
     """Write the pictures of a saved network into a folder: the score of one channel, the metrics, the kernels.
 
-    `image` is what the network is shown, by default the crossing of the first chapter. Raises: DataError where a file
-    of the reader would be replaced, OSError for a folder that takes no files.
+    `image` is what the network is shown, prepared as the pictures that it learned from, by default the crossing of the
+    first chapter as it is there. Raises: DataError where a file of the reader would be replaced, OSError for a folder
+    that takes no files.
     """
     use_style()
     paths.check_writable(out, make=False)
-    model, channels = load_model(result), read_result(result)["in_channels"]
-    shown = retina.crossing().float()[None] if image is None else read(image)
-    grey = shown.mean(dim=0)
-    score = lift_of(model, grey.expand(channels, -1, -1))
+    model, record = load_model(result), read_result(result)
+    if image is not None and "preparation" in record:
+        shown, _ = prepare(record, read(image))
+    else:
+        picture = retina.crossing().float()[None] if image is None else read(image)
+        shown = picture.mean(dim=0).expand(record["in_channels"], -1, -1)
+    grey, score = shown.mean(dim=0), lift_of(model, shown)
     strongest = int(score.flatten(1).std(dim=1).argmax())
     figures: dict[str, Callable[[], Figure]] = {
         "score": partial(orientation_montage, grey, score[strongest]),

@@ -36,15 +36,17 @@ def result_table(
 ) -> str:
     """A Markdown table: a row per variant, the number of its seeds, a column per metric, each as `spread`.
 
-    `metrics` maps a key of the record's metrics, as `comparison.value` takes it, to a heading. `beside` are the metrics,
-    as far as there are any, of what is not a network, by its name. Of no records there is no table.
+    `metrics` maps a key of the record's metrics, as `comparison.value` takes it, to a heading. `beside` are the
+    metrics, as far as there are any, of what is not a network, by its name. Of no records there is no table.
     """
     rows = []
     for variant, group in grouped(records).items():
         cells = [spread([value(r, key) for r in group], digits) for key in metrics]
         rows.append([whole(label(variant)), thousands(group[0]["parameters"]), str(len(group)), *cells])
     for name, known in (beside or {}).items() if rows else ():
-        rows.append([whole(name), "", "", *(spread([known[k]], digits) if k in known else "" for k in metrics)])
+        rows.append(
+            [whole(name), "", "", *(spread([known[k]], digits) if k in known else "" for k in metrics)]
+        )
     head = ["network", "parameters", "seeds", *metrics.values()]
     return markdown_table(head, rows) if rows else ""
 
@@ -156,6 +158,7 @@ def claim_table(verdicts: Iterable[Verdict]) -> str:
         # A number is not torn, nor parted from its interval.
         cells = (text.replace(" ", "\u00a0") for text in (share, score, runs))
         task = re.sub(r"(?<=\d) (?=\d)", "\u202f", found.claim.task)
-        rows.append([task, whole(rival), *cells, found.word])
+        word = found.word if found.seeds_known else f"{found.word} in one run"
+        rows.append([task, whole(rival), *cells, word])
     head = ["task", "rival", "share of its parameters", "minus rival, %", "runs", "as good or better"]
     return markdown_table(head, rows)

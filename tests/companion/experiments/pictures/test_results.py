@@ -67,6 +67,15 @@ def test_the_table_has_means_deviations_and_seeds():
     assert second == "| PDE\u2011G\u2011CNN, 6\u00a0layers | 2\u202f560 | 1 | 78.0 |"
 
 
+def test_what_is_no_network_stands_below_with_what_is_known_of_it():
+    columns, beside = {"dice": "Dice, %", "auc": "AUC, %"}, {"second observer": {"dice": 0.8, "clDice": 0.9}}
+    *_, last = pictures.result_table(
+        [{**r, "metrics": {"dice": 0.7, "auc": 0.9}} for r in RECORDS], columns, beside=beside
+    ).splitlines()
+    assert last == "| second observer |  |  | 80.0 |  |"
+    assert pictures.result_table([], columns, beside=beside) == ""
+
+
 def test_a_column_may_be_an_entry_of_an_entry():
     nested = [{**r, "metrics": {**r["metrics"], "at_one_half": {"dice": 0.5}}} for r in RECORDS]
     assert pictures.result_table([], {"dice": "Dice"}) == ""
@@ -90,8 +99,9 @@ def test_changes_are_held_against_the_base_of_the_same_seed():
     *_, interval, point = ax.lines
     assert np.allclose(interval.get_xdata(), [2, 2]) and np.allclose(point.get_xdata(), [2])
     [band] = ax.patches
-    # The means of the two runs are 75 and 10: their deviation is 65 / sqrt 2, that of a difference 65.
-    assert np.allclose(band.get_x(), -130) and np.allclose(band.get_width(), 260)
+    # The means of the two runs are 75 and 10: their deviation is 65 / sqrt 2, that of a difference 65, with Student's
+    # quantile of one degree of freedom.
+    assert np.allclose(band.get_x(), -12.7062 * 65) and np.allclose(band.get_width(), 2 * 12.7062 * 65)
 
 
 def test_claims_are_listed_with_their_verdicts():
@@ -99,6 +109,8 @@ def test_claims_are_listed_with_their_verdicts():
     rows = pictures.claim_table([Verdict(claim, 0.02, -0.01, 0.05, (2542, 44426), (1, 5))]).splitlines()
     cells = "digits, 12\u202f000 steps | LeNet\u20115 | 6 % | +2.0 [-1.0, +5.0] | 1 / 5 | level"
     assert rows[2].replace("\u00a0", " ") == f"| {cells} |"
+    alone = Verdict(claim, 0.02, 0.01, 0.03, (2542, 44426), (1, 1), seeds_known=False)
+    assert pictures.claim_table([alone]).endswith("| holds in one run |")
 
 
 def test_the_provenance_says_what_was_run():
@@ -287,6 +299,27 @@ def test_view_writes_a_picture_of_everything(result, tmp_path, monkeypatch, caps
     assert main(["view", str(result), "-o", str(tmp_path / "out")]) == 2
     assert "metrics.png is there already and not a result of `pdegcnn`" in capsys.readouterr().err
     assert (tmp_path / "out" / "metrics.png").read_text() == "mine"
+
+
+def test_view_prepares_a_photograph_as_the_network_saw_them(result, tmp_path, monkeypatch):
+    pytest.importorskip("skimage")
+    from pdegcnn_lib.companion.data import retina
+    from pdegcnn_lib.companion.segment import prepare
+
+    record = json.loads(result.read_text())
+    record["preparation"] = {"data": "CHASE_DB1", "mode": "green", "field_diameter": 220.0}
+    result.write_text(json.dumps(record))
+    eye = retina.photograph()[:, ::4, ::4]
+    plt.imsave(tmp_path / "eye.png", eye.permute(1, 2, 0).numpy())
+    shown = []
+    monkeypatch.setattr(
+        networks, "lift_of", lambda model, image: shown.append(image) or torch.rand(1, 8, 9, 9)
+    )
+    monkeypatch.setattr(networks, "operators", lambda model: {})
+    monkeypatch.setattr(networks, "learned_metrics", lambda lengths: plt.figure())
+    networks.view(result, tmp_path / "eye.png", tmp_path / "out")
+    expected, _ = prepare(record, networks.read(tmp_path / "eye.png"))
+    assert torch.equal(shown[0], expected) and abs(float(expected.mean())) < 0.2
 
 
 def test_the_committed_network_with_full_metrics_is_drawn(tmp_path, monkeypatch, capsys):

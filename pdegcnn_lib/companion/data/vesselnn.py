@@ -7,6 +7,7 @@ a cube are symmetries of cubes only: the stacks are brought to cubic voxels.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -43,16 +44,17 @@ def stack(path: Path) -> Tensor:
     return torch.from_numpy(np.stack(pages))
 
 
+DAMAGE = (Warning, EOFError, OSError, SyntaxError, TypeError, ValueError)  # what Pillow says of it
+
+
 def _intact(path: Path, read: Callable[[], Any]) -> Any:
     try:
-        return read()
-    except (
-        EOFError,
-        OSError,
-        SyntaxError,
-        TypeError,
-        ValueError,
-    ) as error:  # each damage fails in a way of its own
+        with warnings.catch_warnings():
+            warnings.simplefilter(
+                "error"
+            )  # a page whose tags are cut off is read all the same, with a warning
+            return read()
+    except DAMAGE as error:
         raise DataError(f"{NAME}: {path} is damaged: {error}; {HOW}") from error
 
 

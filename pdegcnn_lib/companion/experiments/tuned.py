@@ -71,6 +71,7 @@ SEARCHES: dict[str, Search] = {
 ENDED: dict[str, dict[str, Settings]] = {
     "digits": {
         "lenet": {"steps": 12_000, "learning_rate": 3e-3},
+        "gcnn": {"steps": 12_000, "learning_rate": 3e-2},
         "pdegcnn": {"steps": 12_000, "learning_rate": 3e-2},
     },
     "vessels": {

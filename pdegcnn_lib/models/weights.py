@@ -18,9 +18,10 @@ PACKAGE = Path(__file__).resolve().parents[1]
 TRAINED = {
     "vessels-pdegcnn12": "vessels/long/vessels-pdegcnn12-seed0-dd927b281b5c",
     "vessels-pdegcnn6": "vessels/long/vessels-pdegcnn6-seed0-c2e4ff778a59",
-    "vessels-cnn6-narrow": "vessels/long/vessels-cnn6-narrow-seed0-f99c43478d35",
+    "vessels-cnn6-narrow": "vessels/long/vessels-cnn6-narrow-seed0-622f682efdc8",
     "vessels-unet": "vessels/long/vessels-unet-seed0-c9c90caf7e26",
-    "digits-pdegcnn": "digits-rotated/full/digits-pdegcnn-seed0-ad2d6db01c5e",
+    "digits-pdegcnn": "digits-rotated/long/digits-pdegcnn-seed0-166bfb60b8d0",
+    "digits-pdegcnn-invariant": "digits-rotated/long/digits-pdegcnn-invariant-seed0-3958f9dd5d0b",
     "lines-pdegcnn3": "lines/full/vessels-pdegcnn3-rho_c-seed0-9c81a23cb5f6",
     "tubes-pdegcnn": "tubes/full/tubes-pdegcnn-8x2-6-seed0-3a7619221d14",
 }
@@ -37,7 +38,7 @@ DATA = {
     "digits": (
         "MNIST, every image turned once by a random angle: 60 000 for training, 10 000 for test",
         "weights MIT, as the code; data CC BY-SA 3.0",
-        "Grey digits of 28 x 28 pixels alone. A few hundred steps, to compare networks and not to be the best.",
+        "Grey digits of 28 x 28 pixels alone, in the middle of the image.",
     ),
     "lines": (
         "Dashes along smooth curves among others, which the library draws (`companion.data.lines`): "

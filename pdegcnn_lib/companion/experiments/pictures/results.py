@@ -165,15 +165,15 @@ def score_by_size(
     return figure
 
 
-def change_plot(base: Sequence[Record], changed: Iterable[Record], metric: str = "dice_by_image") -> Figure:
+def change_plot(base: Sequence[Record], changed: Iterable[Record]) -> Figure:
     """What each change does to the score: the paired difference to the base in percent, with its 95 % interval.
 
     The band is `seed_band`, what another seed does.
     """
-    found = against_base(base, changed, metric)
+    found = against_base(base, changed)
     figure, ax = plt.subplots(figsize=(6.6, 0.8 + 0.24 * len(found)))
     if len(base) > 1:
-        band = 100 * seed_band(base, metric)
+        band = 100 * seed_band(base)
         ax.axvspan(-band, band, color="0.9", lw=0)
     ax.axvline(0, color="0.4", lw=1)
     for place, c in enumerate(found.values()):

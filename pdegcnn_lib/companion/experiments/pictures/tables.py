@@ -99,14 +99,14 @@ def lead(found: Comparison) -> list[str]:
     return [f"{100 * found.difference:+.1f}", f"[{100 * found.low:+.1f},\u00a0{100 * found.high:+.1f}]"]
 
 
-def change_table(base: Sequence[Record], changed: Iterable[Record], metric: str = "dice_by_image") -> str:
+def change_table(base: Sequence[Record], changed: Iterable[Record]) -> str:
     """A Markdown table of what a change does: the score of the base and of each change, and the paired difference.
 
     Changes are held against the runs of the base with the same seeds.
     """
     name = base[0]["variant"]
     changed = list(changed)
-    found = against_base(base, changed, metric)
+    found = against_base(base, changed)
     rows = []
     for variant, group in {name: list(base), **grouped(changed)}.items():
         score = spread([r["metrics"]["dice"] for r in group])

@@ -81,7 +81,10 @@ STATED = [
     (VESSELS, "The second observer has {observer} there:"),
     (VESSELS, "the U-Net has {unet}, after the 6 000 steps beyond"),
     (VESSELS, "That of six layers and {size pde6} parameters has {pde6}, also after"),
-    (VESSELS, "ten times the size has {cnn6} after 12 000 steps, in {runs cnn6} run: {pde6 - cnn6} percent less,"),
+    (
+        VESSELS,
+        "ten times the size has {cnn6} after 12 000 steps, in {runs cnn6} run: {pde6 - cnn6} percent less,",
+    ),
     (VESSELS, "in {runs cnn12} run, after the 6 000 steps of its search, {cnn12}."),
     (VERDICTS, "It is {pde12 - cnn12} percent ahead of a CNN of its depth and 27 times its size,"),
     (VESSELS, "adding gains {four_residual - four} percent on average over the four, at no parameter,"),

@@ -103,7 +103,10 @@ STATED = [
     (DIGITS, "head reads {invariant} percent of the turned digits with {size invariant} parameters,"),
     (DIGITS, "the paper's own with {size paper} reads {paper}, in {runs paper} run each,"),
     (DIGITS, "the invariant head reads {invariant_12k} percent of 50 000 others, LeNet-5 {lenet_12k},"),
-    (DIGITS, "that reads {gcnn} percent in {runs gcnn} run, {gcnn - paper} more, and was ahead on validation too."),
+    (
+        DIGITS,
+        "that reads {gcnn} percent in {runs gcnn} run, {gcnn - paper} more, and was ahead on validation too.",
+    ),
     (DIGITS, "The invariant head reads {invariant - gcnn} percent more still;"),
     (VERDICTS, "the G-CNN of five times its size is {gcnn - paper} percent ahead of the paper's own."),
     (DIGITS, "and LeNet-5 with {size lenet} reads {lenet} in {runs lenet} runs."),

@@ -102,7 +102,10 @@ STATED = [
     (VERDICTS, "and the paper's own, {paper - lenet} percent ahead with 6, is level with it;"),
     (DIGITS, "head reads {invariant} percent of the turned digits with {size invariant} parameters,"),
     (DIGITS, "the paper's own with {size paper} reads {paper}, in {runs paper} run each,"),
-    (DIGITS, "the invariant head reads {invariant_12k} percent of 50 000 others, LeNet-5 {lenet_12k},"),
+    (
+        DIGITS,
+        "reads {invariant_12k} percent of 50 000 others in {runs invariant_12k} run, LeNet-5 {lenet_12k} in {runs lenet_12k}.",
+    ),
     (
         DIGITS,
         "that reads {gcnn} percent in {runs gcnn} run, {gcnn - paper} more, and was ahead on validation too.",

@@ -127,13 +127,12 @@ def evidence() -> tuple[str, dict[str, str]]:
     for verdict in claims.judged("long"):
         if verdict.claim.experiment in LONG:
             name = f"{verdict.claim.ours}_against_{verdict.claim.rival}".replace("-", "_")
-            share = 100 * verdict.parameters[0] / verdict.parameters[1]
+            times = verdict.parameters[1] / verdict.parameters[0]
             values = ", ".join(f"{100 * value:+.1f}" for value in (verdict.low, verdict.high))
             rival = pictures.names.FAMILY_LABELS[verdict.claim.rival_family]
-            lengths = dict.fromkeys(steps[of] for of in (verdict.claim.ours, verdict.claim.rival))
             text = (
-                f"{WORDS[verdict.word]} the {rival}, with {share:.0f} % of the numbers that it has, after "
-                f"{' against '.join(map(spaced, lengths))} steps ({100 * verdict.difference:+.1f} [{values}] %)"
+                f"{WORDS[verdict.word]} the {rival} of {times:.0f} times its size "
+                f"({100 * verdict.difference:+.1f} [{values}] %)"
             )
             said[name] = re.sub(r"-(?=\d)", "\u2212", text)
     return table(["trained for long", "numbers", "steps", "Dice", "runs"], rows), said

@@ -74,7 +74,7 @@ def test_the_grid_runs_what_a_search_asks_for(tiny, monkeypatch):
 
 def test_the_report_says_how_many_searches_are_over(tiny):
     report = pictures.search_report("vessels")
-    assert "over for 0 of 7 networks; the others took the 1\u202f500 steps" in report
+    assert "over for none of the 7 networks: they took the 1\u202f500 steps" in report
     entry = EXPERIMENTS["vessels-search"]
 
     def put(unit, dice):

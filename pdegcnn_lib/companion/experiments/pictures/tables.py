@@ -64,13 +64,13 @@ def search_report(task: str) -> str:
             steps, _ = search.length(tried, first)
             cut += [network] if 2 * steps > search.cap else []
     said = "The search for the number of steps and the rate is over for "
-    if len(over) == len(networks):
+    beginning = f"the {thousands(search.start)} steps that it begins with, and may gain from more."
+    if not over:
+        said += f"none of the {len(networks)} networks: they took {beginning}"
+    elif len(over) == len(networks):
         said += f"all {len(networks)} networks."
     else:
-        said += (
-            f"{len(over)} of {len(networks)} networks; the others took the {thousands(search.start)} steps that it "
-            "begins with, and may gain from more."
-        )
+        said += f"{len(over)} of {len(networks)} networks; the others took {beginning}"
     return said + (f" Of {len(cut)} the cap of {thousands(search.cap)} steps cut it off." if cut else "")
 
 

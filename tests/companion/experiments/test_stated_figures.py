@@ -104,7 +104,8 @@ STATED = [
     (DIGITS, "the paper's own with {size paper} reads {paper}, in {runs paper} run each,"),
     (
         DIGITS,
-        "{invariant_12k} percent of 50 000 others in {runs invariant_12k} run, LeNet-5 {lenet_12k} in {runs lenet_12k}.",
+        "{invariant_12k} percent of 50 000 others in {runs invariant_12k} run, "
+        "LeNet-5 {lenet_12k} in {runs lenet_12k}.",
     ),
     (
         DIGITS,

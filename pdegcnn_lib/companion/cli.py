@@ -50,13 +50,10 @@ def _experiments(arguments: argparse.Namespace) -> None:
         print(json.dumps(rows, indent=2))
         return
     for row in rows:
-        print(
-            f"{row['experiment']} ({row['profile']}): {row['done']} of {row['runs']} runs done; {row['summary']}"
-        )
-        for missing in row["missing"]:
-            print(f"    missing: {missing['model']} seed {missing['seed']}")
-        for diverged in row["diverged"]:
-            print(f"    diverged: {diverged['model']} seed {diverged['seed']}")
+        head = f"{row['experiment']} ({row['profile']}): {row['done']} of {row['runs']} runs done"
+        print(f"{head}; {row['summary']}")
+        states = [(name, run) for name in ("missing", "diverged") for run in row[name]]
+        print("".join(f"    {name}: {run['model']} seed {run['seed']}\n" for name, run in states), end="")
 
 
 def _train(arguments: argparse.Namespace) -> None:
@@ -303,10 +300,6 @@ INTERRUPTED = {
     "segment": "the pictures named above are done",
     **dict.fromkeys(("view", "export", "convert"), "what it wrote is whole"),
 }
-SAY_WHAT_FAILED = (
-    "bench",
-    "grid",
-)  # a RuntimeError of these is about what they were asked for, not about the code
 GOES_ON = "a training run goes on from the last checkpoint, if it has left one, when it is called again"
 
 
@@ -317,17 +310,13 @@ def _run(argv: list[str] | None) -> int:
     except BrokenPipeError:
         raise
     except ModuleNotFoundError as error:
-        advice = (
-            "" if "pip install" in str(error) else "; pip install 'pdegcnn[notebooks]' installs what it needs"
-        )
+        known = "pip install" in str(error)
+        advice = "" if known else "; pip install 'pdegcnn[notebooks]' installs what it needs"
         print(f"pdegcnn {arguments.command}: {error}{advice}", file=sys.stderr)
         return 2
-    except (ValueError, DataError, ImportError, OSError, FloatingPointError) as error:
-        print(f"pdegcnn {arguments.command}: {error}", file=sys.stderr)
-        return 2
-    except RuntimeError as error:
-        if arguments.command not in SAY_WHAT_FAILED:
-            raise
+    except (ValueError, DataError, ImportError, OSError, FloatingPointError, RuntimeError) as error:
+        if type(error) is RuntimeError and arguments.command not in ("bench", "grid"):
+            raise  # it is about the code, not about what was asked for
         print(f"pdegcnn {arguments.command}: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

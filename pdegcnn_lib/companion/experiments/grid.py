@@ -50,18 +50,15 @@ def diverged_path(unit: Run) -> Path:
     return paths.results() / f"{unit.stem}.diverged.json"
 
 
-def _made(unit: Run) -> bool:
-    """Whether this machine has made the result of a run with the code as it stands."""
-    return result_path(unit).is_file() and read_result(result_path(unit)).get("code") == code_fingerprint()
-
-
 def _end(unit: Run) -> Path | None:
     """What is left of a run that came to an end: a committed result, the record that it diverged, or its result here.
 
     What other code has made here is nobody's result but the reader's.
     """
+    made = result_path(unit)
+    ours = made.is_file() and read_result(made).get("code") == code_fingerprint()
     ends = (path for path in (committed_path(unit), diverged_path(unit)) if path.is_file())
-    return next(ends, result_path(unit) if _made(unit) else None)
+    return next(ends, made if ours else None)
 
 
 def known(unit: Run) -> bool:
@@ -71,9 +68,7 @@ def known(unit: Run) -> bool:
 
 def record(unit: Run) -> dict[str, Any]:
     """The result of a run that came to an end; one that diverged has no metrics."""
-    end = _end(unit)
-    assert end is not None
-    return read_result(end)
+    return read_result(_end(unit) or committed_path(unit))
 
 
 def missing(experiment: Experiment, profile: str) -> list[Run]:
@@ -350,7 +345,6 @@ def work_off(
         except (ArithmeticError, RuntimeError, ValueError) as error:
             passed_over.add(unit.stem)
             failed.append(error)
-            name = f"{unit.experiment} {unit.variant} seed {unit.seed}"
-            say(f"{name} failed and is passed over: {type(error).__name__}: {error}")
+            say(f"{unit.stem} failed and is passed over: {type(error).__name__}: {error}")
     if failed:
         raise RuntimeError(f"{len(failed)} runs failed; they are named above") from failed[-1]

@@ -156,7 +156,7 @@ def test_a_run_that_fails_does_not_keep_the_others_from_being_done(tiny, monkeyp
     monkeypatch.setattr(grid, "run", finish)
     with pytest.raises(RuntimeError, match="1 runs failed"):
         grid.work_off([tiny.TINY], "full", say=said.append)
-    assert said[0].endswith("seed 0 failed and is passed over: ValueError: Input contains NaN.")
+    assert said[0] == f"{units[0].stem} failed and is passed over: ValueError: Input contains NaN."
     assert grid.known(units[1]) and grid.missing(tiny.TINY, "full") == [units[0]], "it is tried again"
 
 

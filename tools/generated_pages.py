@@ -128,11 +128,11 @@ def evidence() -> tuple[str, dict[str, str]]:
         if verdict.claim.experiment in LONG:
             name = f"{verdict.claim.ours}_against_{verdict.claim.rival}".replace("-", "_")
             times = verdict.parameters[1] / verdict.parameters[0]
-            values = ", ".join(f"{100 * value:+.1f}" for value in (verdict.low, verdict.high))
+            values = ",\u00a0".join(f"{100 * value:+.1f}" for value in (verdict.low, verdict.high))
             rival = pictures.names.FAMILY_LABELS[verdict.claim.rival_family]
             text = (
                 f"{WORDS[verdict.word]} the {rival} of {times:.0f} times its size "
-                f"({100 * verdict.difference:+.1f} [{values}] %)"
+                f"({100 * verdict.difference:+.1f}\u00a0[{values}]\u00a0%)"  # a figure is not torn
             )
             said[name] = re.sub(r"-(?=\d)", "\u2212", text)
     return table(["trained for long", "numbers", "steps", "Dice", "runs"], rows), said

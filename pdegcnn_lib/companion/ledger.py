@@ -56,7 +56,7 @@ class Row:
     def verdict(self) -> str:
         if self.reason:
             return f"not checked: {self.reason}"
-        if self.dropped and (self.green or self.met):
+        if self.dropped and not self.broken:
             return (
                 f"fails without {self.dropped}, as it must"
                 if not self.met
@@ -65,9 +65,13 @@ class Row:
         return "holds" if self.met else "FAILS"
 
     @property
+    def broken(self) -> bool:
+        """Whether the measurement is no number: it is evidence of nothing, whatever was dropped."""
+        return self.measured is not None and math.isnan(self.measured)
+
+    @property
     def green(self) -> bool:
-        broken = self.measured is not None and math.isnan(self.measured)  # it is evidence of nothing
-        return not broken and self.met != bool(self.dropped)
+        return not self.broken and self.met != bool(self.dropped)
 
 
 def _short(x: float | None, digits: int = DIGITS) -> str:

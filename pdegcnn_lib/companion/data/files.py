@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,6 +42,15 @@ def checked_bytes(
     return content
 
 
+@contextmanager
+def parsing(path: Path, dataset: str) -> Iterator[None]:
+    """Raise DataError, with the name of the file, for whatever the parsers of Pillow stumble over."""
+    try:
+        yield
+    except Exception as error:
+        raise DataError(f"{dataset}: {path} cannot be read as a picture: {error}") from error
+
+
 def picture(content: bytes, path: Path, dataset: str, *, largest: int | None = None) -> Image:
     """A picture from the content of a file.
 
@@ -75,8 +86,6 @@ def picture(content: bytes, path: Path, dataset: str, *, largest: int | None = N
             f"{dataset}: {path} has {image.width} x {image.height} pixels, it may have {largest / 1e6:g} million: "
             "make it smaller"
         )
-    try:
+    with parsing(path, dataset):
         image.load()
-    except Exception as error:
-        raise DataError(f"{dataset}: {path} cannot be read as a picture: {error}") from error
     return image

@@ -8,10 +8,8 @@ a cube are symmetries of cubes only: the stacks are brought to cubic voxels.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -19,7 +17,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from pdegcnn_lib.companion.data.errors import DataError
-from pdegcnn_lib.companion.data.files import checked_bytes, picture
+from pdegcnn_lib.companion.data.files import checked_bytes, parsing, picture
 from pdegcnn_lib.companion.data.tubes import Volumes
 
 NAME = "vesselNN"
@@ -31,31 +29,21 @@ def stack(path: Path) -> Tensor:
     """The pages of a TIFF as `[D, H, W]` in float32. Raises: DataError for a file that is no stack of grey pages."""
     image = picture(checked_bytes(path, None, NAME, HOW), path, NAME)
     pages = []
-    for n in range(_intact(path, lambda: getattr(image, "n_frames", 1))):
-        _intact(path, partial(image.seek, n))
-        page = _intact(path, lambda: np.asarray(image))
+    with parsing(path, NAME), warnings.catch_warnings():
+        warnings.simplefilter(
+            "error", UserWarning
+        )  # a page is read although its tags are cut off, with a warning
+        for n in range(getattr(image, "n_frames", 1)):
+            image.seek(n)
+            pages.append(np.asarray(image))
+    for n, page in enumerate(pages):
         if page.ndim != 2:
             raise DataError(f"{NAME}: page {n} of {path} must be grey, got the shape {list(page.shape)}")
-        pages.append(page.astype(np.float32))
     if len(pages) < 2:
         raise DataError(
             f"{NAME}: {path} must be a stack of at least 2 pages, got {len(pages)}: its axes are unclear"
         )
-    return torch.from_numpy(np.stack(pages))
-
-
-DAMAGE = (Warning, EOFError, OSError, SyntaxError, TypeError, ValueError)  # what Pillow says of it
-
-
-def _intact(path: Path, read: Callable[[], Any]) -> Any:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter(
-                "error"
-            )  # a page whose tags are cut off is read all the same, with a warning
-            return read()
-    except DAMAGE as error:
-        raise DataError(f"{NAME}: {path} is damaged: {error}; {HOW}") from error
+    return torch.from_numpy(np.stack(pages).astype(np.float32))
 
 
 def cubic_shape(shape: Sequence[int], voxel: Sequence[float], size: float) -> list[int]:

@@ -113,8 +113,12 @@ def judge(claim: Claim, records: Sequence[Record]) -> Verdict | None:
         high,
         (ours[0]["parameters"], rival[0]["parameters"]),
         (len(ours), len(rival)),
-        any(len(group) > 1 for group in groups.values()),
+        _replicated(groups),
     )
+
+
+def _replicated(groups: Mapping[str, Sequence[Record]]) -> bool:
+    return any(len(group) > 1 for group in groups.values())
 
 
 def judged(profile: str = "full") -> list[Verdict]:
@@ -130,7 +134,7 @@ def judged(profile: str = "full") -> list[Verdict]:
 
 
 def _with_seeds(name: str, records: Mapping[str, Sequence[Record]]) -> list[Record]:
-    if any(len(group) > 1 for group in grouped(records[name]).values()):
+    if _replicated(grouped(records[name])):
         return list(records[name])
     task = name.split("-")[0]
     others = (other for other in sorted(records) if other != name and other.split("-")[0] == task)

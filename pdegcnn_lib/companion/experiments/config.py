@@ -42,14 +42,11 @@ class Training:
             raise ValueError(
                 f"steps and batch_size must be at least 1, got {self.steps} and {self.batch_size}"
             )
-        for name, least in (
-            ("weight_decay", "at least 0"),
-            ("learning_rate", "positive"),
-            ("gradient_clip", "positive"),
-        ):
-            given = getattr(self, name)
-            if not math.isfinite(given) or given < 0 or (given == 0 and least == "positive"):
-                raise ValueError(f"{name} must be finite and {least}, got {given}")
+        for name in ("learning_rate", "gradient_clip"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise ValueError(f"{name} must be finite and positive, got {getattr(self, name)}")
+        if not 0 <= self.weight_decay < math.inf:
+            raise ValueError(f"weight_decay must be finite and at least 0, got {self.weight_decay}")
         if not 0 <= self.average < 1:
             raise ValueError(f"average must be at least 0 and below 1, got {self.average}")
         if self.schedule not in ("cosine", "exponential", "constant"):
@@ -85,6 +82,11 @@ class Run:
             raise ValueError(f"seed must be an integer >= 0, got {self.seed!r}")
         if self.seed > LARGEST_SEED:
             raise ValueError(f"seed must be at most {LARGEST_SEED}, got {self.seed}")
+
+    @property
+    def name(self) -> str:
+        """What a reader calls it."""
+        return f"{self.experiment} {self.variant} seed {self.seed}"
 
     @property
     def config(self) -> dict[str, object]:

@@ -276,25 +276,24 @@ def do(unit: Run, say: Callable[[str], None] = lambda line: None) -> None:
     the same numbers.
     Raises: DataError without the data.
     """
-    name = f"{unit.experiment} {unit.variant} seed {unit.seed}"
     clear_away([unit], say)
     if known(unit):
         keep([unit])
-        say(f"{name}: done before")
+        say(f"{unit.name}: done before")
         return
     if (other := twin(unit)) is not None:
         _take_over(unit, other)
         drop_checkpoint(unit)
-        say(f"{name}: done as {other.experiment} {other.variant} seed {other.seed}")
+        say(f"{unit.name}: done as {other.name}")
         return
     try:
         run(unit, out=committed_path(unit))
-        say(f"{name}: done")
+        say(f"{unit.name}: done")
     except FloatingPointError as error:
         end_of_run = {"digest": unit.digest, **unit.config, "metrics": {}, "diverged": str(error)}
         paths.write_atomically(diverged_path(unit), json.dumps(end_of_run, indent=1) + "\n")
         drop_checkpoint(unit)
-        say(f"{name}: {error}")
+        say(f"{unit.name}: {error}")
 
 
 def work_off(

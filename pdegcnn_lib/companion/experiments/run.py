@@ -105,7 +105,7 @@ def run(unit: Run, *, out: Path | None = None, device: torch.device | None = Non
         seed=unit.seed,
         device=device,
         checkpoint=checkpoint,
-        label=f"{unit.experiment} {unit.variant} seed {unit.seed}",
+        label=unit.name,
     )
     model.eval()
     prepared = getattr(task, "preparation", None)  # any object with the three methods of a task is one
@@ -113,9 +113,7 @@ def run(unit: Run, *, out: Path | None = None, device: torch.device | None = Non
     started, trained = time.monotonic(), course.curve[-1]["seconds"]
     turned = max(equivariance_error(model, some).values())
     if not math.isfinite(turned):
-        raise FloatingPointError(
-            f"the output of {unit.experiment} {unit.variant} seed {unit.seed} is not finite"
-        )
+        raise FloatingPointError(f"the output of {unit.name} is not finite")
     result = {
         "digest": unit.digest,
         **unit.config,

@@ -20,15 +20,21 @@ from pdegcnn_lib.companion.paths import runs, write_atomically
 run_module = sys.modules[experiments.run.__module__]
 
 
-def test_a_run_that_diverges_is_recorded_and_the_next_is_begun(tiny, monkeypatch):
-    said, units = [], tiny.TINY.units("full")
+def fail_at(monkeypatch, failing, error):
+    """Have one run end in an error, and every other leave an empty result."""
 
     def finish(unit, out):
-        if unit == units[0]:
-            raise FloatingPointError("the loss is inf at step 3")
+        if unit == failing:
+            raise error
         write_atomically(out, "{}")
 
     monkeypatch.setattr(grid, "run", finish)
+
+
+def test_a_run_that_diverges_is_recorded_and_the_next_is_begun(tiny, monkeypatch):
+    said, units = [], tiny.TINY.units("full")
+
+    fail_at(monkeypatch, units[0], FloatingPointError("the loss is inf at step 3"))
     grid.work_off([tiny.TINY], "full", say=said.append)
     assert "the loss is inf at step 3" in said[0] and "done" in said[1] and len(said) == 2
     assert not grid.missing(tiny.TINY, "full"), "it is not tried again"
@@ -148,12 +154,7 @@ def test_a_result_that_this_machine_has_made_is_kept_and_not_made_again(tiny, mo
 def test_a_run_that_fails_does_not_keep_the_others_from_being_done(tiny, monkeypatch):
     said, units = [], tiny.TINY.units("full")
 
-    def finish(unit, out):
-        if unit == units[0]:
-            raise ValueError("Input contains NaN.")
-        write_atomically(out, "{}")
-
-    monkeypatch.setattr(grid, "run", finish)
+    fail_at(monkeypatch, units[0], ValueError("Input contains NaN."))
     with pytest.raises(RuntimeError, match="1 runs failed"):
         grid.work_off([tiny.TINY], "full", say=said.append)
     assert said[0] == f"{units[0].stem} failed and is passed over: ValueError: Input contains NaN."

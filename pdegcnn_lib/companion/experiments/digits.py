@@ -103,6 +103,14 @@ STEPS = {
     "full": Training(steps=500, batch_size=64),
     "long": Training(steps=3000, batch_size=64, average=AVERAGE),
 }
+# The invariant network with more layers at half the resolution, or more channels, and what it is called then.
+INVARIANT = "digits-pdegcnn-invariant"
+LARGER: dict[str, tuple[int, ...]] = {
+    "as-it-is": (12, 16, 32),
+    "deep": (12, 16, 16, 16, 32),
+    "wide": (16, 32, 64),
+    "deep-wide": (16, 24, 24, 24, 48),
+}
 # The two of the last networks that ask what the group and the convection are for get fewer seeds.
 LONG = tuple(Variant(model, long_seeds=3 if n > 4 else None) for n, model in enumerate(MODELS))
 
@@ -173,6 +181,22 @@ enter(
         ),
         seeds={"fast": 0, "full": 1},
         training={**STEPS, "full": Training(steps=300, batch_size=64)},
+        keep_weights=False,
+    ),
+    _experiment(
+        "digits-capacity",
+        "rotated digits, what more layers and more channels buy on a part of the training set",
+        variants=tuple(
+            Variant(
+                INVARIANT,
+                f"{INVARIANT}-{name}",
+                options={"channels": list(channels)},
+                data={"validation": True},
+                training={"steps": 1500},
+            )
+            for name, channels in LARGER.items()
+        ),
+        seeds={"long": 1},
         keep_weights=False,
     ),
     search_of(

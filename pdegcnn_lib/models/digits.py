@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -69,14 +70,17 @@ def gcnn(
 
 
 def pdegcnn(
-    in_channels: int, *, head: str, channels: tuple[int, ...], orientations: int = 8, **pde: Any
+    in_channels: int, *, head: str, channels: Sequence[int] = (12, 16, 32), orientations: int = 8, **pde: Any
 ) -> nn.Module:
     """Lift, PDE layers, half the resolution after the first, head: 2 542 parameters for one channel with the flat head.
 
+    `channels` are those that each PDE layer returns; with the invariant head there may be as many layers as one likes.
     Without convection (`digits-pdegcnn-de`) 2 488: three less for every channel that enters a PDE layer.
     Equivariant under roto-translations up to the head, exactly so under quarter turns; with the invariant head the
     whole network is invariant. Options beyond `orientations` are those of `PDELayer`.
     """
+    if not channels:
+        raise ValueError(f"channels must name those of at least one layer, got {channels!r}")
     body = _lift(in_channels, 6, orientations)
     # Nearest-neighbour resampling aliases, which a quarter turn does not see but other angles do; means do not.
     smaller = [Resample(14), nn.Dropout3d(0.1)] if head == "flat" else [nn.AvgPool3d((1, 2, 2))]
@@ -171,7 +175,7 @@ register(
         "PDE-G-CNN, invariant head",
         "the PDE-G-CNN, rotation-invariant head",
         pdegcnn,
-        {"head": "invariant", "channels": (12, 16, 32)},
+        {"head": "invariant"},
     ),
     Entry(
         "digits-pdecnn-de",

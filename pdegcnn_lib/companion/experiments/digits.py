@@ -115,6 +115,10 @@ LARGER: dict[str, tuple[int, ...]] = {
 LONG = tuple(Variant(model, long_seeds=3 if n > 4 else None) for n, model in enumerate(MODELS))
 
 
+def _larger(name: str, **given: Any) -> Variant:
+    return Variant(INVARIANT, f"{INVARIANT}-{name}", options={"channels": list(LARGER[name])}, **given)
+
+
 def _experiment(name: str, summary: str, *, rotated: bool = True, **given: Any) -> Experiment:
     usual: dict[str, Any] = {
         "variants": LONG,
@@ -132,6 +136,7 @@ enter(
     _experiment(
         "digits-rotated",
         "trained and tested on rotated digits",
+        variants=(*LONG, _larger("deep", profiles=("long",), long_seeds=1)),
         seeds={"fast": 1, "full": 5, "long": 5},
     ),
     _experiment(
@@ -186,16 +191,7 @@ enter(
     _experiment(
         "digits-capacity",
         "rotated digits, what more layers and more channels buy on a part of the training set",
-        variants=tuple(
-            Variant(
-                INVARIANT,
-                f"{INVARIANT}-{name}",
-                options={"channels": list(channels)},
-                data={"validation": True},
-                training={"steps": 1500},
-            )
-            for name, channels in LARGER.items()
-        ),
+        variants=tuple(_larger(name, data={"validation": True}, training={"steps": 1500}) for name in LARGER),
         seeds={"long": 1},
         keep_weights=False,
     ),

@@ -153,7 +153,7 @@ def _convert(arguments: argparse.Namespace) -> None:
 def _gallery(_: argparse.Namespace) -> None:
     from pdegcnn_lib.companion.experiments.pictures.gallery import gallery
 
-    print(gallery(("vessels-pdegcnn6", "vessels-cnn6-narrow")))
+    print(gallery(("vessels-pdegcnn12", "vessels-unet")))
 
 
 # The resources of the tasks of an array, and the options that set them.

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -11,13 +11,14 @@ from matplotlib.figure import Figure
 from pdegcnn_lib.companion import paths
 from pdegcnn_lib.companion.data import Segmentation
 from pdegcnn_lib.companion.experiments import experiment, grid, load_model, read_result
+from pdegcnn_lib.companion.experiments.own_resolution import enlarged
 from pdegcnn_lib.companion.experiments.pictures.names import label
 from pdegcnn_lib.companion.experiments.vessels import chase
 from pdegcnn_lib.companion.viz.segmentations import grey, segmentations, verdicts
 from pdegcnn_lib.companion.viz.style import save, use_style
 from pdegcnn_lib.models.tiling import apply_tiled
 
-WINDOW = 160  # rows and columns around the place that is shown
+WINDOW = 320  # rows and columns around the place that is shown
 
 
 def worst_place(wrong: np.ndarray, window: int) -> tuple[slice, slice]:
@@ -33,35 +34,41 @@ def worst_place(wrong: np.ndarray, window: int) -> tuple[slice, slice]:
     return slice(y, y + window), slice(x, x + window)
 
 
-def examples(
-    networks: dict[str, Path], test: Segmentation, scores: dict[str, Any], *, window: int = WINDOW
-) -> Figure:
+def examples(networks: Mapping[str, Path], test: Segmentation, *, window: int = WINDOW) -> Figure:
     """The best and the worst test image of the first network, whole and at its worst place, judged for each network.
 
-    `networks` maps a title to a result; `scores` is the `metrics` of the first, with `dice_by_image`.
+    `networks` maps a title to a result of `OwnResolution`, whose `threshold` cuts the probabilities. Beside them stands
+    the second observer, where there is one. All at the resolution of the original masks.
     """
-    order = np.argsort(scores["dice_by_image"])
+    scores = {title: read_result(path)["metrics"] for title, path in networks.items()}
+    order = np.argsort(next(iter(scores.values()))["dice_by_image"])
     models = {title: load_model(path) for title, path in networks.items()}
     rows = []
     for n in (int(order[-1]), int(order[0])):
-        image, truth, field = test.images[n], test.truth[n, 0], test.field[n, 0]
-        found = {title: (apply_tiled(model, image)[0] > 0) for title, model in models.items()}
+        image, truth, field = test.images[n], test.labels.truth[n, 0], test.labels.field[n, 0]
+        found = {
+            title: enlarged(apply_tiled(model, image).sigmoid(), *truth.shape)[0]
+            >= scores[title]["threshold"]
+            for title, model in models.items()
+        }
         wrong = ((next(iter(found.values())) ^ truth) & field).numpy()
+        if test.labels.observer is not None:
+            found["second observer"] = test.labels.observer[n, 0]
+        photograph = grey(enlarged(image, *truth.shape)[len(image) // 2], field)
         everywhere = (slice(None), slice(None))
         for part in (everywhere, worst_place(wrong, window)):
-            row = {"photograph": grey(image[len(image) // 2], field)[part]}
-            rows.append(row | {title: verdicts(mask, truth, field)[part] for title, mask in found.items()})
+            judged = {title: verdicts(mask, truth, field)[part] for title, mask in found.items()}
+            rows.append({"photograph": photograph[part], **judged})
     return segmentations(rows)
 
 
 def gallery(models: tuple[str, ...]) -> Path:
-    """Draw the examples of the vessel experiment, first seeds, into `results/vessels/examples.png`.
+    """Draw examples of the networks trained for long, of their first seeds, into `results/vessels/examples.png`.
 
     Raises: OSError when a result is missing, DataError without CHASE_DB1.
     """
     vessels = experiment("vessels")
-    networks = {model: grid.committed_path(vessels.unit(model, 0, "full")) for model in models}
-    scores = read_result(networks[models[0]])["metrics"]
+    networks = {model: grid.committed_path(vessels.unit(model, 0, "long")) for model in models}
     use_style()
-    figure = examples({label(m): path for m, path in networks.items()}, chase("full").test, scores)
+    figure = examples({label(m): path for m, path in networks.items()}, chase("long").test)
     return save(figure, paths.results() / "vessels" / "examples.png", dpi=130)

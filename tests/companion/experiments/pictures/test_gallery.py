@@ -1,6 +1,7 @@
 """The gallery shows the best and the worst photograph, and the place where most is wrong."""
 
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,6 +13,7 @@ pytest.importorskip("matplotlib")
 from matplotlib.colors import to_rgb
 
 from pdegcnn_lib.companion.data import Segmentation
+from pdegcnn_lib.companion.data.segmentation import Labels
 from pdegcnn_lib.companion.experiments import experiment, grid
 from pdegcnn_lib.companion.experiments.pictures import gallery
 from pdegcnn_lib.companion.viz.segmentations import VERDICTS
@@ -47,8 +49,12 @@ def test_the_worst_place_is_where_most_is_wrong():
 
 def test_best_and_worst_whole_and_close(photographs, tmp_path, monkeypatch):
     monkeypatch.setattr(gallery, "load_model", lambda path: Threshold().eval())
-    scores = {"dice_by_image": [0.9, 0.5, 0.8]}
-    figure = gallery.examples({"net": tmp_path, "other": tmp_path}, photographs, scores, window=10)
+    networks = {title: tmp_path / f"{title}.json" for title in ("net", "other")}
+    for title, path in networks.items():
+        # The logits of what is bright are 1/2: only the first network's threshold lets them pass.
+        threshold = {"net": 0.6, "other": 0.7}[title]
+        path.write_text(json.dumps({"metrics": {"dice_by_image": [0.9, 0.5, 0.8], "threshold": threshold}}))
+    figure = gallery.examples(networks, photographs, window=10)
     pictures = [ax.images[0].get_array() for ax in figure.axes if ax.images]
     assert len(pictures) == 12  # best and worst, whole and close, each: photograph and two networks
     best, worst, close = pictures[1], pictures[7], pictures[10]
@@ -57,15 +63,36 @@ def test_best_and_worst_whole_and_close(photographs, tmp_path, monkeypatch):
     made_up = np.asarray(to_rgb(VERDICTS["made up"]))
     assert not (best == made_up).all(-1).any()
     assert (worst == made_up).all(-1).sum() == (close == made_up).all(-1).sum() == 16
+    missed = np.asarray(to_rgb(VERDICTS["missed"]))
+    assert not (best == missed).all(-1).any()
+    assert (pictures[2] == missed).all(-1).sum() == 4 * 40
+
+
+def test_the_gallery_is_at_the_resolution_of_the_masks_beside_the_second_observer(
+    photographs, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(gallery, "load_model", lambda path: Threshold().eval())
+    small = _large(photographs)
+    original = Labels(
+        *(x.repeat_interleave(2, -1).repeat_interleave(2, -2) for x in (small.truth, small.field))
+    )
+    halves = replace(small, original=replace(original, observer=original.truth))
+    path = tmp_path / "net.json"
+    path.write_text(json.dumps({"metrics": {"dice_by_image": [0.9, 0.5, 0.8], "threshold": 0.5}}))
+    figure = gallery.examples({"net": path}, halves)
+    titles = [ax.get_title() for ax in figure.axes if ax.images]
+    assert titles[:3] == ["photograph", "net", "second observer"]
+    best = next(ax for ax in figure.axes if ax.images).images[0].get_array()
+    assert best.shape[:2] == (640, 640)
 
 
 def test_the_gallery_is_drawn_from_the_first_seeds(photographs, tmp_path, monkeypatch):
     monkeypatch.setenv("PDEGCNN_ROOT", str(tmp_path))
     with pytest.raises(FileNotFoundError):
         gallery.gallery(("vessels-pdegcnn6",))
-    result = grid.committed_path(experiment("vessels").unit("vessels-pdegcnn6", 0, "full"))
+    result = grid.committed_path(experiment("vessels").unit("vessels-pdegcnn6", 0, "long"))
     result.parent.mkdir(parents=True)
-    result.write_text(json.dumps({"metrics": {"dice_by_image": [0.9, 0.5, 0.8]}}))
+    result.write_text(json.dumps({"metrics": {"dice_by_image": [0.9, 0.5, 0.8], "threshold": 0.5}}))
     monkeypatch.setattr(gallery, "load_model", lambda path: Threshold().eval())
     monkeypatch.setattr(gallery, "chase", lambda profile: SimpleNamespace(test=_large(photographs)))
     assert gallery.gallery(("vessels-pdegcnn6",)).read_bytes().startswith(b"\x89PNG")
@@ -73,6 +100,6 @@ def test_the_gallery_is_drawn_from_the_first_seeds(photographs, tmp_path, monkey
 
 def _large(few: Segmentation) -> Segmentation:
     def grown(x):
-        return x.repeat_interleave(5, -1).repeat_interleave(5, -2)
+        return x.repeat_interleave(8, -1).repeat_interleave(8, -2)
 
     return Segmentation(few.names, grown(few.images), grown(few.truth), grown(few.field))

@@ -22,6 +22,7 @@ TRAINED = {
     "vessels-unet": "vessels/long/vessels-unet-seed0-c9c90caf7e26",
     "digits-pdegcnn": "digits-rotated/long/digits-pdegcnn-seed0-166bfb60b8d0",
     "digits-pdegcnn-invariant": "digits-rotated/long/digits-pdegcnn-invariant-seed0-3958f9dd5d0b",
+    "digits-pdegcnn-invariant-deep": "digits-rotated/long/digits-pdegcnn-invariant-deep-seed0-4be76a647a1f",
     "lines-pdegcnn3": "lines/full/vessels-pdegcnn3-rho_c-seed0-9c81a23cb5f6",
     "tubes-pdegcnn": "tubes/full/tubes-pdegcnn-8x2-6-seed0-3a7619221d14",
 }
@@ -120,8 +121,9 @@ def card(name: str) -> str:
         )
     elif how is not None and how["mode"] == "volume":
         prepared = "grey values of mean {:.3f} and standard deviation {:.3f}".format(*how["levels"])
+    options = "".join(f", {key} {value}" for key, value in said["options"].items())
     rows = {
-        "Network": f"{entry(said['model']).summary}; {said['parameters']} parameters",
+        "Network": f"{entry(said['model']).summary}{options}; {said['parameters']} parameters",
         "Input": f"{said['in_channels']} channel(s): {prepared}",
         "Data": split,
         "Training": f"{settings['steps']} steps of {settings['batch_size']} images, seed {said['seed']}; "

@@ -109,7 +109,6 @@ LARGER: dict[str, tuple[int, ...]] = {
     "as-it-is": (12, 16, 32),
     "deep": (12, 16, 16, 16, 32),
     "wide": (16, 32, 64),
-    "deep-wide": (16, 24, 24, 24, 48),
 }
 # The two of the last networks that ask what the group and the convection are for get fewer seeds.
 LONG = tuple(Variant(model, long_seeds=3 if n > 4 else None) for n, model in enumerate(MODELS))

@@ -82,7 +82,7 @@ STATED = [
     (VESSELS, "resolution of the photographs, {pde12} on average."),
     (VESSELS, "The second observer has {observer} there:"),
     (VESSELS, "the U-Net has {unet}, after the 6 000 steps beyond"),
-    (VESSELS, "That of six layers and {size pde6} parameters has {pde6}, also after"),
+    (VESSELS, "That of six layers and {size pde6} parameters has {pde6} in {runs pde6} runs, also after"),
     (
         VESSELS,
         "ten times the size has {cnn6} after 12 000 steps, in {runs cnn6} run: {pde6 - cnn6} percent less,",

@@ -43,6 +43,7 @@ RUNS = {
     "invariant": ("digits-rotated", "digits-pdegcnn-invariant", "accuracy"),
     "deep": ("digits-rotated", "digits-pdegcnn-invariant-deep", "accuracy"),
     "tried_deep": ("digits-capacity", "digits-pdegcnn-invariant-deep", "accuracy"),
+    "tried_wide": ("digits-capacity", "digits-pdegcnn-invariant-wide", "accuracy"),
     "tried": ("digits-capacity", "digits-pdegcnn-invariant-as-it-is", "accuracy"),
     "lenet12000": ("digits-steps", "digits-lenet5-12000", "accuracy"),
     "lenet": ("digits-rotated", "digits-lenet5", "accuracy"),
@@ -116,6 +117,7 @@ STATED = [
     ),
     (DIGITS, "The invariant head reads {invariant - gcnn} percent more still;"),
     (DIGITS, "the deep one reads {tried_deep} percent, {tried_deep - tried} more than the network as it is."),
+    (DIGITS, "The wide one reads {tried_wide}, and has {size tried_wide} parameters where the deep one has"),
     (
         DIGITS,
         "With two more layers, {size deep} parameters in all, the invariant network reads {deep} percent, "

@@ -94,7 +94,8 @@ def score_boxes(
         ax.scatter(place + np.asarray(offsets), values, s=22, zorder=3, edgecolor="black", lw=0.4, **style)
     for text, value in (references or {}).items():
         ax.axhline(100 * value, color="0.4", lw=1, ls="--")
-        ax.annotate(text, (len(groups) - 0.5, 100 * value), ha="right", va="bottom", fontsize=9, color="0.3")
+        end = (len(groups) - 0.4, 100 * value)  # beyond the boxes, where nothing lies under it
+        ax.annotate(text, end, (4, 0), textcoords="offset points", va="center", fontsize=9, color="0.3")
     ax.set(ylabel=f"{name} in percent", xlim=(-0.6, len(groups) - 0.4))
     ax.set_xticks(range(len(groups)), [label(v).replace(", ", "\n") for v in groups], fontsize=9)
     return figure

@@ -79,8 +79,9 @@ def pdegcnn(
     Equivariant under roto-translations up to the head, exactly so under quarter turns; with the invariant head the
     whole network is invariant. Options beyond `orientations` are those of `PDELayer`.
     """
-    if not channels:
-        raise ValueError(f"channels must name those of at least one layer, got {channels!r}")
+    whole = isinstance(channels, Sequence) and all(type(n) is int and n > 0 for n in channels)
+    if not whole or not channels:
+        raise ValueError(f"channels must be positive integers, one for each layer, got {channels!r}")
     body = _lift(in_channels, 6, orientations)
     # Nearest-neighbour resampling aliases, which a quarter turn does not see but other angles do; means do not.
     smaller = [Resample(14), nn.Dropout3d(0.1)] if head == "flat" else [nn.AvgPool3d((1, 2, 2))]

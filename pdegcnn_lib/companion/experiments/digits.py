@@ -87,12 +87,13 @@ class RotatedDigits(Task):
 
 # ---- the grid ----------------------------------------------------------------------------------------------------
 
+INVARIANT = "digits-pdegcnn-invariant"
 MODELS = (
     "digits-lenet5",
     "digits-gcnn",
     "digits-gcnn-invariant",
     "digits-pdegcnn",
-    "digits-pdegcnn-invariant",
+    INVARIANT,
     "digits-pdegcnn-de",
     "digits-pdecnn-de",
 )
@@ -104,7 +105,6 @@ STEPS = {
     "long": Training(steps=3000, batch_size=64, average=AVERAGE),
 }
 # The invariant network with more layers at half the resolution, or more channels, and what it is called then.
-INVARIANT = "digits-pdegcnn-invariant"
 LARGER: dict[str, tuple[int, ...]] = {
     "as-it-is": (12, 16, 32),
     "deep": (12, 16, 16, 16, 32),
@@ -163,7 +163,7 @@ enter(
     _experiment(
         "digits-steps",
         "rotated digits, 12 000 steps at the rate that a search begins with",
-        variants=tuple(doubled("digits", m, 12_000) for m in ("digits-lenet5", "digits-pdegcnn-invariant")),
+        variants=tuple(doubled("digits", m, 12_000) for m in ("digits-lenet5", INVARIANT)),
         seeds={"long": 1},
     ),
     _experiment(

@@ -205,4 +205,4 @@ def written(sentence: str) -> str:
 @pytest.mark.parametrize(("place", "sentence"), STATED)
 def test_figures_in_prose_are_those_of_the_results(place, sentence):
     prose = " ".join((paths.root() / place).read_text().split())
-    assert written(sentence) in prose
+    assert f" {written(sentence)}" in prose  # no word runs into its beginning

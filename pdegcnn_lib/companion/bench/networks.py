@@ -17,7 +17,7 @@ NETWORKS = tuple(
     name
     for layers in (3, 6, 12)
     for name in (f"vessels-cnn{layers}-narrow", f"vessels-gcnn{layers}-narrow", f"vessels-pdegcnn{layers}")
-)
+) + ("vessels-unet",)
 PHOTOGRAPH = (1, 1, 480, 499)  # a photograph of CHASE_DB1 at half resolution
 
 

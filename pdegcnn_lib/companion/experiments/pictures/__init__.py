@@ -3,7 +3,8 @@
 from pdegcnn_lib.companion.experiments.pictures.costs import (
     cost_by_parameters,
     cost_table,
-    time_to_score_table,
+    score_by_minutes,
+    training_time_table,
 )
 from pdegcnn_lib.companion.experiments.pictures.names import change_label, label, model_style
 from pdegcnn_lib.companion.experiments.pictures.results import (
@@ -39,11 +40,12 @@ __all__ = [
     "published_table",
     "result_table",
     "score_boxes",
+    "score_by_minutes",
     "score_by_parameters",
     "score_by_size",
     "score_by_steps",
     "search_report",
     "search_table",
-    "time_to_score_table",
     "training_curves",
+    "training_time_table",
 ]

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from statistics import median
 from typing import Any
 
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, StrMethodFormatter
 
-from pdegcnn_lib.companion.experiments.comparison import Record, grouped
+from pdegcnn_lib.companion.experiments.comparison import Record, grouped, value
 from pdegcnn_lib.companion.experiments.pictures.names import label, model_style, short_label
+from pdegcnn_lib.companion.experiments.pictures.results import beside
+from pdegcnn_lib.companion.experiments.pictures.tables import spread, whole
 from pdegcnn_lib.companion.viz.tables import markdown_table, thousands
 
 Cost = Mapping[str, Any]
@@ -20,7 +22,7 @@ def cost_table(cost: Cost) -> str:
     """A Markdown table: parameters, time of a training step and of a photograph, memory of a step."""
     rows = []
     for row in cost["networks"]:
-        times = [f"{row[key]['median']:.0f}" for key in ("step_ms", "photograph_ms")]
+        times = [thousands(round(row[key]["median"])) for key in ("step_ms", "photograph_ms")]
         peak = "" if row["peak_mib"] is None else f"{row['peak_mib']:.0f}"
         rows.append([label(row["model"]), thousands(row["parameters"]), *times, peak])
     head = ["network", "parameters", "training step, ms", "photograph, ms", "peak memory of a step, MiB"]
@@ -47,22 +49,34 @@ def cost_by_parameters(cost: Cost) -> Figure:
     return figure
 
 
-def steps_to(record: Record, score: float) -> int | None:
-    """The step at which the training loss of a run first falls to 1 - score; None when it never does."""
-    return next((point["step"] for point in record["curve"] if point["loss"] <= 1 - score), None)
+def minutes(record: Record, cost: Cost) -> float:
+    """The minutes that the steps of a run take where `cost` was measured."""
+    [step_ms] = [row["step_ms"]["median"] for row in cost["networks"] if row["model"] == record["model"]]
+    return float(record["training"]["steps"] * step_ms / 60e3)
 
 
-def time_to_score_table(records: Iterable[Record], cost: Cost, *, score: float) -> str:
-    """A Markdown table: the median over the seeds of the steps to a training score, and the time these steps take."""
-    step_ms = {row["model"]: row["step_ms"]["median"] for row in cost["networks"]}
+def training_time_table(records: Iterable[Record], metric: str, cost: Cost, *, name: str) -> str:
+    """A Markdown table: the steps of training of a network, their minutes by `minutes`, and the score they end with."""
     rows = []
     for variant, group in grouped(records).items():
-        if group[0]["model"] not in step_ms:
-            continue
-        found = [n for n in (steps_to(r, score) for r in group) if n is not None]
-        cells = ["never", ""]
-        if found:
-            seconds = median(found) * step_ms[group[0]["model"]] / 1e3
-            cells = [f"{median(found):.0f}", f"{seconds:.0f}"]
-        rows.append([label(variant), f"{len(found)} of {len(group)}", *cells])
-    return markdown_table(["network", f"runs that reach {100 * score:.0f} %", "steps", "seconds"], rows)
+        score = spread([value(r, metric) for r in group])
+        steps = thousands(group[0]["training"]["steps"])
+        rows.append([whole(label(variant)), steps, f"{minutes(group[0], cost):.0f}", str(len(group)), score])
+    return markdown_table(["network", "steps", "minutes", "seeds", f"{name}, %"], rows)
+
+
+def score_by_minutes(records: Iterable[Record], metric: str, cost: Cost, *, name: str) -> Figure:
+    """A score in percent against the minutes of training by `minutes`, a line per network, each of its runs a mark.
+
+    Networks of 12 layers have dashed lines.
+    """
+    figure, ax = plt.subplots(figsize=(6.6, 3.6))
+    for model, group in grouped(records, "model").items():
+        points = sorted((minutes(r, cost), 100 * value(r, metric)) for r in group)
+        dash = "--" if "12" in model else "-"
+        ax.plot(*zip(*points, strict=True), dash, ms=6, label=label(model), **model_style(model))
+    ax.set(xscale="log", xlabel="minutes of training", ylabel=f"{name} in percent")
+    ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    ax.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    beside(ax)
+    return figure

@@ -19,7 +19,8 @@ from pdegcnn_lib.companion.viz.style import COLORS
 from pdegcnn_lib.companion.viz.tables import thousands
 
 
-def _beside(ax: Axes) -> None:
+def beside(ax: Axes) -> None:
+    """Put the legend of a picture at its right side, where it lies on nothing."""
     ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
 
 
@@ -132,7 +133,7 @@ def score_by_steps(
     ax.set(xscale="log", xlabel="steps of training", ylabel=f"{name} in percent")
     ax.set_xticks(sorted(every), [thousands(n) for n in sorted(every)])
     ax.xaxis.set_minor_locator(NullLocator())
-    _beside(ax)
+    beside(ax)
     return figure
 
 
@@ -162,7 +163,7 @@ def score_by_size(
     ax.set(xscale="log", xlabel=unit, ylabel=f"{name} in percent")
     ax.set_xticks(sorted(every), [thousands(n) for n in sorted(every)])
     ax.xaxis.set_minor_locator(NullLocator())
-    _beside(ax)
+    beside(ax)
     return figure
 
 
@@ -199,7 +200,7 @@ def accuracy_by_angle(records: Iterable[Record]) -> Figure:
         ax.fill_between(angles, curves.min(0), curves.max(0), color=style["color"], alpha=0.15, lw=0)
     ax.set(xlabel="angle of the test digits in degrees", ylabel="accuracy in percent")
     ax.set_xticks(range(0, 361, 45))
-    _beside(ax)
+    beside(ax)
     return figure
 
 
@@ -211,5 +212,5 @@ def training_curves(records: Iterable[Record], *, name: str = "loss") -> Figure:
         losses = np.mean([[point["loss"] for point in r["curve"]] for r in group], axis=0)
         ax.plot(steps, losses, color=model_style(group[0]["model"])["color"], label=label(variant))
     ax.set(xlabel="step", ylabel=name)
-    _beside(ax)
+    beside(ax)
     return figure

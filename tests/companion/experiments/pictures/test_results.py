@@ -237,19 +237,24 @@ COST = {
 def test_costs_are_those_of_the_record():
     rows = pictures.cost_table(COST).splitlines()
     assert rows[2] == "| CNN, 6 layers | 25\u202f662 | 50 | 500 | 90 |" and rows[3].endswith(
-        "| 200 | 2000 |  |"
+        "| 200 | 2\u202f000 |  |"
     )
     [ax] = pictures.cost_by_parameters(COST).axes
     assert sorted(tuple(c.get_offsets()[0]) for c in ax.collections) == [(2560.0, 200.0), (25662.0, 50.0)]
 
 
-def test_the_time_to_a_score_is_steps_times_the_time_of_a_step():
-    rows = pictures.time_to_score_table(RECORDS, COST, score=0.72).splitlines()[2:]
-    assert rows == ["| CNN, 6 layers | 1 of 2 | 10 | 0 |", "| PDE-G-CNN, 6 layers | 1 of 1 | 10 | 2 |"]
-    assert (
-        pictures.time_to_score_table(RECORDS, COST, score=0.99).splitlines()[2]
-        == "| CNN, 6 layers | 0 of 2 | never |  |"
-    )
+def test_the_minutes_of_a_training_are_its_steps_by_the_time_of_a_step():
+    long = [r | {"training": {"steps": 6000}} for r in RECORDS]
+    rows = pictures.training_time_table(long, "dice", COST, name="Dice").splitlines()
+    assert rows[0] == "| network | steps | minutes | seeds | Dice, % |"
+    assert rows[2:] == [
+        "| CNN, 6\u00a0layers | 6\u202f000 | 5 | 2 | 72.0\u00a0±\u00a02.8 |",
+        "| PDE\u2011G\u2011CNN, 6\u00a0layers | 6\u202f000 | 20 | 1 | 78.0 |",
+    ]
+    longer = RECORDS[2] | {"training": {"steps": 12000}, "metrics": {"dice": 0.79}}
+    [ax] = pictures.score_by_minutes([longer, long[2], long[0]], "dice", COST, name="Dice").axes
+    assert [line.get_label() for line in ax.lines] == ["PDE-G-CNN, 6 layers", "CNN, 6 layers"]
+    assert [line.get_xydata().tolist() for line in ax.lines] == [[[20, 78], [40, 79]], [[5, 70]]]
 
 
 # ---- a trained network -----------------------------------------------------------------------------------------------

@@ -8,7 +8,6 @@ import io
 import json
 import os
 import platform
-import re
 from importlib.metadata import version
 from pathlib import Path
 from statistics import mean
@@ -128,13 +127,12 @@ def evidence() -> tuple[str, dict[str, str]]:
         if verdict.claim.experiment in LONG:
             name = f"{verdict.claim.ours}_against_{verdict.claim.rival}".replace("-", "_")
             times = verdict.parameters[1] / verdict.parameters[0]
-            values = ",\u00a0".join(f"{100 * value:+.1f}" for value in (verdict.low, verdict.high))
+            difference, interval = pictures.lead(verdict)
             rival = pictures.names.FAMILY_LABELS[verdict.claim.rival_family]
-            text = (
+            said[name] = (
                 f"{WORDS[verdict.word]} the {rival} of {times:.0f} times its size "
-                f"({100 * verdict.difference:+.1f}\u00a0[{values}]\u00a0%)"  # a figure is not torn
+                f"({difference}\u00a0{interval}\u00a0%)"  # a figure is not torn
             )
-            said[name] = re.sub(r"-(?=\d)", "\u2212", text)
     return table(["trained for long", "numbers", "steps", "Dice", "runs"], rows), said
 
 

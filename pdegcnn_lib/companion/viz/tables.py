@@ -17,3 +17,8 @@ def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def thousands(count: int) -> str:
     """A whole number with thin spaces between thousands, as the book prints them."""
     return f"{count:,}".replace(",", "\u202f")
+
+
+def signed(share: float) -> str:
+    """A difference of shares in percent with its sign, which is a minus and no hyphen: `+1.2`, `−0.3`."""
+    return f"{100 * share:+.1f}".replace("-", "\u2212")

@@ -19,6 +19,7 @@ from pdegcnn_lib.companion.experiments.pictures.results import (
 from pdegcnn_lib.companion.experiments.pictures.tables import (
     change_table,
     claim_table,
+    lead,
     provenance_line,
     published_table,
     result_table,
@@ -35,6 +36,7 @@ __all__ = [
     "cost_by_parameters",
     "cost_table",
     "label",
+    "lead",
     "model_style",
     "provenance_line",
     "published_table",

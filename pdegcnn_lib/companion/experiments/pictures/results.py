@@ -10,13 +10,21 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullLocator
+from matplotlib.ticker import LogLocator, NullFormatter, NullLocator
+from matplotlib.transforms import Bbox
 
 from pdegcnn_lib.companion.experiments.comparison import Record, against_base, grouped, seed_band
 from pdegcnn_lib.companion.experiments.pictures.names import change_label, label, model_style, short_label
 from pdegcnn_lib.companion.experiments.published import Published
 from pdegcnn_lib.companion.viz.style import COLORS
 from pdegcnn_lib.companion.viz.tables import thousands
+
+# Where a name may stand beside its point, in points across and up, by preference, and how it is aligned there.
+NAME_PLACES = [
+    *((8, up, "left") for up in (0, 5, -5, 10, -10)),
+    *((-8, up, "right") for up in (0, 5, -5)),
+    *((0, up, "center") for up in (11, -11, 20, -20)),
+]
 
 
 def beside(ax: Axes) -> None:
@@ -57,22 +65,38 @@ def score_by_parameters(
         ax.axhline(100 * value, color="0.4", lw=1, ls="--")
         ax.annotate(text, (ax.get_xlim()[1], 100 * value), ha="right", va="bottom", fontsize=8, color="0.3")
     _name_points(ax, points)
-    few = max(counts) < 1000 * min(counts)
-    ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if few else (1.0,)))
-    ax.xaxis.set_major_formatter("{x:,.0f}")
-    ax.xaxis.set_minor_locator(NullLocator())
+    low, high = ax.get_xlim()
+    if high < 50 * low:
+        ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        ax.xaxis.set_minor_locator(NullLocator())
+    ax.xaxis.set_major_formatter(lambda count, _: thousands(round(count)))
+    ax.xaxis.set_minor_formatter(NullFormatter())
     return figure
 
 
 def _name_points(ax: Axes, points: list[tuple[float, float, str]]) -> None:
-    """Write names to the right of points, moved apart vertically where points of a like abscissa lie close."""
-    bottom, top = ax.get_ylim()
-    apart, written = 0.055 * (top - bottom), list[tuple[float, float]]()
+    """Write names beside points: to the right where nothing lies there, else where they cover least."""
+    ax.figure.canvas.draw()  # the places of points on the page are known from here on
+    size = ax.figure.dpi / 72
+    marks = [ax.transData.transform((x, y)) for x, y, _ in points]
+    taken = [Bbox.from_extents(u - 5 * size, v - 5 * size, u + 5 * size, v + 5 * size) for u, v in marks]
+    taken += [written.get_window_extent().padded(size) for written in (*ax.lines, *ax.texts)]
     for x, y, text in sorted(points, key=lambda point: point[1]):
-        near = [v for u, v in written if 1 / 3 < u / x < 3]
-        at = max([y, *(v + apart for v in near)])
-        written.append((x, at))
-        ax.annotate(text, (x, at), xytext=(8, 0), textcoords="offset points", va="center", fontsize=8)
+        name = ax.annotate(text, (x, y), (0, 0), textcoords="offset points", va="center", fontsize=8)
+        covered = {}
+        for across, up, side in NAME_PLACES:
+            name.set(position=(across, up), ha=side)
+            box = name.get_window_extent()
+            outside = box.width * box.height - _common(box, ax.bbox)
+            covered[across, up, side] = sum(_common(box, other) for other in taken) + outside
+        across, up, side = min(covered, key=covered.__getitem__)
+        name.set(position=(across, up), ha=side)
+        taken.append(name.get_window_extent())
+
+
+def _common(a: Bbox, b: Bbox) -> float:
+    found = Bbox.intersection(a, b)
+    return 0.0 if found is None else float(found.width * found.height)
 
 
 def score_boxes(

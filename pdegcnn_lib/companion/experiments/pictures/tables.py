@@ -13,7 +13,7 @@ from pdegcnn_lib.companion.experiments.pictures.names import FAMILY_LABELS, chan
 from pdegcnn_lib.companion.experiments.published import Published
 from pdegcnn_lib.companion.experiments.registry import EXPERIMENTS, Experiment
 from pdegcnn_lib.companion.experiments.search import RATES
-from pdegcnn_lib.companion.viz.tables import markdown_table, thousands
+from pdegcnn_lib.companion.viz.tables import markdown_table, signed, thousands
 
 
 def spread(values: list[float], digits: int = 1) -> str:
@@ -94,9 +94,9 @@ def search_table(experiment: Experiment, *, digits: int = 1) -> str:
     return markdown_table(head, rows)
 
 
-def lead(found: Comparison) -> list[str]:
+def lead(found: Comparison | Verdict) -> list[str]:
     """Two cells of a table: the difference in percent, and its 95 % interval on one line."""
-    return [f"{100 * found.difference:+.1f}", f"[{100 * found.low:+.1f},\u00a0{100 * found.high:+.1f}]"]
+    return [signed(found.difference), f"[{signed(found.low)},\u00a0{signed(found.high)}]"]
 
 
 def change_table(base: Sequence[Record], changed: Iterable[Record]) -> str:
@@ -152,7 +152,7 @@ def claim_table(verdicts: Iterable[Verdict]) -> str:
     rows = []
     for found in verdicts:
         share = f"{100 * found.parameters[0] / found.parameters[1]:.0f} %"
-        score = f"{100 * found.difference:+.1f} [{100 * found.low:+.1f}, {100 * found.high:+.1f}]"
+        score = " ".join(lead(found))
         runs = "{} / {}".format(*found.runs)
         rival = FAMILY_LABELS[found.claim.rival_family]
         # A number is not torn, nor parted from its interval.

@@ -107,7 +107,7 @@ def test_changes_are_held_against_the_base_of_the_same_seed():
 def test_claims_are_listed_with_their_verdicts():
     claim = Claim("digits, 12 000 steps", "digits-rotated", "digits-pdegcnn", "digits-lenet5")
     rows = pictures.claim_table([Verdict(claim, 0.02, -0.01, 0.05, (2542, 44426), (1, 5))]).splitlines()
-    cells = "digits, 12\u202f000 steps | LeNet\u20115 | 6 % | +2.0 [-1.0, +5.0] | 1 / 5 | level"
+    cells = "digits, 12\u202f000 steps | LeNet\u20115 | 6 % | +2.0 [\u22121.0, +5.0] | 1 / 5 | level"
     assert rows[2].replace("\u00a0", " ") == f"| {cells} |"
     alone = Verdict(claim, 0.02, 0.01, 0.03, (2542, 44426), (1, 1), seeds_known=False)
     assert pictures.claim_table([alone]).endswith("| holds in one run |")
@@ -136,13 +136,23 @@ def test_scores_stand_where_they_belong():
     assert {(2560, 78.0), (25662, 70.0), (25662, 72.0), (25662, 74.0)} <= {tuple(p) for p in points.round(6)}
     assert [line.get_ydata()[0] for line in ax.lines] == [80.0]
     assert [t.get_text() for t in ax.texts] == ["observer", "CNN, 6", "PDE-G-CNN, 6"]
-    level = [record(f"vessels-pdegcnn6-{what}", 0, 0.75) for what in ("rho_b", "rho_c", "full")]
-    [ax] = pictures.score_by_parameters(level, "dice", name="Dice").axes
-    assert len({t.xy[1] for t in ax.texts}) == 3  # three names in one place would be none
     [ax] = pictures.score_boxes(RECORDS, "dice", name="Dice").axes
     dots = [c.get_offsets()[:, 1].tolist() for c in ax.collections]
     assert [sorted(np.round(d, 6)) for d in dots] == [[70.0, 74.0], [78.0]]
     assert [t.get_text() for t in ax.get_xticklabels()] == ["CNN\n6 layers", "PDE-G-CNN\n6 layers"]
+
+
+def test_no_name_of_a_point_lies_on_another_name_a_point_or_a_line():
+    level = [record(f"vessels-pdegcnn6-{what}", 0, 0.75) for what in ("rho_b", "rho_c", "full")]
+    close = [record("vessels-gcnn3-narrow", 0, 0.749, 2058), record("vessels-cnn3-narrow", 0, 0.751, 2814)]
+    references = {"observer": 0.7492}
+    [ax] = pictures.score_by_parameters([*level, *close], "dice", name="Dice", references=references).axes
+    names = [t.get_window_extent() for t in ax.texts if t.get_text() != "observer"]
+    assert len(names) == 5
+    for i, name in enumerate(names):
+        assert not any(name.overlaps(other) for other in names[i + 1 :])
+        assert not any(name.contains(*ax.transData.transform((r["parameters"], 75))) for r in level)
+        assert not any(name.overlaps(line.get_window_extent()) for line in ax.lines)
 
 
 def test_published_networks_have_hollow_marks_and_rows_with_their_source():

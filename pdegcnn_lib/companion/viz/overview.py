@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import matplotlib.pyplot as plt
 import torch
@@ -33,27 +35,40 @@ def overview() -> Figure:
 
 
 def found() -> Figure:
-    """A photograph that the network of six layers has not seen; in the right half, the vessels that it finds there."""
+    """A photograph that `segment`'s network has not seen; in the right half, the vessels that it finds there."""
     from skimage import data as photographs
 
     rgb = torch.from_numpy(photographs.retina()[::2, ::2].copy()).permute(2, 0, 1).float() / 255
-    probability = segment.probability(*segment.load(trained.resolve("vessels/vessels-pdegcnn6")), rgb)
+    model, record = segment.load(trained.resolve(segment.DEFAULT_MODEL))
     picture = rgb.permute(1, 2, 0).clone()
     middle = picture.shape[1] // 2
-    vessel = probability >= 0.5
+    vessel = segment.probability(model, record, rgb) >= segment.threshold(record)
     vessel[:, :middle] = False
     picture[vessel] = torch.tensor(segment.OVERLAY) / 255
-    figure, axes = plt.subplots(figsize=(3, 3))
-    axes.imshow(picture)
+    figure = plt.figure(figsize=(3, 3), layout="none")
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.imshow(picture.numpy())
     axes.axvline(middle, color="white", lw=0.8)
     axes.set_axis_off()
     return figure
 
 
-if __name__ == "__main__":
+PICTURES: dict[str, tuple[Callable[[], Figure], dict[str, Any]]] = {
+    "overview": (overview, {"dpi": 150}),
+    "found": (found, {"dpi": 180, "pad_inches": 0}),
+}
+
+
+def draw(path: Path, picture: str = "overview") -> Path:
+    """Write one of the pictures of this module, in few colours: it weighs a third then, and the first page is light."""
+    if picture not in PICTURES:
+        raise ValueError(f"picture must be one of {', '.join(PICTURES)}, got {picture!r}")
+    make, how = PICTURES[picture]
     use_style()
-    make, dpi = (found, 180) if sys.argv[2:] == ["found"] else (overview, 150)
-    path = save(make(), Path(sys.argv[1]), dpi=dpi, metadata={"Software": None})
-    # A photograph in few colours weighs a third, and the first page has to be light.
+    save(make(), path, metadata={"Software": None}, **how)
     Image.open(path).convert("RGB").quantize(96, dither=Image.Dither.NONE).save(path, optimize=True)
-    print(path)
+    return path
+
+
+if __name__ == "__main__":
+    print(draw(Path(sys.argv[1]), *sys.argv[2:]))

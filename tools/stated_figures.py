@@ -1,0 +1,252 @@
+"""The figures that prose states beside the tables, and what the committed results say of them.
+
+`python tools/stated_figures.py` writes the figures of today into the prose; a word such as `ahead` it leaves as it is.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Iterator
+from statistics import mean
+from typing import Any
+
+from pdegcnn_lib.companion import experiments, paths
+from pdegcnn_lib.companion.experiments.comparison import value
+
+VESSELS, VERDICTS = "notebooks/31_vessels.md", "notebooks/36_do_the_claims_hold.md"
+DIGITS, README = "notebooks/30_rotated_digits_on_mnist.md", "README.md"
+LINES, TUBES = "notebooks/32_lines.md", "notebooks/37_tubes.md"
+
+# The networks that are spoken of, trained for long, the mean over their seeds: experiment, variant, metric.
+RUNS = {
+    "pde12": ("vessels", "vessels-pdegcnn12", "dice"),
+    "pde6": ("vessels", "vessels-pdegcnn6", "dice"),
+    "cnn12": ("vessels", "vessels-cnn12-narrow", "dice"),
+    "gcnn6": ("vessels", "vessels-gcnn6-narrow", "dice"),
+    "unet": ("vessels", "vessels-unet", "dice"),
+    "pde12_cl": ("vessels", "vessels-pdegcnn12", "cldice"),
+    "observer_cl": ("vessels", "vessels-pdegcnn12", "observer.cldice"),
+    "set12": ("vessels-steps", "vessels-pdegcnn12-6000", "dice"),
+    "cnn6": ("vessels", "vessels-cnn6-narrow", "dice"),
+    "residual": ("vessels-steps", "vessels-pdegcnn12-residual-6000", "dice"),
+    "four": ("vessels-search", "vessels-pdegcnn12-1500-0.03", "dice"),
+    "four_residual": ("vessels-depth", "vessels-pdegcnn12-residual", "dice"),
+    "four_last": ("vessels-depth", "vessels-pdegcnn12-last", "dice"),
+    "four_half": ("vessels-depth", "vessels-pdegcnn12-half-time", "dice"),
+    "twice417": ("tubes-search", "tubes-pdegcnn-8x2-6-1200-0.02", "dice"),
+    "fourfold417": ("tubes-search", "tubes-pdegcnn-8x2-6-2400-0.02", "dice"),
+    "once417": ("tubes-search", "tubes-pdegcnn-8x2-6-600-0.02", "dice"),
+    "twicegcnn": ("tubes-search", "tubes-gcnn-8x2-6-1200-0.02", "dice"),
+    "oncegcnn": ("tubes-search", "tubes-gcnn-8x2-6-600-0.02", "dice"),
+    "fourfold": ("tubes-search", "tubes-cnn-16x4-augmented-2400-0.01", "dice"),
+    "eightfold": ("tubes-search", "tubes-cnn-16x4-augmented-4800-0.01", "dice"),
+    "twice": ("tubes-search", "tubes-cnn-16x4-augmented-1200-0.01", "dice"),
+    "once": ("tubes-search", "tubes-cnn-16x4-augmented-600-0.01", "dice"),
+    "lines6": ("lines", "vessels-pdegcnn6-rho_c", "dice"),
+    "lines_cnn6": ("lines", "vessels-cnn6-narrow", "dice"),
+    "paper": ("digits-rotated", "digits-pdegcnn", "accuracy"),
+    "invariant": ("digits-rotated", "digits-pdegcnn-invariant", "accuracy"),
+    "deep": ("digits-rotated", "digits-pdegcnn-invariant-deep", "accuracy"),
+    "tried_deep": ("digits-capacity", "digits-pdegcnn-invariant-deep", "accuracy"),
+    "tried_wide": ("digits-capacity", "digits-pdegcnn-invariant-wide", "accuracy"),
+    "tried": ("digits-capacity", "digits-pdegcnn-invariant-as-it-is", "accuracy"),
+    "lenet12000": ("digits-steps", "digits-lenet5-12000", "accuracy"),
+    "lenet": ("digits-rotated", "digits-lenet5", "accuracy"),
+    "invariant_12k": ("digits-rotated-12k", "digits-pdegcnn-invariant", "accuracy"),
+    "lenet_12k": ("digits-rotated-12k", "digits-lenet5", "accuracy"),
+    "gcnn": ("digits-rotated", "digits-gcnn", "accuracy"),
+}
+
+# Those of the profile `full`: after 600 steps, or on tubes 1 500 where the network has turned volumes.
+SHORT = {
+    "lines6_600": ("lines", "vessels-pdegcnn6-rho_c", "dice"),
+    "lines_cnn6_600": ("lines", "vessels-cnn6-narrow", "dice"),
+    "t417": ("tubes", "tubes-pdegcnn-8x2-6", "dice"),
+    "t1889": ("tubes", "tubes-pdegcnn-16x4-6", "dice"),
+    "tgcnn": ("tubes", "tubes-gcnn-8x2-6", "dice"),
+    "tcnn": ("tubes", "tubes-cnn-8x3", "dice"),
+    "tlarge": ("tubes", "tubes-cnn-16x4", "dice"),
+    "tturned": ("tubes", "tubes-cnn-16x4-augmented", "dice"),
+    "four417": ("tubes-size", "tubes-pdegcnn-8x2-6-4", "dice"),
+    "fourgcnn": ("tubes-size", "tubes-gcnn-8x2-6-4", "dice"),
+    "fourcnn": ("tubes-size", "tubes-cnn-8x3-4", "dice"),
+    **{
+        f"{short}{angle}": ("tubes-turned", f"tubes-{network}-upright", f"dice_by_angle.{angle}")
+        for short, network in (("p", "pdegcnn-8x2-6"), ("g", "gcnn-8x2-6"), ("c", "cnn-8x3"))
+        for angle in (45, 90)
+    },
+}
+
+# In braces a score in percent, the least or most of its runs, its lead on another, the number of parameters, or of runs
+# in words.
+WORDS = ("no", "one", "two", "three", "four", "five")
+STATED = [
+    (
+        VESSELS,
+        "{size pde12} parameters has in {runs pde12} runs a Dice score of {least pde12} to {most pde12} at the",
+    ),
+    (VESSELS, "resolution of the photographs, {pde12} on average."),
+    (VESSELS, "The second observer has {observer} there:"),
+    (VESSELS, "the U-Net has {unet}, after the 6 000 steps beyond"),
+    (VESSELS, "That of six layers and {size pde6} parameters has {pde6} in {runs pde6} runs, also after"),
+    (
+        VESSELS,
+        "ten times the size has {cnn6} after 12 000 steps, in {runs cnn6} run: {pde6 - cnn6} percent less,",
+    ),
+    (VESSELS, "in {runs cnn12} run, after the 6 000 steps of its search, {cnn12}."),
+    (VERDICTS, "It is {pde12 - cnn12} percent ahead of a CNN of its depth and 27 times its size,"),
+    (VESSELS, "adding gains {four_residual - four} percent on average over the four, at no parameter,"),
+    (VESSELS, "half the time loses {four - four_half}, and to keep the last network"),
+    (VESSELS, "in place of the mean of those along the way gains {four_last - four}."),
+    (VESSELS, "the two are level on the test photographs: {residual} with it and {set12} without."),
+    (VERDICTS, "twelve layers and {size pde12} parameters is {pde12 - unet} percent ahead of a U-Net"),
+    (VERDICTS, "and {unet - pde6} percent behind the U-Net."),
+    (VERDICTS, "It is {pde6 - cnn6} percent ahead of the CNN of its depth and ten times its size,"),
+    (
+        VESSELS,
+        "A G-CNN of six layers and ten times the size has {gcnn6} after 12 000 steps, in {runs gcnn6} run:",
+    ),
+    (VESSELS, "of its depth, and {pde12 - gcnn6} percent behind that of twelve,"),
+    (VERDICTS, "and {pde12 - gcnn6} ahead of a G-CNN of half its depth and nine times its size."),
+    (VERDICTS, "That of six layers is {gcnn6 - pde6} percent behind this G-CNN,"),
+    (VERDICTS, "the network of six layers is {lines6 - lines_cnn6} percent ahead of the CNN"),
+    (VERDICTS, "the invariant head is {invariant - lenet} percent ahead of LeNet-5 with 5 percent of its"),
+    (VERDICTS, "and the paper's own, {paper - lenet} percent ahead with 6, is level with it;"),
+    (DIGITS, "head reads {invariant} percent of the turned digits with {size invariant} parameters,"),
+    (DIGITS, "the paper's own with {size paper} reads {paper}, in {runs paper} run each,"),
+    (
+        DIGITS,
+        "{invariant_12k} percent of 50 000 others in {runs invariant_12k} run, "
+        "LeNet-5 {lenet_12k} in {runs lenet_12k}.",
+    ),
+    (
+        DIGITS,
+        "that reads {gcnn} percent in {runs gcnn} run, {gcnn - paper} more, and was ahead on validation too.",
+    ),
+    (DIGITS, "The invariant head reads {invariant - gcnn} percent more still;"),
+    (DIGITS, "the deep one reads {tried_deep} percent, {tried_deep - tried} more than the network as it is."),
+    (DIGITS, "The wide one reads {tried_wide}, and has {size tried_wide} parameters where the deep one has"),
+    (
+        DIGITS,
+        "With two more layers, {size deep} parameters in all, the invariant network reads {deep} percent, "
+        "in {runs deep} run.",
+    ),
+    (VERDICTS, "the G-CNN of five times its size is {gcnn - paper} percent ahead of the paper's own."),
+    (DIGITS, "and LeNet-5 with {size lenet} reads {lenet} in {runs lenet} runs."),
+    (DIGITS, "at the 0.01 that its search begins with, LeNet-5 reads {lenet12000} percent after as many."),
+    (
+        LINES,
+        "it gains {lines_cnn6 - lines_cnn6_600} percent, the PDE-G-CNN of six layers {lines6 - lines6_600}.",
+    ),
+    (
+        LINES,
+        "With {lines6} it stays ahead of the CNN of its depth and ten times its size, which has {lines_cnn6}.",
+    ),
+    (
+        TUBES,
+        "on four volumes it is {four417 - fourcnn} percent behind the PDE-G-CNN, on all of them {t417 - tcnn}.",
+    ),
+    (
+        TUBES,
+        "its lead on the PDE-G-CNN, which has an eleventh of its parameters, is {fourgcnn - four417} percent",
+    ),
+    (TUBES, "The CNN has {c45} percent left at 45 degrees and {c90} at 90;"),
+    (TUBES, "the PDE-G-CNN has {p45} and {p90}, the G-CNN {g45} and {g90}."),
+    (TUBES, "Twice the steps bring the PDE-G-CNN of {size once417} parameters {twice417 - once417} percent"),
+    (TUBES, "the G-CNN {twicegcnn - oncegcnn} and the CNN with turned volumes {twice - once}."),
+    (
+        TUBES,
+        "A second doubling brings the PDE-G-CNN {fourfold417 - twice417} more and the CNN {fourfold - twice},",
+    ),
+    (TUBES, "a third the CNN {eightfold - fourfold}: it still gains"),
+    (TUBES, "after 1 200 it is {twice - twice417} percent ahead and after 2 400 {fourfold - fourfold417}:"),
+    (TUBES, "with its {size once} it learns more slowly"),
+    (
+        TUBES,
+        "with {size t1889} it finds as much of the tubes as a CNN of {size tturned} that had turned volumes",
+    ),
+    (README, "a PDE-G-CNN of {size pde12} parameters has a Dice score of {pde12} %"),
+    (README, "the mean of {runs pde12} runs, a U-Net of {size unet} has {unet} % in {runs unet},"),
+    (README, "and the second human observer {observer} %, who is ahead in clDice."),
+    (README, "On turned digits of MNIST one of {size deep} parameters reads {deep} %, in {runs deep} run,"),
+    (README, "and LeNet-5 with {size lenet} reads {lenet} % in {runs lenet}."),
+    (
+        VESSELS,
+        "the second observer has {observer_cl} and the network {pde12_cl}, more than any other network here.",
+    ),
+]
+
+
+@functools.cache
+def records(name: str) -> list[dict[str, Any]]:
+    experiment, variant, _ = {**RUNS, **SHORT}[name]
+    found = experiments.committed_results(experiment, "full" if name in SHORT else "long")
+    return [r for r in found if r["variant"] == variant]
+
+
+def scores(name: str) -> list[float]:
+    return [value(record, {**RUNS, **SHORT}[name][2]) for record in records(name)]
+
+
+def score(name: str) -> float:
+    if name == "observer":
+        return value(records("pde12")[0], "observer.dice")
+    return mean(scores(name))
+
+
+def figure(asked: str) -> str:
+    first, _, rest = asked.partition(" ")
+    if first == "size":
+        return f"{records(rest)[0]['parameters']:,}".replace(",", " ")
+    if first == "runs":
+        return WORDS[len(records(rest))]
+    if first in ("least", "most"):
+        return f"{100 * (min if first == 'least' else max)(scores(rest)):.1f}"
+    return f"{100 * (score(first) - (score(rest.removeprefix('- ')) if rest else 0)):.1f}"
+
+
+def pieces(sentence: str) -> Iterator[tuple[bool, str]]:
+    """The parts of a sentence in their order, each with whether it asks for a figure."""
+    for k, piece in enumerate(re.split("[{}]", sentence)):
+        yield bool(k % 2), piece
+
+
+def written(sentence: str) -> str:
+    """A sentence with the figures of the results."""
+    return "".join(figure(piece) if asks else piece for asks, piece in pieces(sentence))
+
+
+def restated(prose: str, sentence: str) -> str:
+    """Prose with the figures of today in one of its sentences, wherever its lines break.
+
+    Raises: ValueError where the sentence is not there, or more than once.
+    """
+    number = "|".join([*WORDS, r"\u2212?\d[\d\s]*(?:\.\d+)?"])
+    pattern = "".join(
+        f"({number})" if asks else re.sub(r"(\\ )+", r"\\s+", re.escape(piece))
+        for asks, piece in pieces(sentence)
+    )
+    found = list(re.finditer(pattern, prose))
+    if len(found) != 1:
+        raise ValueError(
+            f"the sentence must stand there once, it stands there {len(found)} times: {sentence}"
+        )
+    for k, (_, piece) in reversed(list(enumerate(p for p in pieces(sentence) if p[0]))):
+        begin, end = found[0].span(k + 1)
+        new = figure(piece).replace(" ", "\u202f" if "\u202f" in prose[begin:end] else " ")
+        prose = prose[:begin] + new + prose[end:]
+    return prose
+
+
+def main() -> None:
+    for place, sentence in STATED:
+        path = paths.root() / place
+        prose = path.read_text(encoding="utf-8")
+        if (new := restated(prose, sentence)) != prose:
+            paths.write_atomically(path, new.encode())
+            print(f"{place}: {written(sentence)}")
+
+
+if __name__ == "__main__":
+    main()

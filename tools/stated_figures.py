@@ -23,6 +23,7 @@ RUNS = {
     "pde12": ("vessels", "vessels-pdegcnn12", "dice"),
     "pde6": ("vessels", "vessels-pdegcnn6", "dice"),
     "cnn12": ("vessels", "vessels-cnn12-narrow", "dice"),
+    "cov6": ("vessels", "vessels-pdegcnn6-covariant", "dice"),
     "gcnn6": ("vessels", "vessels-gcnn6-narrow", "dice"),
     "unet": ("vessels", "vessels-unet", "dice"),
     "pde12_cl": ("vessels", "vessels-pdegcnn12", "cldice"),
@@ -79,22 +80,24 @@ SHORT = {
 }
 
 # In braces a score in percent, the least or most of its runs, its lead on another, the number of parameters, or of runs
-# in words.
+# in words, with the word `run` or `runs` or without it.
 WORDS = ("no", "one", "two", "three", "four", "five")
 STATED = [
     (
         VESSELS,
-        "{size pde12} parameters has in {runs pde12} runs a Dice score of {least pde12} to {most pde12} at the",
+        "{size pde12} parameters has in {runs pde12} a Dice score of {least pde12} to {most pde12} at the",
     ),
     (VESSELS, "resolution of the photographs, {pde12} on average."),
     (VESSELS, "The second observer has {observer} there:"),
     (VESSELS, "the U-Net has {unet}, after the 6 000 steps beyond"),
-    (VESSELS, "That of six layers and {size pde6} parameters has {pde6} in {runs pde6} runs, also after"),
+    (VESSELS, "That of six layers and {size pde6} parameters has {pde6} in {runs pde6}, also after"),
     (
         VESSELS,
-        "ten times the size has {cnn6} after 12 000 steps, in {runs cnn6} run: {pde6 - cnn6} percent less,",
+        "ten times the size has {cnn6} after 12 000 steps, in {runs cnn6}: {pde6 - cnn6} percent less,",
     ),
-    (VESSELS, "in {runs cnn12} run, after the 6 000 steps of its search, {cnn12}."),
+    (VESSELS, "in {runs cnn12}, after the 6 000 steps of its search, {cnn12}."),
+    (VESSELS, "In {runs cov6} it has {cov6} percent, {pde6 - cov6} less than the network"),
+    (VESSELS, "than the network with $\\rho_c$ in {runs pde6}: no gain,"),
     (VERDICTS, "It is {pde12 - cnn12} percent ahead of a CNN of its depth and 27 times its size,"),
     (VESSELS, "adding gains {four_residual - four} percent on average over the four, at no parameter,"),
     (VESSELS, "half the time loses {four - four_half}, and to keep the last network"),
@@ -105,7 +108,7 @@ STATED = [
     (VERDICTS, "It is {pde6 - cnn6} percent ahead of the CNN of its depth and ten times its size,"),
     (
         VESSELS,
-        "A G-CNN of six layers and ten times the size has {gcnn6} after 12 000 steps, in {runs gcnn6} run:",
+        "A G-CNN of six layers and ten times the size has {gcnn6} after 12 000 steps, in {runs gcnn6}:",
     ),
     (VESSELS, "of its depth, and {pde12 - gcnn6} percent behind that of twelve,"),
     (VERDICTS, "and {pde12 - gcnn6} ahead of a G-CNN of half its depth and nine times its size."),
@@ -114,15 +117,15 @@ STATED = [
     (VERDICTS, "the invariant head is {invariant - lenet} percent ahead of LeNet-5 with 5 percent of its"),
     (VERDICTS, "and the paper's own, {paper - lenet} percent ahead with 6, is level with it;"),
     (DIGITS, "head reads {invariant} percent of the turned digits with {size invariant} parameters,"),
-    (DIGITS, "the paper's own with {size paper} reads {paper}, in {runs paper} run each,"),
+    (DIGITS, "the paper's own with {size paper} reads {paper}, in {runs paper} each,"),
     (
         DIGITS,
-        "{invariant_12k} percent of 50 000 others in {runs invariant_12k} run, "
-        "LeNet-5 {lenet_12k} in {runs lenet_12k}.",
+        "{invariant_12k} percent of 50 000 others in {runs invariant_12k}, "
+        "LeNet-5 {lenet_12k} in {count lenet_12k}.",
     ),
     (
         DIGITS,
-        "that reads {gcnn} percent in {runs gcnn} run, {gcnn - paper} more, and was ahead on validation too.",
+        "that reads {gcnn} percent in {runs gcnn}, {gcnn - paper} more, and was ahead on validation too.",
     ),
     (DIGITS, "The invariant head reads {invariant - gcnn} percent more still;"),
     (DIGITS, "the deep one reads {tried_deep} percent, {tried_deep - tried} more than the network as it is."),
@@ -130,10 +133,10 @@ STATED = [
     (
         DIGITS,
         "With two more layers, {size deep} parameters in all, the invariant network reads {deep} percent, "
-        "in {runs deep} run.",
+        "in {runs deep}.",
     ),
     (VERDICTS, "the G-CNN of five times its size is {gcnn - paper} percent ahead of the paper's own."),
-    (DIGITS, "and LeNet-5 with {size lenet} reads {lenet} in {runs lenet} runs."),
+    (DIGITS, "and LeNet-5 with {size lenet} reads {lenet} in {runs lenet}."),
     (DIGITS, "at the 0.01 that its search begins with, LeNet-5 reads {lenet12000} percent after as many."),
     (
         LINES,
@@ -167,10 +170,10 @@ STATED = [
         "with {size t1889} it finds as much of the tubes as a CNN of {size tturned} that had turned volumes",
     ),
     (README, "a PDE-G-CNN of {size pde12} parameters has a Dice score of {pde12} %"),
-    (README, "the mean of {runs pde12} runs, a U-Net of {size unet} has {unet} % in {runs unet},"),
+    (README, "the mean of {runs pde12}, a U-Net of {size unet} has {unet} % in {count unet},"),
     (README, "and the second human observer {observer} %, who is ahead in clDice."),
-    (README, "On turned digits of MNIST one of {size deep} parameters reads {deep} %, in {runs deep} run,"),
-    (README, "and LeNet-5 with {size lenet} reads {lenet} % in {runs lenet}."),
+    (README, "On turned digits of MNIST one of {size deep} parameters reads {deep} %, in {runs deep},"),
+    (README, "and LeNet-5 with {size lenet} reads {lenet} % in {count lenet}."),
     (
         VESSELS,
         "the second observer has {observer_cl} and the network {pde12_cl}, more than any other network here.",
@@ -199,8 +202,9 @@ def figure(asked: str) -> str:
     first, _, rest = asked.partition(" ")
     if first == "size":
         return f"{records(rest)[0]['parameters']:,}".replace(",", " ")
-    if first == "runs":
-        return WORDS[len(records(rest))]
+    if first in ("count", "runs"):
+        number = len(records(rest))
+        return WORDS[number] + {"count": "", "runs": " run" if number == 1 else " runs"}[first]
     if first in ("least", "most"):
         return f"{100 * (min if first == 'least' else max)(scores(rest)):.1f}"
     return f"{100 * (score(first) - (score(rest.removeprefix('- ')) if rest else 0)):.1f}"
@@ -222,7 +226,7 @@ def restated(prose: str, sentence: str) -> str:
 
     Raises: ValueError where the sentence is not there, or more than once.
     """
-    number = "|".join([*WORDS, r"\u2212?\d[\d\s]*(?:\.\d+)?"])
+    number = "|".join([rf"(?:{'|'.join(WORDS)})(?:\s+runs?\b)?", r"\u2212?\d[\d\s]*(?:\.\d+)?"])
     pattern = "".join(
         f"({number})" if asks else re.sub(r"(\\ )+", r"\\s+", re.escape(piece))
         for asks, piece in pieces(sentence)

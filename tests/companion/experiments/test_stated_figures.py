@@ -19,10 +19,8 @@ def test_figures_in_prose_are_those_of_the_results(place, sentence):
 
 
 def test_figures_of_earlier_results_are_restated_and_nothing_else():
-    sentence = (
-        "{size pde12} parameters has in {runs pde12} runs {least pde12} to {most pde12}, {pde12} in all"
-    )
-    earlier = "It has 1 024 parameters, and 2\u202f048\nparameters has in no runs 1.0 to\n99.9, 7.5 in all."
+    sentence = "{size pde12} parameters has in {runs pde12} {least pde12} to {most pde12}, {pde12} in all"
+    earlier = "It has 1 024 parameters, and 2\u202f048\nparameters has in one run 1.0 to\n99.9, 7.5 in all."
     today = stated.restated(earlier, sentence)
     assert " ".join(today.split()) == f"It has 1 024 parameters, and {stated.written(sentence)}."
     assert today.count("\n") == 2 and today.count("\u202f") == 1

@@ -104,7 +104,7 @@ def score_boxes(
 ) -> Figure:
     """A box per variant over its seeds, the runs as dots, the score in percent on the vertical axis."""
     groups = grouped(records)
-    figure, ax = plt.subplots(figsize=(max(4.5, 0.95 * len(groups)), 3.6))
+    figure, ax = plt.subplots(figsize=(max(4.5, 1.15 * len(groups)), 3.6))
     for place, group in enumerate(groups.values()):
         values = [100 * r["metrics"][metric] for r in group]
         style = model_style(group[0]["model"])

@@ -106,27 +106,42 @@ inline BFloat16 from_arithmetic<BFloat16>(float value) {
 typedef unsigned UnsignedLanes __attribute__((vector_size(vector_bytes)));
 typedef unsigned short ShortLanes __attribute__((vector_size(vector_bytes / 2)));
 
-inline Lanes<float> load_lanes(const float* from) { return load(from, 0); }
-inline Lanes<double> load_lanes(const double* from) { return load(from, 0); }
-inline Lanes<float> load_lanes(const Half* from) {
-    ShortLanes bits;
-    std::memcpy(&bits, from, sizeof bits);
+inline ShortLanes load_bits(const void* from, int count = width<float>) {
+    ShortLanes bits{};
+    std::memcpy(&bits, from, count * sizeof(unsigned short));
+    return bits;
+}
+inline Lanes<float> widen(ShortLanes bits, const Half*) {
     return half_to_float<Lanes<float>>(__builtin_convertvector(bits, UnsignedLanes));
 }
-inline Lanes<float> load_lanes(const BFloat16* from) {
-    ShortLanes bits;
-    std::memcpy(&bits, from, sizeof bits);
+inline Lanes<float> widen(ShortLanes bits, const BFloat16*) {
     return same_bits<Lanes<float>>(__builtin_convertvector(bits, UnsignedLanes) << 16);
 }
+inline ShortLanes narrow(Lanes<float> values, const Half*) {
+    return __builtin_convertvector(float_to_half<Lanes<float>, UnsignedLanes>(values), ShortLanes);
+}
+inline ShortLanes narrow(Lanes<float> values, const BFloat16*) {
+    return __builtin_convertvector(float_to_bfloat16<Lanes<float>, UnsignedLanes>(values), ShortLanes);
+}
+
+// All lanes, and as load_first and store_first of vectors.cuh the first ones.
+inline Lanes<float> load_lanes(const float* from) { return load(from, 0); }
+inline Lanes<double> load_lanes(const double* from) { return load(from, 0); }
+inline Lanes<float> load_lanes(const Half* from) { return widen(load_bits(from), from); }
+inline Lanes<float> load_lanes(const BFloat16* from) { return widen(load_bits(from), from); }
+inline Lanes<float> load_first(const Half* from, int count) { return widen(load_bits(from, count), from); }
+inline Lanes<float> load_first(const BFloat16* from, int count) { return widen(load_bits(from, count), from); }
 inline void store_lanes(float* to, Lanes<float> values) { store(to, 0, values); }
 inline void store_lanes(double* to, Lanes<double> values) { store(to, 0, values); }
-inline void store_lanes(Half* to, Lanes<float> values) {
-    const ShortLanes bits = __builtin_convertvector(float_to_half<Lanes<float>, UnsignedLanes>(values), ShortLanes);
-    std::memcpy(to, &bits, sizeof bits);
+inline void store_first(Half* to, int count, Lanes<float> values) {
+    const ShortLanes bits = narrow(values, to);
+    std::memcpy(to, &bits, count * sizeof *to);
 }
-inline void store_lanes(BFloat16* to, Lanes<float> values) {
-    const ShortLanes bits = __builtin_convertvector(float_to_bfloat16<Lanes<float>, UnsignedLanes>(values), ShortLanes);
-    std::memcpy(to, &bits, sizeof bits);
+inline void store_first(BFloat16* to, int count, Lanes<float> values) {
+    const ShortLanes bits = narrow(values, to);
+    std::memcpy(to, &bits, count * sizeof *to);
 }
+inline void store_lanes(Half* to, Lanes<float> values) { store_first(to, width<float>, values); }
+inline void store_lanes(BFloat16* to, Lanes<float> values) { store_first(to, width<float>, values); }
 
 #endif

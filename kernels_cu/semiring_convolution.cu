@@ -113,6 +113,7 @@ __device__ inline void walk_planes(Sum (&strip)[X][Strip], const Tile<A, Grid>& 
 
 // What a warp walks for the outputs of X strips on plane z of the block, from row y, column x: the whole window;
 struct WindowWalk {
+    static constexpr bool halves = false;
     const Share& block;
 
     template <class Sum, int X>
@@ -128,6 +129,7 @@ struct WindowWalk {
 
 // the same with the tile filled for one slot after the other, which meets late what is not regular;
 struct SlotWalk {
+    static constexpr bool halves = false;
     Share& block;
     const Scalar* f;
     A sign;
@@ -149,20 +151,21 @@ struct SlotWalk {
 
 // the listed taps of one kernel, whose first plane is `from`.
 struct ListWalk {
+    static constexpr bool halves = true;
     const Share& block;
     const List<A, Grid>& list;
     int first, end, from;
     const A* kernel;
 
-    template <class Sum, int X>
-    __device__ void operator()(Sum (&strip)[X][ListStrip], int z, int y, int x, bool) const {
+    template <class Sum, int X, int S>
+    __device__ void operator()(Sum (&strip)[X][S], int z, int y, int x, bool) const {
         const A one = unseen_one<A>();
         const A* const tile = block.tile.values + ((z - from) * block.tile.rows + y) * block.tile.pitch + x;
         for (int n = first; n < end; n++) {
             const int tap = list.taps[n];
             const Lanes<Index<A>> code = in_register(splat<Index<A>>(tap));
             UNROLL
-            for (int s = 0; s < ListStrip; s++) {
+            for (int s = 0; s < S; s++) {
                 UNROLL
                 for (int m = 0; m < X; m++) {
                     const Lanes<A> f = load(tile + s * block.tile.pitch, m * width<A> + list.offsets[n]);
@@ -174,7 +177,7 @@ struct ListWalk {
 };
 
 // The outputs of X strips side by side: out = value(what walk sums, plane). Walk is told whether they are inside the
-// image.
+// image, and says itself whether it takes strips of half the outputs, where no more rows are left.
 template <class Sum, int S, int X, class Walk, class Value>
 __device__ WITHIN void sum_strips(const Share& block, int z, int y, int x, bool there, Scalar* out,
                                   [[maybe_unused]] Code* taps, Walk walk, Value value) {
@@ -230,6 +233,12 @@ __device__ inline void sweep(const Share& block, int from, int to, Scalar* out, 
         const int left = block.volume.width - block.place.first_column - x;
         const bool there = n < strips && block.place.first_row + y < block.volume.height && left > 0;
         if (!slotwise<Grid> && !there) continue;
+        if constexpr (Walk::halves)
+            if (block.volume.height - block.place.first_row - y <= S / 2) {
+                for (int m = 0; m < X && m * width<A> < left && x + m * width<A> < plan.tile_columns; m++)
+                    sum_strips<Sum, S / 2, 1>(block, z, y, x + m * width<A>, there, out, taps, walk, value);
+                continue;
+            }
         if (X == 1 || (left > width<A> && x + X * width<A> <= plan.tile_columns))
             sum_strips<Sum, S, X>(block, z, y, x, there, out, taps, walk, value);
         else

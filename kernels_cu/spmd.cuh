@@ -93,10 +93,9 @@ template <class T>
 inline Lanes<Arithmetic<T>> load_columns(const T* row, int x, int length, Lanes<Index<Arithmetic<T>>> columns) {
     using A = Arithmetic<T>;
 #ifndef __clang__
-    if (length >= width<A>) {
-        const int start = x < 0 ? 0 : x < length - width<A> ? x : length - width<A>;
-        return __builtin_shuffle(load_lanes(row + start), columns - Index<A>(start));
-    }
+    if (length < width<A>) return __builtin_shuffle(load_first(row, length), columns);
+    const int start = x < 0 ? 0 : x < length - width<A> ? x : length - width<A>;
+    return __builtin_shuffle(load_lanes(row + start), columns - Index<A>(start));
 #endif
     Lanes<A> values;
     for (int n = 0; n < width<A>; n++) values[n] = to_arithmetic(row[columns[n]]);
@@ -129,6 +128,7 @@ __device__ inline Lanes<Arithmetic<T>> load_inside(const T* row, int x, int leng
 #else
     if (x >= 0 && x + width<A> <= length) return load_lanes(row + x);
     const Lanes<Index<A>> column = position<A>() + Index<A>(x);
+    if (x >= 0 && x < length) return choose(column < length, load_first(row + x, length - x), splat<A>(outside));
     return choose((column >= 0) & (column < length), load_clamped(row, x, length), splat<A>(outside));
 #endif
 }
@@ -141,7 +141,7 @@ __device__ inline void store_inside(T* row, int x, int length, Lanes<Arithmetic<
 #else
     using A = Arithmetic<T>;
     if (x + width<A> <= length) return store_lanes(row + x, values);
-    for (int n = 0; n < length - x; n++) row[x + n] = from_arithmetic<T>(A(values[n]));
+    if (x < length) store_first(row + x, length - x, values);
 #endif
 }
 

@@ -50,17 +50,19 @@ extern "C" __global__ void tropical_scatter(const Scalar* g, const Code* taps, A
 
     long long* const target = reinterpret_cast<long long*>(shared_memory());  // where a tap points, from its output
     A* const sums = reinterpret_cast<A*>(target + present * window.taps());
-    for (int n = thread(); n < present * window.taps(); n += threads()) {
-        const int o = first + n / window.taps(), i = n / (rows * columns) % planes;
-        const int j = n / columns % rows, l = n % columns;
-        int steps;  // in planes
-        if constexpr (Grid::lists) {
-            const int seen = lists[o * slots + n / (planes * rows * columns) % slots];
-            steps = (seen - o) * depth + i - planes / 2;
-        } else {
-            steps = (o + i + depth - planes / 2) % depth - o;
+    // Divisions cost as much as the outputs of a small volume: one tap is taken apart for all planes.
+    for (int tap = thread(); tap < window.taps(); tap += threads()) {
+        const int i = tap / (rows * columns) % planes, j = tap / columns % rows, l = tap % columns;
+        const long long within = (long long)(j - rows / 2) * image_width + (l - columns / 2);
+        for (int n = 0; n < present; n++) {
+            const int o = first + n;
+            int steps = i - planes / 2;  // in planes
+            if constexpr (Grid::lists)
+                steps += (lists[o * slots + tap / (planes * rows * columns)] - o) * depth;
+            else
+                steps += o + steps < 0 ? depth : o + steps >= depth ? -depth : 0;
+            target[n * window.taps() + tap] = steps * plane_area + within;
         }
-        target[n] = steps * plane_area + (long long)(j - rows / 2) * image_width + (l - columns / 2);
     }
     for (int n = thread(); n < present * window.taps() * copies; n += threads()) sums[n] = A(0);
     if (clear)

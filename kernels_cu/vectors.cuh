@@ -111,6 +111,34 @@ template <class T>
 inline void store(T* row, int x, Lanes<T> values) {
     std::memcpy(row + x, &values, sizeof values);
 }
+
+// The first `count` elements of a row, fewer than there are lanes; the other lanes are zero, and in memory nothing
+// behind these elements is touched. Processors of 512 bits, and of 256, have masks for it.
+#if defined(__AVX512F__)
+inline Lanes<float> load_first(const float* row, int count) {
+    return __builtin_ia32_loadups512_mask(row, Lanes<float>{}, (unsigned short)((1u << count) - 1));
+}
+inline Lanes<double> load_first(const double* row, int count) {
+    return __builtin_ia32_loadupd512_mask(row, Lanes<double>{}, (unsigned char)((1u << count) - 1));
+}
+inline void store_first(float* row, int count, Lanes<float> values) {
+    __builtin_ia32_storeups512_mask(row, values, (unsigned short)((1u << count) - 1));
+}
+inline void store_first(double* row, int count, Lanes<double> values) {
+    __builtin_ia32_storeupd512_mask(row, values, (unsigned char)((1u << count) - 1));
+}
+#endif
+template <class T>
+inline Lanes<T> load_first(const T* row, int count) {
+    Lanes<T> values{};
+    std::memcpy(&values, row, count * sizeof(T));
+    return values;
+}
+template <class T, class V>
+inline void store_first(T* row, int count, V values) {
+    std::memcpy(row, &values, count * sizeof(T));
+}
+
 template <class Mask, class V>
 inline V choose(Mask mask, V yes, V no) {
     return mask ? yes : no;
@@ -160,11 +188,10 @@ inline T sum_warp(T value) {
 template <class T, class V>
 inline void store_narrow(T* row, int x, int length, V values) {
     constexpr int lanes = sizeof(V) / sizeof(values[0]);
-    if (x + lanes <= length) {
-        typedef T Narrow __attribute__((vector_size(sizeof(T) * lanes)));
-        const Narrow narrow = __builtin_convertvector(values, Narrow);
+    typedef T Narrow __attribute__((vector_size(sizeof(T) * lanes)));
+    const Narrow narrow = __builtin_convertvector(values, Narrow);
+    if (x + lanes <= length)
         std::memcpy(row + x, &narrow, sizeof narrow);
-    } else {
-        for (int n = 0; n < length - x; n++) row[x + n] = T(values[n]);
-    }
+    else if (x < length)
+        store_first(row + x, length - x, narrow);
 }

@@ -100,18 +100,24 @@ function fieldOfView(rgba, height, width) {
 }
 
 /**
- * Where every output of a resized axis reads, and with what weights: linear, smoothed where it shrinks.
+ * Where every output of a resized axis reads, and with what weights: linear, the mean of its part where it shrinks.
  * @param {number} from
  * @param {number} to
  */
 function readings(from, to) {
-  const scale = from / to, support = Math.max(scale, 1);
+  const scale = from / to;
   return Array.from({ length: to }, (_, n) => {
-    const centre = scale * (n + 0.5);
-    const start = Math.max(Math.trunc(centre - support + 0.5), 0);
-    const end = Math.min(Math.trunc(centre + support + 0.5), from);
     const weights = [];
-    for (let m = start; m < end; m++) weights.push(Math.max(0, 1 - Math.abs((m - centre + 0.5) / support)));
+    let start;
+    if (scale > 1) {
+      const begin = scale * n, end = Math.min(scale * (n + 1), from);
+      start = Math.floor(begin);
+      for (let m = start; m < end; m++) weights.push(Math.min(m + 1, end) - Math.max(m, begin));
+    } else {
+      const centre = scale * (n + 0.5), end = Math.min(Math.trunc(centre + 1.5), from);
+      start = Math.max(Math.trunc(centre - 0.5), 0);
+      for (let m = start; m < end; m++) weights.push(Math.max(0, 1 - Math.abs(m - centre + 0.5)));
+    }
     const sum = weights.reduce((a, b) => a + b, 0);
     return { start, weights: weights.map((weight) => weight / sum) };
   });

@@ -144,12 +144,31 @@ def volume_probability(
 
 
 def resized(x: Tensor, height: int, width: int) -> Tensor:
-    """A picture at another size, smoothed where it shrinks: `[C, H, W]` -> `[C, height, width]`."""
-    if x.shape[1:] == (height, width):
-        return x
-    return functional.interpolate(
-        x[None], (height, width), mode="bilinear", align_corners=False, antialias=True
-    )[0]
+    """A picture at another size, `[C, H, W]` -> `[C, height, width]`: linear where it grows, means where it shrinks.
+
+    A pixel that comes of several is the mean over the part of the picture that it covers, as in training, where these
+    are squares of whole pixels.
+    """
+    if height < x.shape[1]:
+        x = _means(x.mT, height).mT
+    if width < x.shape[2]:
+        x = _means(x, width)
+    if x.shape[1:] != (height, width):
+        x = functional.interpolate(x[None], (height, width), mode="bilinear", align_corners=False)[0]
+    return x
+
+
+def _means(x: Tensor, cells: int) -> Tensor:
+    """The means of every row over so many equal parts: `[C, H, W]` -> `[C, H, cells]`."""
+    pixels = x.shape[-1]
+    edges = torch.arange(cells + 1, dtype=torch.float64) * (pixels / cells)
+    begin, end = edges[:-1], edges[1:]
+    out = x.new_zeros(*x.shape[:-1], cells)
+    for step in range(math.ceil(pixels / cells) + 1):
+        pixel = begin.floor() + step
+        share = (torch.minimum(end, pixel + 1) - torch.maximum(begin, pixel)).clamp(min=0) * (cells / pixels)
+        out += x[..., pixel.clamp(max=pixels - 1).long()] * share.to(x.dtype)
+    return out
 
 
 def threshold(record: Mapping[str, Any]) -> float:

@@ -11,6 +11,7 @@ from pdegcnn_lib import models
 from pdegcnn_lib.companion import data, segment
 from pdegcnn_lib.companion.cli import main
 from pdegcnn_lib.companion.data import DataError
+from pdegcnn_lib.companion.data.segmentation import smaller
 from pdegcnn_lib.companion.experiments import EXPERIMENTS, grid, load_model, trained, weights_path
 
 Image = pytest.importorskip("PIL.Image")
@@ -139,6 +140,19 @@ def test_a_bad_scale_is_quoted(result, tmp_path, scale, capsys):
     picture = save(FORMATS["rgb.png"], tmp_path / "eye.png")
     assert main(["segment", str(picture), "-o", str(tmp_path), "--model", str(result), "--scale", scale]) == 2
     assert f"scale must be positive and at most 8, got {float(scale)}" in capsys.readouterr().err
+
+
+def test_pictures_are_made_smaller_by_the_means_of_training_and_larger_linearly():
+    picture = torch.rand(3, 36, 54)
+    for factor in (2, 3):
+        found = segment.resized(picture, 36 // factor, 54 // factor)
+        assert torch.allclose(found, smaller(picture, factor), atol=1e-6)
+    odd = segment.resized(picture, 17, 40)
+    assert torch.allclose(
+        odd.mean((1, 2)), picture.mean((1, 2)), atol=1e-6
+    )  # parts of one size, none left out
+    ramp = torch.arange(20.0).expand(1, 3, 20)
+    assert torch.allclose(segment.resized(ramp, 6, 40)[0, 0, 1:-1], torch.arange(0.25, 19, 0.5), atol=1e-6)
 
 
 def test_photographs_of_the_eye_are_brought_to_the_size_of_training(result):

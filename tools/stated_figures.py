@@ -56,6 +56,9 @@ RUNS = {
     "lenet": ("digits-rotated", "digits-lenet5", "accuracy"),
     "invariant_12k": ("digits-rotated-12k", "digits-pdegcnn-invariant", "accuracy"),
     "lenet_12k": ("digits-rotated-12k", "digits-lenet5", "accuracy"),
+    "upright": ("digits-upright", "digits-pdegcnn-invariant", "accuracy"),
+    "upright_gcnn": ("digits-upright", "digits-gcnn-invariant", "accuracy"),
+    "upright_lenet": ("digits-upright", "digits-lenet5", "accuracy"),
     "gcnn": ("digits-rotated", "digits-gcnn", "accuracy"),
 }
 
@@ -136,6 +139,21 @@ STATED = [
         "in {runs deep}.",
     ),
     (VERDICTS, "the G-CNN of five times its size is {gcnn - paper} percent ahead of the paper's own."),
+    (
+        DIGITS,
+        "which has never seen one turned, reads {upright} percent of the turned digits after 12 000 steps,",
+    ),
+    (
+        DIGITS,
+        "a G-CNN of eight times its size with such a head {upright_gcnn}, LeNet-5 {upright_lenet}, "
+        "in {runs upright} each.",
+    ),
+    (
+        VERDICTS,
+        "the network with the invariant head is {upright - upright_lenet} percent ahead of LeNet-5 on",
+    ),
+    (README, "One of {size upright} that has never seen a digit turned reads {upright} % of turned ones,"),
+    (README, "where LeNet-5 reads {upright_lenet} %."),
     (DIGITS, "and LeNet-5 with {size lenet} reads {lenet} in {runs lenet}."),
     (DIGITS, "at the 0.01 that its search begins with, LeNet-5 reads {lenet12000} percent after as many."),
     (

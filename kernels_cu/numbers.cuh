@@ -124,7 +124,18 @@ inline ShortLanes narrow(Lanes<float> values, const BFloat16*) {
     return __builtin_convertvector(float_to_bfloat16<Lanes<float>, UnsignedLanes>(values), ShortLanes);
 }
 
-// All lanes, and as load_first and store_first of vectors.cuh the first ones.
+// All lanes, and as load_first and store_first of vectors.cuh the first ones; lane by lane where a storage type has no
+// faster way.
+template <class T, class = std::enable_if_t<!std::is_same_v<T, Arithmetic<T>>>>
+inline Lanes<Arithmetic<T>> load_first(const T* from, int count) {
+    Lanes<Arithmetic<T>> values{};
+    for (int n = 0; n < count; n++) values[n] = to_arithmetic(from[n]);
+    return values;
+}
+template <class T, class = std::enable_if_t<!std::is_same_v<T, Arithmetic<T>>>>
+inline void store_first(T* to, int count, Lanes<Arithmetic<T>> values) {
+    for (int n = 0; n < count; n++) to[n] = from_arithmetic<T>(Arithmetic<T>(values[n]));
+}
 inline Lanes<float> load_lanes(const float* from) { return load(from, 0); }
 inline Lanes<double> load_lanes(const double* from) { return load(from, 0); }
 inline Lanes<float> load_lanes(const Half* from) { return widen(load_bits(from), from); }

@@ -134,8 +134,8 @@ inline Lanes<T> load_first(const T* row, int count) {
     std::memcpy(&values, row, count * sizeof(T));
     return values;
 }
-template <class T, class V>
-inline void store_first(T* row, int count, V values) {
+template <class T>
+inline void store_first(T* row, int count, Lanes<T> values) {
     std::memcpy(row, &values, count * sizeof(T));
 }
 
@@ -193,5 +193,5 @@ inline void store_narrow(T* row, int x, int length, V values) {
     if (x + lanes <= length)
         std::memcpy(row + x, &narrow, sizeof narrow);
     else if (x < length)
-        store_first(row + x, length - x, narrow);
+        std::memcpy(row + x, &narrow, (length - x) * sizeof(T));
 }

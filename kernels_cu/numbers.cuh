@@ -111,6 +111,9 @@ inline ShortLanes load_bits(const void* from, int count = width<float>) {
     std::memcpy(&bits, from, count * sizeof(unsigned short));
     return bits;
 }
+inline void store_bits(void* to, ShortLanes bits, int count = width<float>) {
+    std::memcpy(to, &bits, count * sizeof(unsigned short));
+}
 inline Lanes<float> widen(ShortLanes bits, const Half*) {
     return half_to_float<Lanes<float>>(__builtin_convertvector(bits, UnsignedLanes));
 }
@@ -144,15 +147,9 @@ inline Lanes<float> load_first(const Half* from, int count) { return widen(load_
 inline Lanes<float> load_first(const BFloat16* from, int count) { return widen(load_bits(from, count), from); }
 inline void store_lanes(float* to, Lanes<float> values) { store(to, 0, values); }
 inline void store_lanes(double* to, Lanes<double> values) { store(to, 0, values); }
-inline void store_first(Half* to, int count, Lanes<float> values) {
-    const ShortLanes bits = narrow(values, to);
-    std::memcpy(to, &bits, count * sizeof *to);
-}
-inline void store_first(BFloat16* to, int count, Lanes<float> values) {
-    const ShortLanes bits = narrow(values, to);
-    std::memcpy(to, &bits, count * sizeof *to);
-}
-inline void store_lanes(Half* to, Lanes<float> values) { store_first(to, width<float>, values); }
-inline void store_lanes(BFloat16* to, Lanes<float> values) { store_first(to, width<float>, values); }
+inline void store_lanes(Half* to, Lanes<float> values) { store_bits(to, narrow(values, to)); }
+inline void store_lanes(BFloat16* to, Lanes<float> values) { store_bits(to, narrow(values, to)); }
+inline void store_first(Half* to, int count, Lanes<float> values) { store_bits(to, narrow(values, to), count); }
+inline void store_first(BFloat16* to, int count, Lanes<float> values) { store_bits(to, narrow(values, to), count); }
 
 #endif

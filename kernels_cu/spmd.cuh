@@ -92,14 +92,15 @@ struct Cells {
 template <class T>
 inline Lanes<Arithmetic<T>> load_columns(const T* row, int x, int length, Lanes<Index<Arithmetic<T>>> columns) {
     using A = Arithmetic<T>;
-#ifndef __clang__
+#ifdef __clang__
+    Lanes<A> values;
+    for (int n = 0; n < width<A>; n++) values[n] = to_arithmetic(row[columns[n]]);
+    return values;
+#else
     if (length < width<A>) return __builtin_shuffle(load_first(row, length), columns);
     const int start = x < 0 ? 0 : x < length - width<A> ? x : length - width<A>;
     return __builtin_shuffle(load_lanes(row + start), columns - Index<A>(start));
 #endif
-    Lanes<A> values;
-    for (int n = 0; n < width<A>; n++) values[n] = to_arithmetic(row[columns[n]]);
-    return values;
 }
 #endif
 

@@ -113,7 +113,7 @@ inline void store(T* row, int x, Lanes<T> values) {
 }
 
 // The first `count` elements of a row, fewer than there are lanes; the other lanes are zero, and in memory nothing
-// behind these elements is touched. Processors of 512 bits, and of 256, have masks for it.
+// behind these elements is touched. Processors of 512 bits have masks for it.
 #if defined(__AVX512F__)
 inline Lanes<float> load_first(const float* row, int count) {
     return __builtin_ia32_loadups512_mask(row, Lanes<float>{}, (unsigned short)((1u << count) - 1));

@@ -254,8 +254,9 @@ def restated(prose: str, sentence: str) -> str:
         raise ValueError(
             f"the sentence must stand there once, it stands there {len(found)} times: {sentence}"
         )
-    for k, (_, piece) in reversed(list(enumerate(p for p in pieces(sentence) if p[0]))):
-        begin, end = found[0].span(k + 1)
+    asked = [piece for asks, piece in pieces(sentence) if asks]
+    for k, piece in reversed(list(enumerate(asked, start=1))):
+        begin, end = found[0].span(k)
         new = figure(piece).replace(" ", "\u202f" if "\u202f" in prose[begin:end] else " ")
         prose = prose[:begin] + new + prose[end:]
     return prose

@@ -68,7 +68,7 @@ def _train(arguments: argparse.Namespace) -> None:
 
 
 def _grid(arguments: argparse.Namespace) -> None:
-    from pdegcnn_lib.companion.experiments import EXPERIMENTS, experiment, grid
+    from pdegcnn_lib.companion.experiments import EXPERIMENTS, experiment, grid, work
     from pdegcnn_lib.companion.experiments.config import check_profile
 
     profile, say = check_profile(arguments.profile), partial(print, flush=True)
@@ -89,14 +89,14 @@ def _grid(arguments: argparse.Namespace) -> None:
     elif arguments.unit is not None:
         if arguments.experiment:
             raise ValueError(f"--unit counts all experiments; leave out {' '.join(arguments.experiment)}")
-        grid.do(grid.numbered_unit(arguments.unit, profile), say)
+        work.do(grid.numbered_unit(arguments.unit, profile), say)
     elif arguments.cluster:
         from pdegcnn_lib.companion.experiments import cluster
 
         resources = cluster.Resources(**{**asked, "more": dict(asked.get("more", []))})
         cluster.submit(chosen, profile, resources, say=say)
     else:
-        grid.work_off(chosen, profile, minutes=arguments.minutes, say=say)
+        work.work_off(chosen, profile, minutes=arguments.minutes, say=say)
 
 
 def _bench(arguments: argparse.Namespace) -> None:

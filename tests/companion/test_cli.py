@@ -135,14 +135,14 @@ def test_train(capsys, monkeypatch, tmp_path):
 
 
 def test_grid_works_off_one_experiment_or_all(monkeypatch):
-    from pdegcnn_lib.companion.experiments import grid
+    from pdegcnn_lib.companion.experiments import work
 
     asked = []
 
     def work_off(experiments, profile, *, minutes, say):
         asked.append(([e.name for e in experiments], profile, minutes))
 
-    monkeypatch.setattr(grid, "work_off", work_off)
+    monkeypatch.setattr(work, "work_off", work_off)
     assert main(["grid", "digits-rotated", "--profile", "fast"]) == 0
     assert main(["grid", "lines", "vessels", "--minutes", "7.5"]) == 0
     assert main(["grid"]) == 0

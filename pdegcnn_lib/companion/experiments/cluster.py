@@ -23,9 +23,10 @@ from typing import TYPE_CHECKING, Any
 from pdegcnn_lib.companion import paths
 from pdegcnn_lib.companion.data.errors import DataError
 from pdegcnn_lib.companion.experiments.config import Run
-from pdegcnn_lib.companion.experiments.grid import clear_away, do, missing, urgency
+from pdegcnn_lib.companion.experiments.grid import missing, urgency
 from pdegcnn_lib.companion.experiments.registry import Experiment, enter
 from pdegcnn_lib.companion.experiments.search import network_of
+from pdegcnn_lib.companion.experiments.work import clear_away, do
 
 if TYPE_CHECKING:
     from submitit.helpers import DelayedSubmission

@@ -12,7 +12,8 @@ import pytest
 import torch
 
 from pdegcnn_lib.companion import cli, paths
-from pdegcnn_lib.companion.experiments import EXPERIMENTS, Training, Variant, cluster, grid
+from pdegcnn_lib.companion.data import DataError
+from pdegcnn_lib.companion.experiments import EXPERIMENTS, Training, Variant, cluster, grid, work
 from pdegcnn_lib.companion.experiments.registry import kind
 from pdegcnn_lib.companion.experiments.run import checkpoint_path
 from pdegcnn_lib.companion.experiments.search import Search
@@ -130,7 +131,7 @@ def test_a_search_is_one_task_for_each_network_and_goes_on_as_results_come_in(ti
         record = {"variant": unit.variant, "training": unit.config["training"], "metrics": {"accuracy": 0.5}}
         paths.write_atomically(out, json.dumps(record))
 
-    monkeypatch.setattr(grid, "run", finish)
+    monkeypatch.setattr(work, "run", finish)
     first = cluster.tasks([entered], "long")
     assert [unit.model for _, unit in first] == ["digits-pdegcnn", "digits-gcnn"]
     cluster.Work(None)(*first[0])
@@ -140,9 +141,9 @@ def test_a_search_is_one_task_for_each_network_and_goes_on_as_results_come_in(ti
 
 
 def test_a_task_that_does_not_see_the_results_does_nothing(tiny, tmp_path):
-    work = cluster.Work(tmp_path / "elsewhere.json")
-    with pytest.raises(grid.DataError, match="is not shared: .*elsewhere.json is not on this machine"):
-        work(tiny.TINY, tiny.UNIT)
+    task = cluster.Work(tmp_path / "elsewhere.json")
+    with pytest.raises(DataError, match="is not shared: .*elsewhere.json is not on this machine"):
+        task(tiny.TINY, tiny.UNIT)
     assert grid.find(tiny.UNIT) is None
 
 
@@ -151,12 +152,12 @@ def test_a_second_signal_does_not_interrupt_what_the_first_one_began(tiny):
     before = signal.getsignal(signal.SIGUSR2)
     signal.signal(signal.SIGUSR2, lambda *_: pytest.fail("it began again"))
     try:
-        work = cluster.Work(None)
-        later = work.checkpoint(tiny.TINY, tiny.UNIT)
+        task = cluster.Work(None)
+        later = task.checkpoint(tiny.TINY, tiny.UNIT)
         signal.raise_signal(signal.SIGUSR2)
     finally:
         signal.signal(signal.SIGUSR2, before)
-    assert later.function is work and later.args == (tiny.TINY, tiny.UNIT)
+    assert later.function is task and later.args == (tiny.TINY, tiny.UNIT)
 
 
 @pytest.fixture
@@ -185,7 +186,7 @@ def test_an_array_of_jobs_survives_what_happens_to_a_cluster(
     monkeypatch.setitem(EXPERIMENTS, "tiny", six)
     units = six.units("fast")
 
-    work = cluster.tasks([six], "fast")
+    tasks = cluster.tasks([six], "fast")
     submit = ["tiny", "--cluster", "slurm", "--tasks", "2", "--time", "9", "--mem", "500M"]
     before = sorted(tmp_path.rglob("*"))
     code, out, err = pdegcnn(capsys, *submit, "--partition", "nowhere")
@@ -216,7 +217,7 @@ def test_an_array_of_jobs_survives_what_happens_to_a_cluster(
     def at_the_gate() -> list[str]:
         """The tasks whose run has got there."""
         found = []
-        for n, (_, unit) in enumerate(work):
+        for n, (_, unit) in enumerate(tasks):
             path = checkpoint_path(unit)
             if path.is_file() and torch.load(path, weights_only=True)["state"]["step"] == tiny.GATE:
                 found.append(f"{array}_{n}")
@@ -254,7 +255,7 @@ def test_an_array_of_jobs_survives_what_happens_to_a_cluster(
     monkeypatch.setenv("PDEGCNN_ROOT", str(tmp_path / "serial"))
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # as in a task of one core
-    grid.work_off([six], "fast")
+    work.work_off([six], "fast")
     torch.set_num_threads(threads)
     for unit in units:
         ours, theirs = in_array[unit.stem], grid.committed_path(unit)

@@ -7,7 +7,7 @@ from safetensors.torch import load_file, save_file
 from pdegcnn_lib import models
 from pdegcnn_lib.companion import experiments, paths
 from pdegcnn_lib.companion.data import DataError
-from pdegcnn_lib.companion.experiments import grid, recheck, weights_path
+from pdegcnn_lib.companion.experiments import grid, recheck, weights_path, work
 
 
 def test_every_committed_result_names_a_network_of_its_size_and_every_weight_loads():
@@ -26,7 +26,7 @@ def test_every_committed_result_names_a_network_of_its_size_and_every_weight_loa
 def test_a_score_is_that_of_the_weights_and_a_change_of_them_shows(tiny, monkeypatch, capsys):
     monkeypatch.setattr(tiny.Stripes, "evaluate", lambda self, model, device: {"accuracy": model_sum(model)})
     unit = tiny.TINY.units("full")[0]
-    grid.do(unit)
+    work.do(unit)
     result = grid.committed_path(unit)
     assert recheck.committed() == [result]
     assert recheck.main() == 0 and "1 of 1 networks evaluated, 0 scores moved" in capsys.readouterr().out
@@ -44,7 +44,7 @@ def test_a_damaged_file_is_named_and_the_others_are_evaluated(tiny, monkeypatch,
     monkeypatch.setattr(tiny.Stripes, "evaluate", lambda self, model, device: {"accuracy": model_sum(model)})
     units = [tiny.TINY.unit("digits-pdegcnn", seed, "full") for seed in (0, 1)]
     for unit in units:
-        grid.do(unit)
+        work.do(unit)
     first, second = map(grid.committed_path, units)
     whole = first.read_bytes()
     for content in (whole[:100], b'{"digest": "x"}', b"[" * 100000):

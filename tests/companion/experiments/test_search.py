@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from pdegcnn_lib.companion import paths
-from pdegcnn_lib.companion.experiments import EXPERIMENTS, Training, Variant, experiment, grid, pictures
+from pdegcnn_lib.companion.experiments import EXPERIMENTS, Training, Variant, experiment, grid, pictures, work
 from pdegcnn_lib.companion.experiments.registry import key, kind
 from pdegcnn_lib.companion.experiments.search import RATES, Search, network_of, run_name, scores_of
 from pdegcnn_lib.companion.experiments.tuned import FOUND, SEARCHES
@@ -62,14 +62,16 @@ def test_the_grid_runs_what_a_search_asks_for(tiny, monkeypatch):
     def finish(unit, out):
         done.append((unit.training.steps, unit.training.learning_rate))
         training = {"steps": unit.training.steps, "learning_rate": unit.training.learning_rate}
-        content = {"variant": unit.variant, "training": training, "metrics": {"accuracy": 0.5}}
+        content = {"variant": unit.variant, "seed": 0, "training": training, "metrics": {"accuracy": 0.5}}
         paths.write_atomically(out, json.dumps(content))
 
-    monkeypatch.setattr(grid, "run", finish)
-    grid.work_off([entered], "long")
+    monkeypatch.setattr(work, "run", finish)
+    work.work_off([entered], "long")
     assert done == [(8, 1e-2), (16, 1e-2), *((2, rate) for rate in RATES)]
     status = grid.status(entered, "long")
     assert status["runs"] == status["done"] == len(done) and not status["missing"]
+    monkeypatch.setitem(EXPERIMENTS, entered.name, entered)
+    assert [r["training"]["steps"] for r in grid.doublings(entered)] == [8, 16], "2 steps are for the rates"
 
 
 def test_the_report_says_how_many_searches_are_over(tiny):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -11,7 +12,7 @@ from matplotlib.ticker import LogLocator, StrMethodFormatter
 
 from pdegcnn_lib.companion.experiments.comparison import Record, grouped, value
 from pdegcnn_lib.companion.experiments.pictures.names import label, model_style, short_label
-from pdegcnn_lib.companion.experiments.pictures.results import beside
+from pdegcnn_lib.companion.experiments.pictures.results import lines_of_networks
 from pdegcnn_lib.companion.experiments.pictures.tables import spread, whole
 from pdegcnn_lib.companion.viz.tables import markdown_table, thousands
 
@@ -66,17 +67,10 @@ def training_time_table(records: Iterable[Record], metric: str, cost: Cost, *, n
 
 
 def score_by_minutes(records: Iterable[Record], metric: str, cost: Cost, *, name: str) -> Figure:
-    """A score in percent against the minutes of training by `minutes`, a line per network, each of its runs a mark.
-
-    Networks of 12 layers have dashed lines.
-    """
+    """A score in percent against the minutes of training by `minutes`, as `lines_of_networks` draws it."""
     figure, ax = plt.subplots(figsize=(6.6, 3.6))
-    for model, group in grouped(records, "model").items():
-        points = sorted((minutes(r, cost), 100 * value(r, metric)) for r in group)
-        dash = "--" if "12" in model else "-"
-        ax.plot(*zip(*points, strict=True), dash, ms=6, label=label(model), **model_style(model))
+    lines_of_networks(ax, records, partial(minutes, cost=cost), partial(value, metric=metric))
     ax.set(xscale="log", xlabel="minutes of training", ylabel=f"{name} in percent")
     ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     ax.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
-    beside(ax)
     return figure

@@ -126,46 +126,48 @@ def score_boxes(
     return figure
 
 
-def score_by_steps(
-    records: Iterable[Record], score: Callable[[Record], float], *, name: str, key: str = "model"
-) -> Figure:
-    """A score in percent against the steps of training, a line per network: the mean over seeds of every length.
+def lines_of_networks(
+    ax: Axes,
+    records: Iterable[Record],
+    along: Callable[[Record], float],
+    score: Callable[[Record], float],
+    *,
+    key: str = "model",
+) -> list[float]:
+    """Draw a score in percent along what training took, a line per network: where runs agree in that, their mean.
 
     Filled marks are runs of the profile `long`, hollow ones are shorter. Records of one network have the entry `key` in
-    common. Networks of 12 layers have dashed lines, and so has the second of two of one colour.
+    common. Networks of 12 layers have dashed lines, and so has the second of two of one colour. Returns the places.
     """
-    figure, ax = plt.subplots(figsize=(6.6, 3.6))
-    every: set[int] = set()
+    every: set[float] = set()
     seen: set[str] = set()
     for network, group in grouped(records, key).items():
         style = model_style(group[0]["model"])
-        lengths = sorted(grouped(group, "profile").items())  # full, then long
-        points = sorted(
-            (steps, profile, 100 * mean(map(score, runs)))
-            for profile, part in lengths
-            for steps, runs in _by_steps(part).items()
-        )
-        every |= {steps for steps, _, _ in points}
+        found: dict[tuple[float, bool], list[float]] = defaultdict(list)
+        for record in group:
+            found[along(record), record["profile"] == "long"].append(100 * score(record))
+        points = sorted((x, long, mean(values)) for (x, long), values in found.items())
+        every |= {x for x, _, _ in points}
         dash = "--" if "12" in network or style["color"] in seen else "-"
         seen.add(style["color"])
-        xs, ys = [p[0] for p in points], [p[2] for p in points]
-        ax.plot(xs, ys, dash, color=style["color"], lw=1.3)
-        for steps, profile, value in points:
-            fill = style["color"] if profile == "long" else "white"
-            ax.plot([steps], [value], style["marker"], color=style["color"], mfc=fill, ms=6)
+        ax.plot([x for x, _, _ in points], [y for _, _, y in points], dash, color=style["color"], lw=1.3)
+        for x, long, y in points:
+            ax.plot([x], [y], style["marker"], color=style["color"], mfc=None if long else "white", ms=6)
         ax.plot([], [], dash + style["marker"], color=style["color"], label=label(network))
-    ax.set(xscale="log", xlabel="steps of training", ylabel=f"{name} in percent")
-    ax.set_xticks(sorted(every), [thousands(n) for n in sorted(every)])
-    ax.xaxis.set_minor_locator(NullLocator())
     beside(ax)
+    return sorted(every)
+
+
+def score_by_steps(
+    records: Iterable[Record], score: Callable[[Record], float], *, name: str, key: str = "model"
+) -> Figure:
+    """A score in percent against the steps of training, as `lines_of_networks` draws it."""
+    figure, ax = plt.subplots(figsize=(6.6, 3.6))
+    steps = lines_of_networks(ax, records, lambda r: r["training"]["steps"], score, key=key)
+    ax.set(xscale="log", xlabel="steps of training", ylabel=f"{name} in percent")
+    ax.set_xticks(steps, [thousands(round(n)) for n in steps])
+    ax.xaxis.set_minor_locator(NullLocator())
     return figure
-
-
-def _by_steps(records: Iterable[Record]) -> dict[int, list[Record]]:
-    found: dict[int, list[Record]] = defaultdict(list)
-    for record in records:
-        found[record["training"]["steps"]].append(record)
-    return found
 
 
 def score_by_size(

@@ -55,6 +55,7 @@ RUNS = {
     "lenet12000": ("digits-steps", "digits-lenet5-12000", "accuracy"),
     "lenet": ("digits-rotated", "digits-lenet5", "accuracy"),
     "invariant_12k": ("digits-rotated-12k", "digits-pdegcnn-invariant", "accuracy"),
+    "paper_12k": ("digits-rotated-12k", "digits-pdegcnn", "accuracy"),
     "lenet_12k": ("digits-rotated-12k", "digits-lenet5", "accuracy"),
     "upright": ("digits-upright", "digits-pdegcnn-invariant", "accuracy"),
     "upright_gcnn": ("digits-upright", "digits-gcnn-invariant", "accuracy"),
@@ -121,10 +122,15 @@ STATED = [
     (VERDICTS, "and the paper's own, {paper - lenet} percent ahead with 6, is level with it;"),
     (DIGITS, "head reads {invariant} percent of the turned digits with {size invariant} parameters,"),
     (DIGITS, "the paper's own with {size paper} reads {paper}, in {runs paper} each,"),
+    (DIGITS, "it reads {paper_12k} percent of 50 000 others in {runs paper_12k}, and the invariant head"),
     (
         DIGITS,
-        "{invariant_12k} percent of 50 000 others in {runs invariant_12k}, "
-        "LeNet-5 {lenet_12k} in {count lenet_12k}.",
+        "invariant head {invariant_12k} in {runs invariant_12k}, LeNet-5 {lenet_12k} in {count lenet_12k}.",
+    ),
+    (DIGITS, "From a fifth of the digits LeNet-5 reads {lenet - lenet_12k} percent less, the PDE-G-CNN with"),
+    (
+        DIGITS,
+        "the paper's head {paper - paper_12k} and with the invariant head {invariant - invariant_12k}: the fewer",
     ),
     (
         DIGITS,
@@ -152,6 +158,8 @@ STATED = [
         VERDICTS,
         "the network with the invariant head is {upright - upright_lenet} percent ahead of LeNet-5 on",
     ),
+    (VERDICTS, "From 12 000 digits the paper's own is {paper_12k - lenet_12k} percent ahead of LeNet-5,"),
+    (VERDICTS, "and the invariant head {invariant_12k - lenet_12k}."),
     (README, "One of {size upright} that has never seen a digit turned reads {upright} % of turned ones,"),
     (README, "where LeNet-5 reads {upright_lenet} %."),
     (DIGITS, "and LeNet-5 with {size lenet} reads {lenet} in {runs lenet}."),

@@ -155,17 +155,21 @@ def cde_layer(device: str, backend: str | None) -> Call:
 def training_step(
     name: str, batch: tuple[int, int, int, int], device: str = "cpu", *, capture: bool = False
 ) -> Call:
-    """A step of the training loop of the experiments, on random patches `[B, C, H, W]`.
+    """A step of the training loop of the experiments, on random images `[B, C, H, W]`: patches or digits.
 
     Rivals and peers are timed launch by launch, so it is captured only where that is asked for.
     """
     model = models.build(name, batch[1]).to(device).train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, fused=device == "cuda" or None)
     images = torch.rand(batch, device=device)
-    truth = (torch.rand(batch[0], 1, *batch[2:], device=device) > 0.9).float()
+    criterion: Callable[[Tensor, Tensor], Tensor] = dice_loss
+    if name.startswith("digits"):
+        criterion, truth = functional.cross_entropy, torch.arange(batch[0], device=device) % 10
+    else:
+        truth = (torch.rand(batch[0], 1, *batch[2:], device=device) > 0.9).float()
 
     gradient = Gradient(
-        model, lambda model, x, y: dice_loss(model(x), y), Training.gradient_clip, capture=capture
+        model, lambda model, x, y: criterion(model(x), y), Training.gradient_clip, capture=capture
     )
 
     def call() -> object:

@@ -15,6 +15,8 @@ from pdegcnn_lib.companion.experiments.memory import keep_freed_memory
 
 NETWORKS = ("vessels-pdegcnn6", "vessels-cnn6-narrow", "vessels-gcnn6-narrow", "vessels-unet")
 BATCH = (8, 1, 64, 64)  # a training batch
+DIGITS = ("digits-pdegcnn", "digits-pdegcnn-invariant", "digits-gcnn", "digits-gcnn-invariant")
+BATCH_OF_DIGITS = (64, 1, 28, 28)
 
 _CODE = """
 import sys, time, torch

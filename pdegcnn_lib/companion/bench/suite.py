@@ -196,6 +196,8 @@ def _steps(progress: Progress) -> list[dict[str, object]]:
     progress("training steps on one core and on two")
     times = {name: timing.median for name, timing in steps.on_one_thread().items()}
     pde, cnn, gcnn, unet = (times[name] for name in steps.NETWORKS)
+    digits = {name: t.median for name, t in steps.on_one_thread(steps.DIGITS, steps.BATCH_OF_DIGITS).items()}
+    flat, invariant, flat_rival, invariant_rival = (digits[name] for name in steps.DIGITS)
     name = steps.NETWORKS[0]
     apart = steps.steps_per_second(name, runs=2, threads=1)
     together = steps.steps_per_second(name, runs=1, threads=2)
@@ -203,6 +205,13 @@ def _steps(progress: Progress) -> list[dict[str, object]]:
         row("training step 8x64x64, one thread: 6-layer PDE-G-CNN / CNN, time", pde / cnn, "<=", 1.5),
         row("the same: PDE-G-CNN / G-CNN, time", pde / gcnn, "<=", 1),
         row("the same: U-Net / CNN, time", unet / cnn, "<=", 1),
+        row(
+            "training step on digits, 64x28x28, one thread: PDE-G-CNN / G-CNN, time",
+            flat / flat_rival,
+            "<=",
+            1,
+        ),
+        row("the same, both with the invariant head", invariant / invariant_rival, "<=", 1),
         row("two runs of one thread / one run of two, steps a second", apart / together, ">=", 1),
     ]
 

@@ -12,8 +12,6 @@ from pdegcnn_lib.companion.experiments.registry import experiment, family
 from pdegcnn_lib.companion.experiments.run import committed_results
 from pdegcnn_lib.companion.experiments.vessels import SIX, TWELVE, UNET
 
-TEST_DIGITS = 10_000  # of MNIST, in every experiment that is asked below
-
 
 @dataclass(frozen=True)
 class Claim:
@@ -78,8 +76,12 @@ CLAIMS = (
         for r in ("lenet5", "gcnn-invariant")
     ),
     *(
-        Claim("digits, eight times as long", "digits-rotated-longer", "digits-pdegcnn", f"digits-{r}")
-        for r in ("lenet5", "gcnn")
+        Claim(f"digits, from 12 000{head}", "digits-rotated-12k", ours, f"digits-{r}")
+        for head, ours, rivals in (
+            ("", "digits-pdegcnn", ("lenet5", "gcnn")),
+            (", invariant head", "digits-pdegcnn-invariant", ("lenet5", "gcnn-invariant")),
+        )
+        for r in rivals
     ),
     Claim("digits, from 300", "digits-size", "digits-pdegcnn-invariant-300", "digits-lenet5-300"),
 )
@@ -101,7 +103,8 @@ def judge(claim: Claim, records: Sequence[Record]) -> Verdict | None:
         accuracies = {name: [r["metrics"][metric] for r in group] for name, group in groups.items()}
         means = [mean(accuracies[name]) for name in (claim.ours, claim.rival)]
         difference = means[0] - means[1]
-        digits = [(p * (1 - p) / TEST_DIGITS, TEST_DIGITS - 1) for p in means]
+        count = tested(ours[0])
+        digits = [(p * (1 - p) / count, count - 1) for p in means]
         low, high = interval(difference, [*digits, *over_seeds(accuracies, claim.ours, claim.rival)])
     else:
         found = compare(records, claim.ours, claim.rival, metric)
@@ -115,6 +118,12 @@ def judge(claim: Claim, records: Sequence[Record]) -> Verdict | None:
         (len(ours), len(rival)),
         _replicated(groups),
     )
+
+
+def tested(record: Record) -> int:
+    """How many digits of MNIST a network was tested on: those of the usual split, or what its protocol says."""
+    protocol: str = record["data"].get("protocol", "60000/10000")
+    return int(protocol.split("/")[1])
 
 
 def _replicated(groups: Mapping[str, Sequence[Record]]) -> bool:

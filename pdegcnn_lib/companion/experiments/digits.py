@@ -139,21 +139,6 @@ enter(
         seeds={"fast": 1, "full": 5, "long": 5},
     ),
     _experiment(
-        "digits-rotated-longer",
-        "rotated digits, trained eight times as long",
-        # The paper's claim is about two of them.
-        variants=tuple(
-            Variant(
-                model,
-                training={"steps": 8 * STEPS["full"].steps},
-                seeds=3 if model in ("digits-lenet5", "digits-pdegcnn") else 1,
-            )
-            for model in MODELS[:5]
-        ),
-        seeds={"fast": 0, "full": 1},
-        keep_weights=False,
-    ),
-    _experiment(
         "digits-rotated-12k",
         "rotated digits, 12 000 for training and 50 000 for test",
         variants=tuple(replace(v, data={"protocol": "12000/50000"}) for v in LONG),

@@ -11,8 +11,9 @@ pytest.importorskip("scipy")
 CLAIM = Claim("a task", "vessels", "ours", "rival")
 
 
-def run(variant: str, seed: int, parameters: int = 10, **metrics) -> dict:
-    return {"variant": variant, "seed": seed, "parameters": parameters, "metrics": metrics}
+def run(variant: str, seed: int, parameters: int = 10, protocol: str = "", **metrics) -> dict:
+    data = {"protocol": protocol} if protocol else {}
+    return {"variant": variant, "seed": seed, "parameters": parameters, "data": data, "metrics": metrics}
 
 
 def test_every_claim_is_about_variants_of_its_experiment():
@@ -47,6 +48,12 @@ def test_accuracies_have_the_interval_of_two_proportions():
     assert found.difference == pytest.approx(0.02) and found.word == "holds"
     # The deviations of the two proportions of 10 000 are 0.0027 and 0.003.
     assert found.high - found.low == pytest.approx(2 * 1.96 * (0.0027**2 + 0.003**2) ** 0.5, rel=0.01)
+    five_times = [
+        run(name, 0, accuracy=score, protocol="12000/50000")
+        for name, score in (("ours", 0.92), ("rival", 0.9))
+    ]
+    narrower = judge(CLAIM, five_times)
+    assert (found.high - found.low) / (narrower.high - narrower.low) == pytest.approx(5**0.5, rel=0.01)
 
 
 def test_seeds_that_lie_apart_widen_the_interval_of_accuracies():

@@ -125,7 +125,7 @@ def _png(pixels: np.ndarray) -> bytes:
 
     buffer, text = io.BytesIO(), PngImagePlugin.PngInfo()
     text.add_text(MARK, digest(pixels))
-    Image.fromarray(pixels).save(buffer, format="PNG", optimize=True, pnginfo=text)
+    Image.fromarray(pixels).save(buffer, format="PNG", pnginfo=text)
     return buffer.getvalue()
 
 

@@ -20,6 +20,7 @@ from pdegcnn_lib.companion.data.chase import FIELD_DIAMETER
 from pdegcnn_lib.companion.data.vesselnn import cubic, cubic_shape
 from pdegcnn_lib.companion.experiments import load_model, read_result
 from pdegcnn_lib.companion.pictures import read
+from pdegcnn_lib.memory import keep_freed_memory
 from pdegcnn_lib.models.tiling import apply_tiled
 
 __all__ = ["load", "natural_scale", "prepare", "probability", "read", "run", "stems", "threshold", "write"]
@@ -253,6 +254,7 @@ def run(
         )
 
     paths.check_writable(out, make=False)
+    keep_freed_memory(0)
 
     def one(image: Path, stem: Path, remarks: list[str]) -> None:
         if in_space:

@@ -10,8 +10,8 @@ from pdegcnn_lib import models
 from pdegcnn_lib.companion.bench.cases import Call, training_step
 from pdegcnn_lib.companion.bench.measure import peak_in_fresh_process, side_by_side
 from pdegcnn_lib.companion.bench.steps import BATCH
-from pdegcnn_lib.companion.experiments.memory import keep_freed_memory
 from pdegcnn_lib.companion.experiments.provenance import provenance
+from pdegcnn_lib.memory import keep_freed_memory
 
 NETWORKS = tuple(
     name

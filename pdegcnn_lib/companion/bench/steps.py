@@ -11,7 +11,7 @@ import torch
 
 from pdegcnn_lib.companion.bench.cases import training_step
 from pdegcnn_lib.companion.bench.measure import Timing, side_by_side
-from pdegcnn_lib.companion.experiments.memory import keep_freed_memory
+from pdegcnn_lib.memory import keep_freed_memory
 
 NETWORKS = ("vessels-pdegcnn6", "vessels-cnn6-narrow", "vessels-gcnn6-narrow", "vessels-unet")
 BATCH = (8, 1, 64, 64)  # a training batch

@@ -16,9 +16,9 @@ from torch import Tensor, nn
 from pdegcnn_lib.companion import paths
 from pdegcnn_lib.companion.experiments.config import Training
 from pdegcnn_lib.companion.experiments.gradient import Gradient, own_stream
-from pdegcnn_lib.companion.experiments.memory import keep_freed_memory
 from pdegcnn_lib.companion.experiments.provenance import device_name
 from pdegcnn_lib.companion.experiments.task import Task
+from pdegcnn_lib.memory import keep_freed_memory
 
 CURVE_POINTS = 100
 

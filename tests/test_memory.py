@@ -10,7 +10,7 @@ import pytest
 
 CODE = """
 import ctypes, resource, sys
-from pdegcnn_lib.companion.experiments.memory import keep_freed_memory
+from pdegcnn_lib.memory import keep_freed_memory
 
 if sys.argv[1] == "keep" and not keep_freed_memory():
     print("unsupported")
@@ -48,7 +48,7 @@ def test_the_same_blocks_again_cost_no_page_faults() -> None:
 HEAP = """
 import re
 from pathlib import Path
-from pdegcnn_lib.companion.experiments.memory import keep_freed_memory
+from pdegcnn_lib.memory import keep_freed_memory
 
 assert keep_freed_memory(2**24) and keep_freed_memory(2**24)  # a second run in a process changes nothing
 text = Path("/proc/self/smaps").read_text()

@@ -16,7 +16,7 @@ from pdegcnn_lib.companion.data import digits, mnist, random_angles, rotate_each
 from pdegcnn_lib.companion.experiments.augmentation import relit
 from pdegcnn_lib.companion.experiments.config import Training
 from pdegcnn_lib.companion.experiments.registry import Experiment, Variant, enter
-from pdegcnn_lib.companion.experiments.searches import doubled, search_of
+from pdegcnn_lib.companion.experiments.searches import doubled, last, search_of
 from pdegcnn_lib.companion.experiments.task import Task
 from pdegcnn_lib.companion.experiments.tuned import CANDIDATES, FOUND, TUNED, label
 
@@ -176,6 +176,13 @@ enter(
         "digits-capacity",
         "rotated digits, what more layers and more channels buy on a part of the training set",
         variants=tuple(_larger(name, data={"validation": True}, training={"steps": 1500}) for name in LARGER),
+        seeds={"long": 1},
+        keep_weights=False,
+    ),
+    _experiment(
+        "digits-last",
+        "rotated digits, the last network against the mean of those along the way, on a part of the training set",
+        variants=tuple(last("digits", model) for model in ("digits-lenet5", "digits-pdegcnn")),
         seeds={"long": 1},
         keep_weights=False,
     ),

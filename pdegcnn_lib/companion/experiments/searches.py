@@ -9,7 +9,7 @@ from pdegcnn_lib.companion.experiments.config import Training
 from pdegcnn_lib.companion.experiments.registry import Experiment, Variant, key
 from pdegcnn_lib.companion.experiments.search import run_name
 from pdegcnn_lib.companion.experiments.task import Task
-from pdegcnn_lib.companion.experiments.tuned import SEARCHES
+from pdegcnn_lib.companion.experiments.tuned import FOUND, SEARCHES
 
 
 def beginning(task: str, model: str, steps: int) -> dict[str, object]:
@@ -25,6 +25,21 @@ def doubled(task: str, model: str, steps: int, suffix: str = "", **options: obje
         f"{model}{suffix}-{steps}",
         options=options,
         training=beginning(task, model, steps),
+        profiles=("long",),
+    )
+
+
+def last(task: str, model: str) -> Variant:
+    """A network that keeps its last weights in place of their mean, judged on validation data.
+
+    It takes as many steps as its search came to, at the rate that this begins with: its rival is a run of the search.
+    """
+    steps = int(str(FOUND[task][key(model, model, FOUND[task])]["steps"]))
+    return Variant(
+        model,
+        f"{model}-last",
+        data={"validation": True},
+        training={**beginning(task, model, steps), "average": 0.0},
         profiles=("long",),
     )
 

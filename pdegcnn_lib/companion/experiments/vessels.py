@@ -9,7 +9,7 @@ from pdegcnn_lib.companion import data
 from pdegcnn_lib.companion.experiments.config import Training
 from pdegcnn_lib.companion.experiments.own_resolution import OwnResolution
 from pdegcnn_lib.companion.experiments.registry import Experiment, Variant, enter
-from pdegcnn_lib.companion.experiments.searches import beginning, doubled, search_of
+from pdegcnn_lib.companion.experiments.searches import beginning, doubled, last, search_of
 from pdegcnn_lib.companion.experiments.segmentation import SegmentationTask
 from pdegcnn_lib.companion.experiments.tuned import CANDIDATES, FOUND, TUNED, label
 
@@ -164,6 +164,13 @@ enter(
             deeper("covariant", estimate="rho_b_com_covariant"),
             deeper("last", average=0.0),
         ),
+        seeds={"long": 1},
+        keep_weights=False,
+    ),
+    _experiment(
+        "vessels-last",
+        "vessels, the last network against the mean of those along the way, on a part of the training images",
+        tuple(last("vessels", model) for model in (UNET, SIX[2], SIX[0])),
         seeds={"long": 1},
         keep_weights=False,
     ),

@@ -74,9 +74,9 @@ def changed(what: str, **options: object) -> Variant:
     return Variant("vessels-pdegcnn6", f"vessels-pdegcnn6-{what}", options=options)
 
 
-def turned(model: str, suffix: str = "", **given: Any) -> Variant:
+def turned(model: str) -> Variant:
     """A network whose training patches are turned by random multiples of 90 degrees."""
-    return Variant(model, f"{model}{suffix}-augmented", data={"augment": True}, **given)
+    return Variant(model, f"{model}-augmented", data={"augment": True}, profiles=("long",))
 
 
 def covariant(model: str, seeds: int) -> Variant:
@@ -177,12 +177,9 @@ enter(
     _experiment(
         "vessels-augmented",
         "vessels, with training patches that are turned by random multiples of 90 degrees",
-        # The CNN alone: the others have these turns built in.
-        (
-            turned(SIX[0], seeds=3),
-            turned(SIX[0], "-longer", training=LONGER, profiles=SHORT),
-            turned(UNET, profiles=("long",)),
-        ),
+        # The others have these turns built in.
+        (turned(SIX[0]), turned(UNET)),
+        seeds={"long": 3},
         keep_weights=False,
     ),
     _experiment("vessels-parts", "vessels, with one part of the PDE-G-CNN changed at a time", CHANGES),

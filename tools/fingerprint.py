@@ -29,7 +29,7 @@ KERNELS = f"{PACKAGE}.ops.compiled"
 
 # Notebooks write the ledger and only the book reads it.
 LEDGER = "book/_executed/ledger"
-FIRST_PAGE = ("results/vessels", "results/vessels-steps")  # which it quotes
+FIRST_PAGE = ("results/vessels",)  # which it quotes
 
 
 def files(folder: str) -> list[Path]:

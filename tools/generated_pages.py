@@ -84,31 +84,26 @@ def ledger_page() -> str:
     return ledger.table()
 
 
-LONG = ("vessels", "vessels-steps")  # experiments with networks that were trained for long
 WORDS = {"holds": "ahead of", "level": "level with", "fails": "behind"}
 
 
 def evidence() -> tuple[str, dict[str, str]]:
     """What the first page says of results: a table of each network on vessels, and numbers.
 
-    A network is there with the settings that its search came to, or else with its longest runs. The numbers are how
-    many each network has, what the second observer scores, and, in words too, what the results say of networks.
+    The networks are those whose search is over. The numbers are how many each network has, what the second observer
+    scores, and, in words too, what the results say of networks.
     """
     from pdegcnn_lib.companion.experiments import claims, pictures
     from pdegcnn_lib.companion.experiments.comparison import grouped
-    from pdegcnn_lib.companion.experiments.registry import experiment
-    from pdegcnn_lib.companion.experiments.run import committed_results
+    from pdegcnn_lib.companion.experiments.run import settled_results
 
-    runs = grouped(r for name in LONG for r in committed_results(name, "long"))
+    runs = grouped(settled_results("vessels"))
 
     def spaced(number: int) -> str:
         return f"{number:,}".replace(",", "\u00a0")
 
     steps = {name: found[0]["training"]["steps"] for name, found in runs.items()}
     numbers = {name: spaced(found[0]["parameters"]) for name, found in runs.items()}
-
-    def worth(name: str) -> tuple[bool, int]:
-        return experiment(runs[name][0]["experiment"]).settled(name), steps[name]
 
     rows = [
         [
@@ -119,12 +114,12 @@ def evidence() -> tuple[str, dict[str, str]]:
             str(len(found)),
         ]
         for name, found in sorted(runs.items(), key=lambda item: item[1][0]["parameters"])
-        if name == max((n for n in runs if runs[n][0]["model"] == found[0]["model"]), key=worth)
+        if name == found[0]["model"]
     ]
     said = {name.replace("-", "_"): number for name, number in numbers.items()}
     said["second_observer"] = f"{next(iter(runs.values()))[0]['metrics']['observer']['dice']:.3f}"
     for verdict in claims.judged("long"):
-        if verdict.claim.experiment in LONG:
+        if verdict.claim.experiment == "vessels":
             name = f"{verdict.claim.ours}_against_{verdict.claim.rival}".replace("-", "_")
             times = verdict.parameters[1] / verdict.parameters[0]
             difference, interval = pictures.lead(verdict)

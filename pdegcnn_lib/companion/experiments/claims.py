@@ -54,13 +54,8 @@ CNN, GCNN, PDE = SIX
 LINES_3, LINES_6, LINES_12 = (with_estimate(f"vessels-pdegcnn{n}", "rho_c").name for n in (3, 6, 12))
 CLAIMS = (
     *(Claim("vessels, 6 layers", "vessels", PDE, rival) for rival in (CNN, GCNN)),
-    Claim("vessels, 6 layers, four times as long", "vessels", f"{PDE}-longer", f"{CNN}-longer"),
     *(Claim("vessels, 12 layers", "vessels", TWELVE[2], rival) for rival in TWELVE[:2]),
     *(Claim(f"vessels, {n} layers", "vessels", ours, UNET) for n, ours in ((6, PDE), (12, TWELVE[2]))),
-    *(
-        Claim(f"vessels, {n} layers, 6 000 steps", "vessels-steps", f"{ours}-6000", f"{rival}-6000")
-        for n, ours, rival in ((12, TWELVE[2], UNET), (12, TWELVE[2], CNN), (6, PDE, UNET), (6, PDE, CNN))
-    ),
     *(
         Claim("vessels in colour, 6 layers", "vessels-rgb", PDE, f"vessels-{kind}6")
         for kind in ("cnn", "gcnn")

@@ -12,7 +12,7 @@ from pdegcnn_lib.companion.experiments.registry import Experiment, Variant, ente
 from pdegcnn_lib.companion.experiments.searches import search_of
 from pdegcnn_lib.companion.experiments.segmentation import SegmentationTask
 from pdegcnn_lib.companion.experiments.tuned import CANDIDATES, FOUND, TUNED, label
-from pdegcnn_lib.companion.experiments.vessels import AVERAGE, SHORT
+from pdegcnn_lib.companion.experiments.vessels import AVERAGE
 
 ESTIMATES = ("rho_c", "rho_b", "rho_b_sr", "rho_b_com")
 LAYERS = (3, 6, 12)
@@ -38,7 +38,7 @@ def task(profile: str, *, validation: bool = False) -> SegmentationTask:
 def with_estimate(model: str, estimate: str) -> Variant:
     """A PDE-G-CNN whose kernels use the named estimate; in the profile `long` that of 6 layers alone tries them all."""
     tried = estimate == "rho_c" or models.entry(model).fixed["layers"] == 6
-    profiles = PROFILES if tried else SHORT
+    profiles = PROFILES if tried else ("fast", "full")
     return Variant(model, f"{model}-{estimate}", options={"estimate": estimate}, profiles=profiles)
 
 

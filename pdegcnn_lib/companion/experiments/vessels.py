@@ -15,7 +15,6 @@ from pdegcnn_lib.companion.experiments.tuned import CANDIDATES, FOUND, TUNED, la
 
 SIX = ("vessels-cnn6-narrow", "vessels-gcnn6-narrow", "vessels-pdegcnn6")
 UNET = "vessels-unet"
-SHORT = ("fast", "full")  # the profiles that compare so many steps with four times as many
 TWELVE = ("vessels-cnn12-narrow", "vessels-gcnn12-narrow", "vessels-pdegcnn12")
 VALIDATION_IMAGES = 4  # the last of the training images, while settings are chosen
 AVERAGE = (
@@ -26,8 +25,6 @@ STEPS = {
     "full": Training(steps=600, batch_size=8),
     "long": Training(steps=1500, batch_size=8, average=AVERAGE),
 }
-DOUBLED = (3000, 6000, 12_000)
-LONGER = {"steps": 4 * STEPS["full"].steps}
 
 
 def chase(
@@ -124,11 +121,6 @@ enter(
         (
             *map(Variant, SIX),
             *(Variant(model, seeds=3) for model in TWELVE),
-            # A step of the CNN takes a fraction of the time, and the loss of both still falls after 600 of them.
-            *(
-                Variant(model, f"{model}-longer", training=LONGER, seeds=3, profiles=SHORT)
-                for model in (SIX[0], SIX[2])
-            ),
             *(covariant(model, seeds) for model, seeds in ((SIX[2], 5), (TWELVE[2], 3))),
             Variant(UNET, profiles=("long",)),
         ),
@@ -142,14 +134,10 @@ enter(
     ),
     _experiment(
         "vessels-steps",
-        "vessels, against the number of steps",
+        "vessels, after a set number of steps, what `vessels-depth` found to help on the validation images",
         (
-            *(
-                doubled("vessels", model, steps)
-                for steps, model in product(DOUBLED, (TWELVE[2], SIX[2], UNET, *SIX[:2]))
-            ),
-            # What `vessels-depth` found to help, on the validation images.
-            *(doubled("vessels", TWELVE[2], steps, "-residual", residual=True) for steps in DOUBLED),
+            doubled("vessels", TWELVE[2], 6000),
+            doubled("vessels", TWELVE[2], 6000, "-residual", residual=True),
         ),
         seeds={"long": 1},
     ),

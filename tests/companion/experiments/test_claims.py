@@ -76,20 +76,18 @@ def test_it_is_said_where_nothing_is_known_of_other_seeds():
 
 def test_an_experiment_of_single_runs_borrows_the_spread_over_seeds_of_its_task(monkeypatch):
     def committed(name: str, profile: str) -> list[dict]:
-        rows = {"vessels-steps": [0.80], "vessels": [0.79, 0.81]}.get(name, [])
-        models = ("vessels-pdegcnn12", "vessels-unet")
-        suffix = "-6000" if name == "vessels-steps" else ""
+        rows = {"vessels-rgb": [0.80], "vessels": [0.79, 0.81]}.get(name, [])
         return [
-            run(f"{model}{suffix}", seed, dice_by_image=[score] * 8)
-            for model in models
+            run(model, seed, dice_by_image=[score] * 8)
+            for model in ("vessels-pdegcnn6", "vessels-cnn6")
             for seed, score in enumerate(rows)
         ]
 
     monkeypatch.setattr(claims, "committed_results", committed)
     found = {verdict.claim.experiment: verdict for verdict in claims.judged("long")}
-    steps = found["vessels-steps"]
+    single = found["vessels-rgb"]
     # Pooled over two networks of two runs each: a variance of 0.0002, two degrees of freedom, and two single runs.
-    assert steps.seeds_known and steps.high == pytest.approx(4.3027 * (2 * 0.0002) ** 0.5, rel=1e-4)
+    assert single.seeds_known and single.high == pytest.approx(4.3027 * (2 * 0.0002) ** 0.5, rel=1e-4)
 
 
 def test_a_claim_without_runs_has_no_verdict():

@@ -18,6 +18,7 @@ from pdegcnn_lib.companion.data.errors import DataError
 from pdegcnn_lib.companion.experiments.registry import experiment
 from pdegcnn_lib.companion.experiments.run import holds, load_model, read_result, weights_path
 from pdegcnn_lib.companion.experiments.task import Task
+from pdegcnn_lib.memory import keep_freed_memory
 
 TOLERANCE = 2e-3  # the few digits or pixels at a threshold that sums in another order move
 
@@ -50,6 +51,7 @@ def scores(results: Iterable[Path]) -> Iterator[tuple[Path, float, float]]:
 
 def main() -> int:
     """Evaluate all networks, a line for each; 1 where a score has moved, a file is damaged or nothing was evaluated."""
+    keep_freed_memory(0)
     trained = [result for result in committed() if weights_path(result).is_file()]
     moved = done = damaged = 0
     said: set[str] = set()

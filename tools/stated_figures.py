@@ -96,7 +96,7 @@ STATED = [
     (VESSELS, "resolution of the photographs, {pde12} on average."),
     (VESSELS, "The second observer has {observer} there:"),
     (VESSELS, "the U-Net has {unet}, after the 6 000 steps beyond"),
-    (VESSELS, "That of six layers and {size pde6} parameters has {pde6} in {runs pde6}, also after"),
+    (VESSELS, "layers and {size pde6} parameters has {pde6} in {runs pde6}, also after"),
     (
         VESSELS,
         "ten times the size has {cnn6} after 12 000 steps, in {runs cnn6}: {pde6 - cnn6} percent less,",
@@ -121,7 +121,7 @@ STATED = [
     (VERDICTS, "It is {pde6 - cnn6} percent ahead of the CNN of its depth and ten times its size,"),
     (
         VESSELS,
-        "A G-CNN of six layers and ten times the size has {gcnn6} after 12 000 steps, in {runs gcnn6}:",
+        "G-CNN* of six layers and ten times the size has {gcnn6} after 12 000 steps, in {runs gcnn6}:",
     ),
     (VESSELS, "of its depth, and {pde12 - gcnn6} percent behind that of twelve,"),
     (VERDICTS, "and {pde12 - gcnn6} ahead of a G-CNN of half its depth and nine times its size."),

@@ -218,8 +218,9 @@ def accuracy_by_angle(records: Iterable[Record]) -> Figure:
     """Accuracy against the angle by which the test digits are turned: the mean over seeds, with the range shaded."""
     figure, ax = plt.subplots(figsize=(7.0, 3.4))
     for variant, group in grouped(records).items():
-        angles = group[0]["metrics"]["angles"]
+        angles = [*group[0]["metrics"]["angles"], 360]  # where it is what it is at 0
         curves = 100 * np.array([r["metrics"]["accuracy_by_angle"] for r in group])
+        curves = np.concatenate([curves, curves[:, :1]], axis=1)
         style = model_style(group[0]["model"])
         ax.plot(angles, curves.mean(0), color=style["color"], label=label(variant))
         ax.plot(angles[::3], curves.mean(0)[::3], style["marker"], color=style["color"], ms=5)

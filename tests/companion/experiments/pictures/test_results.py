@@ -43,7 +43,7 @@ def test_labels():
         pictures.label("vessels-unet") == "U-Net"
         and pictures.label("vessels-unet-augmented") == "U-Net, augmented"
     )
-    assert pictures.label("vessels-unet-6000") == "U-Net, 6\u202f000 steps"
+    assert pictures.label("vessels-pdegcnn12-6000") == "PDE-G-CNN, 12 layers, 6\u202f000 steps"
     assert pictures.label("digits-lenet5") == "LeNet-5" and pictures.label("mine") == "mine"
     styles = [pictures.model_style(m) for m in ("vessels-cnn6", "vessels-gcnn12", "vessels-pdegcnn3", "mine")]
     assert len({s["color"] for s in styles}) == len({s["marker"] for s in styles}) == 4
@@ -186,7 +186,7 @@ def test_scores_by_size_are_sorted_by_size():
 
 def test_curves():
     [ax] = pictures.accuracy_by_angle(RECORDS).axes
-    assert np.allclose(ax.lines[0].get_ydata(), [72, 50, 50, 72])
+    assert np.allclose(ax.lines[0].get_xydata(), [[0, 72], [30, 50], [60, 50], [90, 72], [360, 72]])
     [ax] = pictures.training_curves(RECORDS).axes
     assert np.allclose(ax.lines[0].get_ydata(), [0.64, 0.28]) and ax.lines[0].get_xdata().tolist() == [5, 10]
 

@@ -10,11 +10,14 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from contextlib import nullcontext
 from pathlib import Path
+from tempfile import gettempdir
 from typing import Any
 
 import pytest
 import torch
+from filelock import FileLock
 
 import pdegcnn_lib
 from pdegcnn_lib import models, nn, ops
@@ -53,13 +56,16 @@ def slowly() -> list[str]:
 
 def check(name: str, found: dict[str, str]) -> None:
     """Compare the cells that were measured with the table, or write them into it."""
-    if WRITE:
-        known = committed()
-        known["cells"].setdefault(name, {}).update(found)
-        cells = {line: known["cells"][line] for line in SUBJECTS if line in known["cells"]}
-        text = json.dumps({"torch": torch.__version__, "sources": sources(), "cells": cells}, indent=1)
-        TABLE.write_text(text + "\n", encoding="utf-8")
-    cells = committed()["cells"].get(name, {})
+    with (
+        FileLock(Path(gettempdir(), "support.lock")) if WRITE else nullcontext()
+    ):  # tests may run side by side
+        if WRITE:
+            known = committed()
+            known["cells"].setdefault(name, {}).update(found)
+            cells = {line: known["cells"][line] for line in SUBJECTS if line in known["cells"]}
+            text = json.dumps({"torch": torch.__version__, "sources": sources(), "cells": cells}, indent=1)
+            TABLE.write_text(text + "\n", encoding="utf-8")
+        cells = committed()["cells"].get(name, {})
     assert {question: cells.get(question) for question in found} == found
 
 

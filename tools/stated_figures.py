@@ -55,6 +55,9 @@ RUNS = {
     "tried_wide": ("digits-capacity", "digits-pdegcnn-invariant-wide", "accuracy"),
     "tried": ("digits-capacity", "digits-pdegcnn-invariant-as-it-is", "accuracy"),
     "lenet12000": ("digits-steps", "digits-lenet5-12000", "accuracy"),
+    "kept_lenet": ("digits-search", "digits-lenet5-12000-0.01", "accuracy"),
+    "last_lenet": ("digits-last", "digits-lenet5-last", "accuracy"),
+    "gcnn_invariant": ("digits-rotated", "digits-gcnn-invariant", "accuracy"),
     "lenet": ("digits-rotated", "digits-lenet5", "accuracy"),
     "invariant_12k": ("digits-rotated-12k", "digits-pdegcnn-invariant", "accuracy"),
     "paper_12k": ("digits-rotated-12k", "digits-pdegcnn", "accuracy"),
@@ -145,7 +148,12 @@ STATED = [
         DIGITS,
         "that reads {gcnn} percent in {runs gcnn}, {gcnn - paper} more, and was ahead on validation too.",
     ),
-    (DIGITS, "The invariant head reads {invariant - gcnn} percent more still;"),
+    (
+        DIGITS,
+        "The invariant head reads {invariant - gcnn} percent more still, and {invariant - gcnn_invariant} more than",
+    ),
+    (DIGITS, "with such a head and {size gcnn_invariant} parameters, in {runs gcnn_invariant} each."),
+    (VERDICTS, "the invariant one is {invariant - gcnn_invariant} percent ahead."),
     (DIGITS, "the deep one reads {tried_deep} percent, {tried_deep - tried} more than the network as it is."),
     (DIGITS, "The wide one reads {tried_wide}, and has {size tried_wide} parameters where the deep one has"),
     (
@@ -169,9 +177,14 @@ STATED = [
     ),
     (VERDICTS, "From 12 000 digits the paper's own is {paper_12k - lenet_12k} percent ahead of LeNet-5,"),
     (VERDICTS, "and the invariant head {invariant_12k - lenet_12k}."),
+    (VERDICTS, "LeNet-5 on turned digits, and {upright - upright_gcnn} of this G-CNN."),
     (README, "One of {size upright} that has never seen a digit turned reads {upright} % of turned ones,"),
     (README, "where LeNet-5 reads {upright_lenet} %."),
     (DIGITS, "and LeNet-5 with {size lenet} reads {lenet} in {runs lenet}."),
+    (
+        DIGITS,
+        "held back LeNet-5 reads {kept_lenet} percent with the mean and {last_lenet} with the last, at the",
+    ),
     (DIGITS, "at the 0.01 that its search begins with, LeNet-5 reads {lenet12000} percent after as many."),
     (
         LINES,

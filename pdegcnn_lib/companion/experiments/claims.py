@@ -64,7 +64,10 @@ CLAIMS = (
     *(Claim("lines, 3 layers", "lines", LINES_3, f"vessels-{kind}3-narrow") for kind in ("cnn", "gcnn")),
     *(Claim("lines, 6 layers", "lines", LINES_6, rival) for rival in (CNN, GCNN)),
     *(Claim("lines, 12 layers", "lines", LINES_12, rival) for rival in TWELVE[:2]),
-    Claim("digits, trained upright", "digits-upright", "digits-pdegcnn-invariant", "digits-lenet5"),
+    *(
+        Claim("digits, trained upright", "digits-upright", "digits-pdegcnn-invariant", f"digits-{r}")
+        for r in ("lenet5", "gcnn-invariant")
+    ),
     *(Claim("digits", "digits-rotated", "digits-pdegcnn", f"digits-{r}") for r in ("lenet5", "gcnn")),
     *(
         Claim("digits, invariant head", "digits-rotated", "digits-pdegcnn-invariant", f"digits-{r}")

@@ -176,8 +176,8 @@ STATED = [
     ),
     (
         DIGITS,
-        "a G-CNN of eight times its size with such a head {upright_gcnn}, LeNet-5 {upright_lenet}, "
-        "in {runs upright} each.",
+        "a G-CNN of eight times its size with such a head {upright_gcnn}, in {runs upright} each, "
+        "LeNet-5 {upright_lenet} in {count upright_lenet}.",
     ),
     (
         VERDICTS,

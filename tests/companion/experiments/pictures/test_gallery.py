@@ -88,13 +88,13 @@ def test_the_gallery_is_at_the_resolution_of_the_masks_beside_the_second_observe
 
 def test_the_gallery_is_drawn_from_the_first_seeds(photographs, tmp_path, monkeypatch):
     monkeypatch.setenv("PDEGCNN_ROOT", str(tmp_path))
+    monkeypatch.setattr(gallery, "chase", lambda profile: SimpleNamespace(test=_large(photographs)))
     with pytest.raises(FileNotFoundError):
         gallery.gallery(("vessels-pdegcnn6",))
     result = grid.committed_path(experiment("vessels").unit("vessels-pdegcnn6", 0, "long"))
     result.parent.mkdir(parents=True)
     result.write_text(json.dumps({"metrics": {"dice_by_image": [0.9, 0.5, 0.8], "threshold": 0.5}}))
     monkeypatch.setattr(gallery, "load_model", lambda path: Threshold().eval())
-    monkeypatch.setattr(gallery, "chase", lambda profile: SimpleNamespace(test=_large(photographs)))
     assert gallery.gallery(("vessels-pdegcnn6",)).read_bytes().startswith(b"\x89PNG")
 
 

@@ -149,7 +149,10 @@ STATED = [
         "invariant head {invariant_12k} in {runs invariant_12k}, LeNet-5 {lenet_12k} in {count lenet_12k}.",
     ),
     (DIGITS, "The G-CNN reads {gcnn_12k}, in {runs gcnn_12k}: from a fifth of the digits"),
-    (DIGITS, "From a fifth of the digits LeNet-5 reads {lenet - lenet_12k} percent less, the PDE-G-CNN with"),
+    (
+        DIGITS,
+        "LeNet-5 reads {lenet - lenet_12k} percent less, the G-CNN {gcnn - gcnn_12k}, the PDE-G-CNN with",
+    ),
     (
         DIGITS,
         "the paper's head {paper - paper_12k} and with the invariant head {invariant - invariant_12k}: the fewer",

@@ -230,6 +230,7 @@ def run(
 ) -> Iterator[Outcome]:
     """Segment pictures, or volumes, one after the other; whatever is wrong with one of them, the others are done.
 
+    From the first on, the process keeps the memory that it frees (`pdegcnn_lib.memory`).
     Which of the two a network takes its result says. `scale` is for pictures, see `prepare`; `voxel` and `size` are
     for volumes, see `stacks.cubes`. Raises: ValueError for one that does not go with the network, for no such
     number, and for a file in the place of the folder; OSError for a folder that takes no files.

@@ -194,10 +194,9 @@ def _table(device: str, result: dict[str, object], progress: Progress) -> list[d
 
 def _steps(progress: Progress) -> list[dict[str, object]]:
     progress("training steps on one core and on two")
-    times = {name: timing.median for name, timing in steps.on_one_thread().items()}
-    pde, cnn, gcnn, unet = (times[name] for name in steps.NETWORKS)
-    digits = {name: t.median for name, t in steps.on_one_thread(steps.DIGITS, steps.BATCH_OF_DIGITS).items()}
-    flat, invariant, flat_rival, invariant_rival = (digits[name] for name in steps.DIGITS)
+    timings = steps.on_one_thread() | steps.on_one_thread(steps.DIGITS, steps.BATCH_OF_DIGITS)
+    pde, cnn, gcnn, unet = (timings[name].median for name in steps.NETWORKS)
+    flat, invariant, flat_rival, invariant_rival = (timings[name].median for name in steps.DIGITS)
     name = steps.NETWORKS[0]
     apart = steps.steps_per_second(name, runs=2, threads=1)
     together = steps.steps_per_second(name, runs=1, threads=2)

@@ -3,7 +3,7 @@
 # The modules of the experiments enter them into the list.
 from pdegcnn_lib.companion.experiments import digits, lines, tubes, vessels
 from pdegcnn_lib.companion.experiments.config import PROFILES, Run, Training
-from pdegcnn_lib.companion.experiments.grid import doublings, find, obtain, searched
+from pdegcnn_lib.companion.experiments.grid import doublings, find, obtain
 from pdegcnn_lib.companion.experiments.registry import EXPERIMENTS, Experiment, Variant, enter, experiment
 from pdegcnn_lib.companion.experiments.run import (
     build_model,
@@ -41,7 +41,6 @@ __all__ = [
     "read_result",
     "result_path",
     "run",
-    "searched",
     "settled_results",
     "train",
     "tubes",

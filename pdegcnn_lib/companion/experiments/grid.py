@@ -11,7 +11,7 @@ from pdegcnn_lib.companion.experiments.config import Run
 from pdegcnn_lib.companion.experiments.provenance import code_fingerprint
 from pdegcnn_lib.companion.experiments.registry import EXPERIMENTS, Experiment, key
 from pdegcnn_lib.companion.experiments.run import committed_results, read_result, result_path, run
-from pdegcnn_lib.companion.experiments.search import Scores, network_of, run_name, scores_of
+from pdegcnn_lib.companion.experiments.search import Scores, network_of, scores_of
 
 
 def committed_path(unit: Run) -> Path:
@@ -91,13 +91,14 @@ def searched(experiment: Experiment, units: list[Run] | None = None) -> dict[str
 
 def doublings(experiment: Experiment) -> list[dict[str, Any]]:
     """The committed results of a search that doubled the steps, all at the rate that their network begins with."""
-    assert experiment.search is not None
-    doubled = {
-        run_name(network, steps, rate)
-        for network, (_, rate) in searched(experiment).items()
-        for steps in experiment.search.lengths
-    }
-    return [r for r in committed_results(experiment.name, "long") if r["variant"] in doubled]
+    search = experiment.search
+    assert search is not None
+
+    def doubled(result: dict[str, Any]) -> bool:
+        first = search.rates[key(network_of(result), result["model"], search.rates)]
+        return result["training"]["steps"] in search.lengths and result["training"]["learning_rate"] == first
+
+    return list(filter(doubled, committed_results(experiment.name, "long")))
 
 
 def status(experiment: Experiment, profile: str) -> dict[str, object]:

@@ -62,7 +62,8 @@ def test_the_grid_runs_what_a_search_asks_for(tiny, monkeypatch):
     def finish(unit, out):
         done.append((unit.training.steps, unit.training.learning_rate))
         training = {"steps": unit.training.steps, "learning_rate": unit.training.learning_rate}
-        content = {"variant": unit.variant, "seed": 0, "training": training, "metrics": {"accuracy": 0.5}}
+        content = {"variant": unit.variant, "model": model, "seed": 0, "training": training}
+        content["metrics"] = {"accuracy": 0.5}
         paths.write_atomically(out, json.dumps(content))
 
     monkeypatch.setattr(work, "run", finish)

@@ -5,8 +5,9 @@ cores.
 from __future__ import annotations
 
 import heapq
+import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import Any
 
@@ -18,10 +19,16 @@ from pdegcnn_lib.companion.viz.tables import markdown_table
 
 
 def recorded() -> list[dict[str, Any]]:
-    """Every committed result that an experiment asks for."""
-    return [
+    """Every committed result that an experiment asks for and that ran on a CPU throughout."""
+    every = (
         record for name in EXPERIMENTS for profile in PROFILES for record in committed_results(name, profile)
-    ]
+    )
+    return [record for record in every if all(map(on_cpu, record.get("places", [record])))]
+
+
+def on_cpu(place: Mapping[str, Any]) -> bool:
+    """Whether the device that a record or one of its `places` names is a CPU: only that has threads."""
+    return re.search(r", \d+ threads?$", place["device"]) is not None
 
 
 def seconds(units: Sequence[Run], results: Sequence[dict[str, Any]]) -> list[float | None]:

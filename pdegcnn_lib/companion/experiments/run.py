@@ -111,16 +111,19 @@ def run(unit: Run, *, out: Path | None = None, device: torch.device | None = Non
     prepared = getattr(task, "preparation", None)  # any object with the three methods of a task is one
     some = task.batch(4, torch.Generator().manual_seed(unit.seed))[0].to(device)
     started, trained = time.monotonic(), course.curve[-1]["seconds"]
-    turned = max(equivariance_error(model, some).values())
-    if not math.isfinite(turned):
-        raise FloatingPointError(f"the output of {unit.name} is not finite")
+    # The convolutions of a GPU may round their factors to TF32 in training, not before the judge.
+    with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+        turned = max(equivariance_error(model, some).values())
+        if not math.isfinite(turned):
+            raise FloatingPointError(f"the output of {unit.name} is not finite")
+        metrics = task.evaluate(model, device)
     result = {
         "digest": unit.digest,
         **unit.config,
         "in_channels": task.in_channels,
         **({} if prepared is None else {"preparation": prepared.record}),
         "parameters": models.parameter_count(model),
-        "metrics": task.evaluate(model, device),
+        "metrics": metrics,
         "quarter_turn_error": turned,
         "curve": course.curve,
         "places": course.places,

@@ -3,8 +3,11 @@
 from dataclasses import replace
 
 import pytest
+import torch
 
 from pdegcnn_lib.companion.experiments import EXPERIMENTS, cost
+from pdegcnn_lib.companion.experiments.provenance import device_name
+from pdegcnn_lib.companion.experiments.run import committed_results
 
 
 def record(experiment, model, steps, training, wall):
@@ -27,6 +30,15 @@ def test_a_run_costs_its_steps_and_its_evaluation(tiny):
     # Older results of runs that were resumed have a wall clock of their last process alone.
     assert cost.seconds([tiny.UNIT], [record("tiny", model, 4, 8.0, 3.0)]) == [16.0]
     assert cost.seconds([replace(tiny.UNIT, model="digits-gcnn")], here) == [None]
+
+
+def test_the_seconds_of_a_gpu_are_no_core_seconds():
+    assert cost.on_cpu({"device": device_name(torch.device("cpu"))})
+    assert cost.on_cpu({"device": "AMD EPYC, 1 threads"})  # as older results say it
+    assert not cost.on_cpu({"device": "NVIDIA H200"})
+    everything = [r for name in EXPERIMENTS for r in committed_results(name, "long")]
+    assert any(not cost.on_cpu(r) for r in everything)
+    assert all(cost.on_cpu(r) for r in cost.recorded())
 
 
 def test_runs_are_begun_where_a_task_is_free():

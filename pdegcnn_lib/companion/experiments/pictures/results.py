@@ -102,27 +102,28 @@ def _common(a: Bbox, b: Bbox) -> float:
 def score_boxes(
     records: Iterable[Record], metric: str, *, name: str, references: Mapping[str, float] | None = None
 ) -> Figure:
-    """A box per variant over its seeds, the runs as dots, the score in percent on the vertical axis."""
+    """A box per variant over its seeds, one under the other, the runs as dots along the score in percent."""
     groups = grouped(records)
-    figure, ax = plt.subplots(figsize=(max(4.5, 1.15 * len(groups)), 3.6))
+    figure, ax = plt.subplots(figsize=(6.4, 0.9 + 0.42 * len(groups)))
     for place, group in enumerate(groups.values()):
         values = [100 * r["metrics"][metric] for r in group]
         style = model_style(group[0]["model"])
         ax.boxplot(
             [values],
             positions=[place],
+            orientation="horizontal",
             widths=0.5,
             showfliers=False,
             medianprops={"color": "black", "lw": 1.4},
         )
         offsets = np.linspace(-0.12, 0.12, len(values)) if len(values) > 1 else [0.0]
-        ax.scatter(place + np.asarray(offsets), values, s=22, zorder=3, edgecolor="black", lw=0.4, **style)
+        ax.scatter(values, place + np.asarray(offsets), s=22, zorder=3, edgecolor="black", lw=0.4, **style)
     for text, value in (references or {}).items():
-        ax.axhline(100 * value, color="0.4", lw=1, ls="--")
-        end = (len(groups) - 0.4, 100 * value)  # beyond the boxes, where nothing lies under it
-        ax.annotate(text, end, (4, 0), textcoords="offset points", va="center", fontsize=9, color="0.3")
-    ax.set(ylabel=f"{name} in percent", xlim=(-0.6, len(groups) - 0.4))
-    ax.set_xticks(range(len(groups)), [label(v).replace(", ", "\n") for v in groups], fontsize=9)
+        ax.axvline(100 * value, color="0.4", lw=1, ls="--")
+        end = (100 * value, -0.6)  # above the boxes, where nothing lies under it
+        ax.annotate(text, end, (0, 3), textcoords="offset points", ha="center", fontsize=9, color="0.3")
+    ax.set(xlabel=f"{name} in percent", ylim=(len(groups) - 0.4, -0.6))
+    ax.set_yticks(range(len(groups)), [label(v) for v in groups])
     return figure
 
 

@@ -131,10 +131,12 @@ def provenance_line(records: Iterable[Record]) -> str:
     devices = every(re.sub(r"\b1 threads$", "1 thread", place["device"]) for place in places)
     steps = " or ".join(map(thousands, sorted({r["training"]["steps"] for r in records})))
     batch, count = every(r["training"]["batch_size"] for r in records), len(records)
+    revisions = {r["revision"] or "no checkout" for r in records}
+    many = f"{len(revisions)} revisions, which the results name"
     return (
         f"*{count} run{'s' if count > 1 else ''} of {steps} steps, batches of {batch}; "
         f"on {devices}; torch {every(place['torch'] for place in places)}; code at "
-        f"{every((r['revision'] or 'no checkout') for r in records)}.*"
+        f"{every(revisions) if len(revisions) <= 3 else many}.*"
     )
 
 

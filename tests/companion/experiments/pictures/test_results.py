@@ -106,6 +106,9 @@ def test_the_provenance_says_what_was_run():
     said = pictures.provenance_line(RECORDS)
     assert "3 runs of 10 steps" in said and "a processor" in said and "2.13.0" in said and "abc" in said
     assert "No run is committed yet" in pictures.provenance_line([])
+    many = [{**RECORDS[0], "revision": revision} for revision in ("a1", "b2", "c3", "d4")]
+    assert "code at a1 or b2 or c3.*" in pictures.provenance_line(many[:3])
+    assert "code at 4 revisions, which the results name.*" in pictures.provenance_line(many)
 
 
 def test_the_provenance_names_every_place_of_a_run_that_was_resumed():
@@ -126,9 +129,9 @@ def test_scores_stand_where_they_belong():
     assert [line.get_ydata()[0] for line in ax.lines] == [80.0]
     assert [t.get_text() for t in ax.texts] == ["observer", "CNN, 6", "PDE-G-CNN, 6"]
     [ax] = pictures.score_boxes(RECORDS, "dice", name="Dice").axes
-    dots = [c.get_offsets()[:, 1].tolist() for c in ax.collections]
+    dots = [c.get_offsets()[:, 0].tolist() for c in ax.collections]
     assert [sorted(np.round(d, 6)) for d in dots] == [[70.0, 74.0], [78.0]]
-    assert [t.get_text() for t in ax.get_xticklabels()] == ["CNN\n6 layers", "PDE-G-CNN\n6 layers"]
+    assert [t.get_text() for t in ax.get_yticklabels()] == ["CNN, 6 layers", "PDE-G-CNN, 6 layers"]
 
 
 def test_no_name_of_a_point_lies_on_another_name_a_point_or_a_line():

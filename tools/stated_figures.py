@@ -156,8 +156,11 @@ STATED = [
     (VERDICTS, "the network of six layers is {lines6 - lines_cnn6} percent ahead of the CNN"),
     (VERDICTS, "the invariant head is {invariant - lenet} percent ahead of LeNet-5 with 5 percent of its"),
     (VERDICTS, "and the paper's own, {paper - lenet} percent ahead with 6, is level with it;"),
-    (DIGITS, "head reads {invariant} percent of the turned digits with {size invariant} parameters,"),
-    (DIGITS, "the paper's own with {size paper} reads {paper}, in {runs paper} each,"),
+    (DIGITS, "head reads {invariant} percent of the turned digits with {size invariant} parameters in"),
+    (
+        DIGITS,
+        "parameters in {runs invariant}, the paper's own with {size paper} reads {paper} in {runs paper},",
+    ),
     (DIGITS, "it reads {paper_12k} percent of 50 000 others in {runs paper_12k}, and the invariant head"),
     (
         DIGITS,
@@ -180,7 +183,7 @@ STATED = [
         DIGITS,
         "The invariant head reads {invariant - gcnn} percent more still, and {invariant - gcnn_invariant} more than",
     ),
-    (DIGITS, "with such a head and {size gcnn_invariant} parameters, in {runs gcnn_invariant} each."),
+    (DIGITS, "with such a head and {size gcnn_invariant} parameters, in {runs gcnn_invariant}."),
     (VERDICTS, "the invariant one is {invariant - gcnn_invariant} percent ahead."),
     (DIGITS, "the deep one reads {tried_deep} percent, {tried_deep - tried} more than the network as it is."),
     (DIGITS, "The wide one reads {tried_wide}, and has {size tried_wide} parameters where the deep one has"),
@@ -192,11 +195,11 @@ STATED = [
     (VERDICTS, "the G-CNN of five times its size is {gcnn - paper} percent ahead of the paper's own."),
     (
         DIGITS,
-        "which has never seen one turned, reads {upright} percent of the turned digits after 12 000 steps,",
+        "which has never seen one turned, reads {upright} percent of the turned digits after 12 000 steps in",
     ),
     (
         DIGITS,
-        "a G-CNN of eight times its size with such a head {upright_gcnn}, in {runs upright} each, "
+        "in {runs upright}, a G-CNN of eight times its size with such a head {upright_gcnn} in {count upright_gcnn}, "
         "LeNet-5 {upright_lenet} in {count upright_lenet}.",
     ),
     (

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from torch import Tensor, nn
@@ -31,6 +32,9 @@ from pdegcnn_lib.nn.pde import CDDE, DE
 TASK = "vessels"
 LAST = 16  # channels before the final pointwise map
 COPIES = 40  # convections of the fixed lift
+DROPOUT = (
+    0.1  # the share of the channels that are left out behind some layers of the papers' networks in training
+)
 
 
 class Head(nn.Module):
@@ -55,28 +59,35 @@ class Residual(nn.Module):
         return f + self.layer(f)
 
 
-def _conv(c_in: int, c_out: int, size: int, dropout: bool = False) -> list[nn.Module]:
+def _conv(c_in: int, c_out: int, size: int, dropout: float | None = None) -> list[nn.Module]:
     convolution = nn.Conv2d(c_in, c_out, size, padding=size // 2, padding_mode="reflect", bias=False)
-    return [convolution, nn.BatchNorm2d(c_out), nn.ReLU()] + ([nn.Dropout2d(0.1)] if dropout else [])
+    return [convolution, nn.BatchNorm2d(c_out), nn.ReLU()] + (
+        [] if dropout is None else [nn.Dropout2d(dropout)]
+    )
 
 
-def _group(c_in: int, c_out: int, size: int, orientations: int, dropout: bool = False) -> list[nn.Module]:
+def _group(
+    c_in: int, c_out: int, size: int, orientations: int, dropout: float | None = None
+) -> list[nn.Module]:
     window = default_window(orientations, size)
     convolution = GroupConvolution(c_in, c_out, window=window, orientations=orientations)
-    return [convolution, nn.BatchNorm3d(c_out), nn.ReLU()] + ([nn.Dropout3d(0.1)] if dropout else [])
+    return [convolution, nn.BatchNorm3d(c_out), nn.ReLU()] + (
+        [] if dropout is None else [nn.Dropout3d(dropout)]
+    )
 
 
-def cnn(in_channels: int, *, layers: int, channels: int) -> nn.Module:
+def cnn(in_channels: int, *, layers: int, channels: int, dropout: float = DROPOUT) -> nn.Module:
     """An ordinary fully convolutional network; no equivariance but under translations.
 
-    Its features lie channels last: torch's convolutions then take 0.6 of the time.
+    `dropout` is the share of the channels that training leaves out behind some of its layers. Its features lie channels
+    last: torch's convolutions then take 0.6 of the time.
     """
     c = channels
     body = _conv(in_channels, c, 7)
     if layers == 3:
         # The three-layer network has no 5 x 5 layer; 18 channels before its last map give the paper's count.
         return ChannelsLast(*body, *_conv(c, 18, 1), Head(18))
-    body += _conv(c, c, 5, dropout=True) + _conv(c, c, 5) + _conv(c, c, 5, dropout=True)
+    body += _conv(c, c, 5, dropout) + _conv(c, c, 5) + _conv(c, c, 5, dropout)
     if layers == 6:
         body += _conv(c, LAST, 1)
     else:
@@ -119,17 +130,18 @@ def gcnn(
     channels: int,
     lift: str = "trained",
     orientations: int = 8,
+    dropout: float = DROPOUT,
     backend: str | None = None,
 ) -> nn.Module:
     """Lift, linear group convolutions, projection: equivariant under roto-translations.
 
     `lift` is `trained`, or `fixed` with trained convections of cake wavelets (which `backend` is for). The ReLU after
-    the lift stays in both, or the fixed lift and the first convolution would be one linear map.
+    the lift stays in both, or the fixed lift and the first convolution would be one linear map. `dropout` as in `cnn`.
     """
     c, n = channels, orientations
     body = [*_lift(in_channels, c, n, lift, backend), nn.ReLU()]
     for layer in range({3: 0, 6: 3, 12: 9}[layers]):
-        body += _group(c, c, 5, n, dropout=layer in (0, 2))
+        body += _group(c, c, 5, n, dropout if layer in (0, 2) else None)
     body += _group(c, LAST, 1, n)
     return nn.Sequential(*body, Projection(), Head(LAST))
 
@@ -142,35 +154,41 @@ def pdegcnn(
     lift: str = "trained",
     orientations: int = 8,
     residual: bool = False,
+    dropout: float = DROPOUT,
     **pde: Any,
 ) -> nn.Module:
     """Lift, PDE layers, projection: equivariant under roto-translations, exactly so under quarter turns.
 
     `lift` is `trained` or `fixed` as in the G-CNN; with `residual` a layer with as many channels behind it as before it
-    adds to its features, which costs no parameter. Options beyond those and `orientations` are those of `PDELayer`.
+    adds to its features, which costs no parameter; `dropout` as in `cnn`. Options beyond those and `orientations` are
+    those of `PDELayer`.
     """
     body = _lift(in_channels, channels, orientations, lift, pde.get("backend"))
-    body += _evolve(PDELayer, nn.Dropout3d, layers, channels, residual, orientations=orientations, **pde)
+    leave_out = partial(nn.Dropout3d, dropout)
+    body += _evolve(PDELayer, leave_out, layers, channels, residual, orientations=orientations, **pde)
     return nn.Sequential(*body, Projection(), Head(LAST))
 
 
-def pdecnn(in_channels: int, *, layers: int, channels: int, **pde_r2: Any) -> nn.Module:
+def pdecnn(
+    in_channels: int, *, layers: int, channels: int, dropout: float = DROPOUT, **pde_r2: Any
+) -> nn.Module:
     """A PDE-CNN on R^2: convolution, PDE layers; equivariant under translations.
 
     It differs from the PDE-G-CNN of as many layers in the space alone: a convolution of the same size stands where the
     lift does, and widths, windows and dropout are the same. On R^2 the metrics are full by default, 4 numbers each in
     the place of 3, and there are 2 numbers of a convection in the place of 3: 2 624 parameters for 6 layers and gray
-    images, 2 798 for 12. The authors' networks on R^2 are wider and have Finsler metrics. Options: `PDELayerR2`.
+    images, 2 798 for 12. The authors' networks on R^2 are wider and have Finsler metrics. `dropout` as in `cnn`; other
+    options are those of `PDELayerR2`.
     """
     convolution = nn.Conv2d(in_channels, channels, 7, padding=3, padding_mode="reflect", bias=False)
     body: list[nn.Module] = [convolution, nn.BatchNorm2d(channels)]
-    body += _evolve(PDELayerR2, nn.Dropout2d, layers, channels, **pde_r2)
+    body += _evolve(PDELayerR2, partial(nn.Dropout2d, dropout), layers, channels, **pde_r2)
     return nn.Sequential(*body, Head(LAST))
 
 
 def _evolve(
     layer: Callable[..., nn.Module],
-    dropout: type[nn.Module],
+    dropout: Callable[[], nn.Module],
     layers: int,
     channels: int,
     residual: bool = False,
@@ -186,7 +204,7 @@ def _evolve(
         made = layer(channels, out := LAST if i == count - 1 else channels, **options)
         body.append(Residual(made) if residual and out == channels else made)
         if i == 0 or (layers == 12 and i == 4):
-            body.append(dropout(0.1))
+            body.append(dropout())
     return body
 
 

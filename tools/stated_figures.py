@@ -152,7 +152,7 @@ STATED = [
     ),
     (VESSELS, "of its depth, and {pde12 - gcnn6} percent behind that of twelve,"),
     (VERDICTS, "and {pde12 - gcnn6} ahead of a G-CNN of half its depth and nine times its size."),
-    (VERDICTS, "That of six layers is {gcnn6 - pde6} percent behind this G-CNN,"),
+    (VERDICTS, "PDE-G-CNN of six layers is {gcnn6 - pde6} percent behind the G-CNN of its depth"),
     (VERDICTS, "the network of six layers is {lines6 - lines_cnn6} percent ahead of the CNN"),
     (VERDICTS, "the invariant head is {invariant - lenet} percent ahead of LeNet-5 with 5 percent of its"),
     (VERDICTS, "and the paper's own, {paper - lenet} percent ahead with 6, is level with it;"),

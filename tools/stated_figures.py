@@ -31,6 +31,8 @@ RUNS = {
     "kept_pde6": ("vessels-search", "vessels-pdegcnn6-6000-0.1", "dice"),
     "last_pde6": ("vessels-last", "vessels-pdegcnn6-last", "dice"),
     "kept_unet": ("vessels-search", "vessels-unet-6000-0.01", "dice"),
+    "kept_cnn6": ("vessels-search", "vessels-cnn6-narrow-12000-0.01", "dice"),
+    "last_cnn6": ("vessels-last", "vessels-cnn6-narrow-last", "dice"),
     "last_unet": ("vessels-last", "vessels-unet-last", "dice"),
     "gcnn12": ("vessels", "vessels-gcnn12-narrow", "dice"),
     "gcnn12_cl": ("vessels", "vessels-gcnn12-narrow", "cldice"),
@@ -133,7 +135,8 @@ STATED = [
     (VESSELS, "and that of twelve {pde12 - unet_turned} ahead of this U-Net,"),
     (
         VESSELS,
-        "by {kept_pde6 - last_pde6} percent for the PDE-G-CNN, {kept_unet - last_unet} for the U-Net.",
+        "by {kept_pde6 - last_pde6} percent for the PDE-G-CNN, {kept_unet - last_unet} for the U-Net "
+        "and {kept_cnn6 - last_cnn6} for the CNN.",
     ),
     (VESSELS, "In {runs cov6} it has {cov6} percent, {pde6 - cov6} less than the network"),
     (VESSELS, "than the network with $\\rho_c$ in {runs pde6}: no gain,"),

@@ -151,7 +151,6 @@ enter(
             deeper("double-time", t=2.0),
             deeper("no-dropout", dropout=0.0),
             deeper("residual-half-time", residual=True, t=0.5),
-            deeper("residual-double-time", residual=True, t=2.0),
             deeper("covariant", estimate="rho_b_com_covariant"),
             deeper("last", average=0.0),
         ),

@@ -145,7 +145,10 @@ STATED = [
     (VERDICTS, "It is {pde12 - cnn12} percent ahead of a CNN of its depth and 27 times its size,"),
     (VESSELS, "adding gains {four_residual - four} percent on average over the four, at no parameter,"),
     (VESSELS, "half the time loses {four - four_half} and twice the time {four - four_double}, adding and"),
-    (VESSELS, "half the time together gain {four_both - four}, to leave no channels out loses {four - four_all},"),
+    (
+        VESSELS,
+        "half the time together gain {four_both - four}, to leave no channels out loses {four - four_all},",
+    ),
     (VESSELS, "the covariant estimate loses {four - four_covariant}, and to keep the last network"),
     (VESSELS, "in place of the mean of those along the way gains {four_last - four}."),
     (VESSELS, "the two are level on the test photographs: {residual} with it and {set12} without."),

@@ -5,14 +5,14 @@ cores.
 from __future__ import annotations
 
 import heapq
-import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from statistics import median
 from typing import Any
 
 from pdegcnn_lib.companion.experiments.config import PROFILES, Run
 from pdegcnn_lib.companion.experiments.grid import urgency
+from pdegcnn_lib.companion.experiments.provenance import on_cpu
 from pdegcnn_lib.companion.experiments.registry import EXPERIMENTS
 from pdegcnn_lib.companion.experiments.run import committed_results
 from pdegcnn_lib.companion.viz.tables import markdown_table
@@ -23,12 +23,7 @@ def recorded() -> list[dict[str, Any]]:
     every = (
         record for name in EXPERIMENTS for profile in PROFILES for record in committed_results(name, profile)
     )
-    return [record for record in every if all(map(on_cpu, record.get("places", [record])))]
-
-
-def on_cpu(place: Mapping[str, Any]) -> bool:
-    """Whether the device that a record or one of its `places` names is a CPU: only that has threads."""
-    return re.search(r", \d+ threads?$", place["device"]) is not None
+    return [r for r in every if all(on_cpu(place["device"]) for place in r.get("places", [r]))]
 
 
 def seconds(units: Sequence[Run], results: Sequence[dict[str, Any]]) -> list[float | None]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
+import re
 import subprocess
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
@@ -73,6 +74,11 @@ def device_name(device: torch.device) -> str:
         return torch.cuda.get_device_name(device)
     threads = torch.get_num_threads()
     return f"{processor()}, {threads} thread{'s' if threads > 1 else ''}"
+
+
+def on_cpu(device: str) -> bool:
+    """Whether the name of a device is that of a CPU: only that has threads."""
+    return re.search(r", \d+ threads?$", device) is not None
 
 
 def versions() -> dict[str, str]:

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from pdegcnn_lib.companion.experiments import EXPERIMENTS, cost
-from pdegcnn_lib.companion.experiments.provenance import device_name
+from pdegcnn_lib.companion.experiments.provenance import device_name, on_cpu
 from pdegcnn_lib.companion.experiments.run import committed_results
 
 
@@ -33,12 +33,12 @@ def test_a_run_costs_its_steps_and_its_evaluation(tiny):
 
 
 def test_the_seconds_of_a_gpu_are_no_core_seconds():
-    assert cost.on_cpu({"device": device_name(torch.device("cpu"))})
-    assert cost.on_cpu({"device": "AMD EPYC, 1 threads"})  # as older results say it
-    assert not cost.on_cpu({"device": "NVIDIA H200"})
+    assert on_cpu(device_name(torch.device("cpu")))
+    assert on_cpu("AMD EPYC, 1 threads")  # as older results say it
+    assert not on_cpu("NVIDIA H200")
     everything = [r for name in EXPERIMENTS for r in committed_results(name, "long")]
-    assert any(not cost.on_cpu(r) for r in everything)
-    assert all(cost.on_cpu(r) for r in cost.recorded())
+    assert any(not on_cpu(r["device"]) for r in everything)
+    assert all(on_cpu(r["device"]) for r in cost.recorded())
 
 
 def test_runs_are_begun_where_a_task_is_free():

@@ -16,7 +16,7 @@ PASSED_ON = {"pde": PDE_OPTIONS, "pde_r2": PDE_OPTIONS_R2}
 
 @dataclass(frozen=True)
 class Entry:
-    """One network of the list: `builder(in_channels, **fixed, **options)` makes it.
+    """One network of the list: `builder(in_channels, **fixed, **options)` makes it, with `usual` where no option is.
 
     Networks of one `family` share their settings of training; `space` is where its features live, `depth` counts its
     layers, `width` its channels; `label` is what a reader calls it, different for any two of different size.
@@ -32,6 +32,7 @@ class Entry:
     summary: str
     builder: Callable[..., nn.Module]
     fixed: Mapping[str, object] = field(default_factory=dict)
+    usual: Mapping[str, object] = field(default_factory=dict)
 
     @property
     def options(self) -> list[str]:
@@ -74,7 +75,7 @@ def entry(name: str) -> Entry:
 def build(name: str, in_channels: int = 1, **options: object) -> nn.Module:
     """Build the named network for images of `in_channels` channels.
 
-    Options depend on the network: `orientations`, `window`, `alpha`, `estimate`, `metric`, ...
+    Options depend on the network: `orientations`, `channels`, `window`, `alpha`, `estimate`, `metric`, ...
     (see `entry(name).options`).
     Raises: ValueError for an unknown name, option or number of channels.
     """
@@ -86,7 +87,7 @@ def build(name: str, in_channels: int = 1, **options: object) -> nn.Module:
         raise ValueError(
             f"{name} takes the options {', '.join(chosen.options) or '(none)'}, got {sorted(unknown)}"
         )
-    return chosen.builder(in_channels, **chosen.fixed, **options)
+    return chosen.builder(in_channels, **chosen.fixed, **{**chosen.usual, **options})
 
 
 def parameter_count(model: nn.Module) -> int:

@@ -59,6 +59,11 @@ class Residual(nn.Module):
         return f + self.layer(f)
 
 
+def _check_channels(channels: int) -> None:
+    if isinstance(channels, bool) or not isinstance(channels, int) or channels < 1:
+        raise ValueError(f"channels must be a positive integer, got {channels!r}")
+
+
 def _conv(c_in: int, c_out: int, size: int, dropout: float | None = None) -> list[nn.Module]:
     convolution = nn.Conv2d(c_in, c_out, size, padding=size // 2, padding_mode="reflect", bias=False)
     return [convolution, nn.BatchNorm2d(c_out), nn.ReLU()] + (
@@ -82,6 +87,7 @@ def cnn(in_channels: int, *, layers: int, channels: int, dropout: float = DROPOU
     `dropout` is the share of the channels that training leaves out behind some of its layers. Its features lie channels
     last: torch's convolutions then take 0.6 of the time.
     """
+    _check_channels(channels)
     c = channels
     body = _conv(in_channels, c, 7)
     if layers == 3:
@@ -138,6 +144,7 @@ def gcnn(
     `lift` is `trained`, or `fixed` with trained convections of cake wavelets (which `backend` is for). The ReLU after
     the lift stays in both, or the fixed lift and the first convolution would be one linear map. `dropout` as in `cnn`.
     """
+    _check_channels(channels)
     c, n = channels, orientations
     body = [*_lift(in_channels, c, n, lift, backend), nn.ReLU()]
     for layer in range({3: 0, 6: 3, 12: 9}[layers]):
@@ -163,6 +170,7 @@ def pdegcnn(
     adds to its features, which costs no parameter; `dropout` as in `cnn`. Options beyond those and `orientations` are
     those of `PDELayer`.
     """
+    _check_channels(channels)
     body = _lift(in_channels, channels, orientations, lift, pde.get("backend"))
     leave_out = partial(nn.Dropout3d, dropout)
     body += _evolve(PDELayer, leave_out, layers, channels, residual, orientations=orientations, **pde)
@@ -180,6 +188,7 @@ def pdecnn(
     images, 2 798 for 12. The authors' networks on R^2 are wider and have Finsler metrics. `dropout` as in `cnn`; other
     options are those of `PDELayerR2`.
     """
+    _check_channels(channels)
     convolution = nn.Conv2d(in_channels, channels, 7, padding=3, padding_mode="reflect", bias=False)
     body: list[nn.Module] = [convolution, nn.BatchNorm2d(channels)]
     body += _evolve(PDELayerR2, partial(nn.Dropout2d, dropout), layers, channels, **pde_r2)
@@ -234,7 +243,8 @@ def _of_a_family(suffix: str, depth: int, family: str, width: int) -> Entry:
         f"{called}, {depth} layers{wide}",
         f"{called} of {depth} layers",
         builder,
-        {"layers": depth, "channels": width},
+        {"layers": depth},
+        {"channels": width},
     )
 
 
@@ -249,9 +259,9 @@ def _changed(kind: str, suffix: str, words: str, **fixed: object) -> Entry:
 
 def _on_the_plane(depth: int, width: int) -> Entry:
     label, summary = f"PDE-CNN, {depth} layers", f"PDE-CNN on R^2 of {depth} layers"
-    fixed = {"layers": depth, "channels": width}
+    fixed, usual = {"layers": depth}, {"channels": width}
     name = f"vessels-pdecnn{depth}"
-    return Entry(name, TASK, "pdegcnn", "Plane", depth, width, label, summary, pdecnn, fixed)
+    return Entry(name, TASK, "pdegcnn", "Plane", depth, width, label, summary, pdecnn, fixed, usual)
 
 
 register(

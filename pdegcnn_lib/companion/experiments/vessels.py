@@ -16,6 +16,7 @@ from pdegcnn_lib.companion.experiments.tuned import CANDIDATES, FOUND, TUNED, la
 SIX = ("vessels-cnn6-narrow", "vessels-gcnn6-narrow", "vessels-pdegcnn6")
 UNET = "vessels-unet"
 TWELVE = ("vessels-cnn12-narrow", "vessels-gcnn12-narrow", "vessels-pdegcnn12")
+AS_WIDE = 16  # channels of the PDE-G-CNN of six layers; that of twelve has 10
 VALIDATION_IMAGES = 4  # the last of the training images, while settings are chosen
 AVERAGE = (
     0.995  # how much of the mean of the networks along the way is kept at a step: it reaches back 200 of them
@@ -138,6 +139,7 @@ enter(
         (
             doubled("vessels", TWELVE[2], 6000),
             doubled("vessels", TWELVE[2], 6000, "-residual", residual=True),
+            doubled("vessels", TWELVE[2], 6000, "-wide", channels=AS_WIDE),
         ),
         seeds={"long": 1},
     ),
@@ -152,6 +154,7 @@ enter(
             deeper("no-dropout", dropout=0.0),
             deeper("residual-half-time", residual=True, t=0.5),
             deeper("covariant", estimate="rho_b_com_covariant"),
+            deeper("wide", channels=AS_WIDE),
             deeper("last", average=0.0),
         ),
         seeds={"long": 1},

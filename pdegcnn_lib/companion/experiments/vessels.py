@@ -73,7 +73,7 @@ def changed(what: str, **options: object) -> Variant:
 
 
 def turned(model: str) -> Variant:
-    """A network whose training patches are turned by random multiples of 90 degrees."""
+    """A network whose training patches are turned by random multiples of 90 degrees and mirrored every other time."""
     return Variant(model, f"{model}-augmented", data={"augment": True}, profiles=("long",))
 
 
@@ -169,7 +169,7 @@ enter(
     ),
     _experiment(
         "vessels-augmented",
-        "vessels, with training patches that are turned by random multiples of 90 degrees",
+        "vessels, with training patches that are turned by random multiples of 90 degrees and mirrored",
         # The others have these turns built in.
         (turned(SIX[0]), turned(UNET)),
         seeds={"long": 3},

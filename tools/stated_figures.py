@@ -157,7 +157,7 @@ STATED = [
     (VESSELS, "in place of the mean of those along the way gains {four_last - four}."),
     (VESSELS, "the two are level on the test photographs: {residual} with it and {set12} without."),
     (VERDICTS, "twelve layers and {size pde12} parameters is {pde12 - unet} percent ahead of a U-Net"),
-    (VERDICTS, "and {unet - pde6} percent behind the U-Net."),
+    (VERDICTS, "Behind the U-Net it is {unet - pde6} percent, on all eight too,"),
     (VERDICTS, "It is {pde6 - cnn6} percent ahead of the CNN of its depth and ten times its size,"),
     (
         VESSELS,
@@ -319,7 +319,7 @@ def restated(prose: str, sentence: str) -> str:
 
     Raises: ValueError where the sentence is not there, or more than once.
     """
-    number = "|".join([rf"(?:{'|'.join(WORDS)})(?:\s+runs?\b)?", r"\u2212?\d[\d\s]*(?:\.\d+)?"])
+    number = "|".join([rf"(?:{'|'.join(WORDS)})(?:\s+runs?\b)?", r"\u2212?\d(?:[\d\s]*\d)?(?:\.\d+)?"])
     pattern = "".join(
         f"({number})" if asks else re.sub(r"(\\ )+", r"\\s+", re.escape(piece))
         for asks, piece in pieces(sentence)

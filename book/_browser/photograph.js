@@ -6,6 +6,7 @@ const DARK = 0.08; // the red channel of the frame around the eye stays below th
 const RIM = 6; // pixels
 const FIELD_DIAMETER = 455; // of the eye in the pictures that the networks were trained on
 const SIGMA = 12; // pixels of the surroundings that a picture is measured by
+const NEAR = 0.01; // a scale that is so near to 1/n counts as 1/n
 const MOST_PIXELS = 1e6; // that a network is shown, whatever the scale asks for
 
 /**
@@ -202,6 +203,47 @@ function standardised(plane, inside, height, width) {
 }
 
 /**
+ * A picture's size at a scale, and the rows and columns of the picture that pixels of that size cover.
+ * @param {number} height
+ * @param {number} width
+ * @param {number} scale
+ */
+function sizes(height, width, scale) {
+  const n = scale < 1 ? Math.round(1 / scale) : 1;
+  if (n > 1 && Math.abs(n * scale - 1) < NEAR && Math.floor(Math.min(height, width) / n) >= 8) {
+    const rows = Math.floor(height / n), columns = Math.floor(width / n);
+    return { rows, columns, shown: { rows: n * rows, columns: n * columns } };
+  }
+  const [rows, columns] = [height, width].map((length) => Math.max(8, Math.round(length * scale)));
+  return { rows, columns, shown: { rows: height, columns: width } };
+}
+
+/**
+ * The first rows and columns of a plane.
+ * @param {ArrayLike<number>} plane
+ * @param {number} width
+ * @param {{rows: number, columns: number}} part
+ */
+function cropped(plane, width, { rows, columns }) {
+  return Float32Array.from({ length: rows * columns }, (_, n) => plane[Math.floor(n / columns) * width + (n % columns)]);
+}
+
+/**
+ * What was found in a prepared photograph, at its own size; what the network was not shown repeats the last row or column.
+ * @param {Float32Array} found
+ * @param {{rows: number, columns: number, shown: {rows: number, columns: number}}} view
+ * @param {number} height
+ * @param {number} width
+ */
+function broughtBack(found, { rows, columns, shown }, height, width) {
+  const grown = resized(found, rows, columns, shown.rows, shown.columns);
+  return Float32Array.from({ length: height * width }, (_, n) => {
+    const y = Math.min(Math.floor(n / width), shown.rows - 1), x = Math.min(n % width, shown.columns - 1);
+    return grown[y * shown.columns + x];
+  });
+}
+
+/**
  * A photograph prepared for a network of so many channels, and its field of view.
  * @param {{data: Uint8ClampedArray, width: number, height: number}} picture
  * @param {number} channels 1 for the green one, 3 for all
@@ -214,17 +256,18 @@ function prepared(picture, channels) {
   const framed = area < width * height;
   const natural = framed ? FIELD_DIAMETER / (2 * Math.sqrt(area / Math.PI)) : 1;
   const scale = Math.min(natural, Math.sqrt(MOST_PIXELS / (width * height)));
-  const rows = Math.max(8, Math.round(height * scale)), columns = Math.max(8, Math.round(width * scale));
-  const inside = Uint8Array.from(resized(field, height, width, rows, columns), (value) => (value >= 0.5 ? 1 : 0));
+  const { rows, columns, shown } = sizes(height, width, scale);
+  const smaller = (/** @type {ArrayLike<number>} */ plane) =>
+    resized(cropped(plane, width, shown), shown.rows, shown.columns, rows, columns);
+  const inside = Uint8Array.from(smaller(field), (value) => (value >= 0.5 ? 1 : 0));
   if (!inside.includes(1)) inside.fill(1);
   const image = new Float32Array(channels * rows * columns);
   for (let c = 0; c < channels; c++) {
     const from = channels === 1 ? 1 : c;
     const plane = Float32Array.from({ length: width * height }, (_, n) => data[4 * n + from] / 255);
-    const small = resized(plane, height, width, rows, columns);
-    image.set(standardised(small, inside, rows, columns), c * rows * columns);
+    image.set(standardised(smaller(plane), inside, rows, columns), c * rows * columns);
   }
-  return { image, rows, columns, field };
+  return { image, rows, columns, shown, field };
 }
 
-if (typeof module !== "undefined") module.exports = { prepared, resized, fieldOfView };
+if (typeof module !== "undefined") module.exports = { prepared, resized, broughtBack, fieldOfView };

@@ -65,7 +65,7 @@ async function segment(request) {
     });
     for (let j = y[0], n = 0; j < y[1]; j++)
       for (let i = x[0]; i < x[1]; i++, n++) found[j * columns + i] = 1 / (1 + Math.exp(-out[n]));
-    const grown = resized(found, rows, columns, height, width);
+    const grown = broughtBack(found, view, height, width);
     for (let n = 0; n < grown.length; n++) if (!field[n]) grown[n] = 0;
     const last = done + 1 === tiles.length, seconds = (performance.now() - started) / 1000;
     self.postMessage({ id, kind: last ? "done" : "tile", probability: grown, seconds, rows, columns });

@@ -30,6 +30,7 @@ VOLUME_MODEL = "tubes/tubes-pdegcnn-8x2-6"
 OVERLAY = (230, 159, 0)  # the orange of the book's figures
 LARGEST_SCALE = 8
 SMALLEST = 8  # pixels of a side that a network is shown
+NEAR = 0.01  # a scale that is so near to 1/n counts as 1/n
 CORE = 512  # pixels of a tile's side: bounds the memory, changes nothing else
 VOLUME_CORE = 48  # voxels of that of a volume
 
@@ -69,25 +70,43 @@ def prepare(record: Mapping[str, Any], rgb: Tensor, *, scale: float | None = Non
     """A picture as a network was shown its training images, and the field of view: `[3, H, W]` -> two tensors.
 
     The picture is brought to the scale of training (`scale`; by default `natural_scale` for an eye, 1 without one):
-    `[Cin, H', W']`. The field `[H, W]` stays at the size of the picture. `record` is the result of the network, whose
-    `preparation` is followed. Raises: DataError for a network that says nothing about it.
+    `[Cin, H', W']`. A scale within a hundredth of 1/n is taken for 1/n: then a pixel is the mean of n x n whole ones as
+    in training, which leaves out what of H and W is no multiple of n. The field `[H, W]` stays at the size of the
+    picture. `record` is the result of the network, whose `preparation` is followed. Raises: DataError for a network
+    that says nothing about it.
     """
+    return _prepare(record, rgb, scale)[:2]
+
+
+def _prepare(
+    record: Mapping[str, Any], rgb: Tensor, scale: float | None
+) -> tuple[Tensor, Tensor, tuple[int, int]]:
+    """What `prepare` returns, and the rows and columns of the picture that it shows."""
     how = _preparation(record)
     diameter = how.field_diameter
     field = torch.ones(rgb.shape[1:], dtype=torch.bool) if diameter is None else fundus.field_of_view(rgb)
     factor = scale if scale is not None else 1.0 if diameter is None else natural_scale(field, diameter)
-    height, width = (max(SMALLEST, round(n * factor)) for n in rgb.shape[1:])
+    (height, width), shown = _sizes(rgb.shape[1:], factor)
     if min(height, width) <= SMALLEST < min(rgb.shape[1:]) and factor < 1:
         raise DataError(f"the scale {factor:.3g} makes it {width} x {height} pixels; take a larger one")
     if height * width > max(pictures.LARGEST, rgb[0].numel()):
         raise DataError(f"the scale {factor:.3g} makes it {width} x {height} pixels; take a smaller one")
-    small = resized(rgb, height, width)
+    small = resized(rgb[:, : shown[0], : shown[1]], height, width)
     if diameter is None:
-        return small.mean(dim=0, keepdim=True), field
-    inside = resized(field[None].float(), height, width)[0] >= 0.5
+        return small.mean(dim=0, keepdim=True), field, shown
+    inside = resized(field[None, : shown[0], : shown[1]].float(), height, width)[0] >= 0.5
     if not inside.any():
         raise DataError("no eye is found: nothing in the picture is bright")
-    return fundus.standardise(fundus.channels(small, how.mode), inside), field
+    return fundus.standardise(fundus.channels(small, how.mode), inside), field, shown
+
+
+def _sizes(size: Sequence[int], factor: float) -> tuple[tuple[int, int], tuple[int, int]]:
+    """A picture's size at a scale, and the rows and columns of the picture that pixels of that size cover."""
+    height, width = size
+    n = round(1 / factor) if 0 < factor < 1 else 1
+    if n > 1 and abs(n * factor - 1) < NEAR and min(size) // n >= SMALLEST:
+        return (height // n, width // n), (height // n * n, width // n * n)
+    return (max(SMALLEST, round(height * factor)), max(SMALLEST, round(width * factor))), (height, width)
 
 
 def _preparation(record: Mapping[str, Any]) -> Preparation:
@@ -103,12 +122,15 @@ def probability(
 ) -> Tensor:
     """The probability of a vessel or line at every pixel, 0 outside the field of view.
 
-    The picture is prepared (`prepare`), segmented tile by tile, and brought back to its size. `record` is the result
-    that the network comes from. Shapes: `[3, H, W]` -> `[H, W]`.
+    The picture is prepared (`prepare`), segmented tile by tile, and brought back to its size; rows and columns that the
+    network was not shown repeat the last one. `record` is the result that the network comes from. Shapes: `[3, H, W]`
+    -> `[H, W]`.
     """
-    image, field = prepare(record, rgb, scale=scale)
+    image, field, shown = _prepare(record, rgb, scale)
     logits = apply_tiled(model, image, core=core)
-    back = resized(torch.sigmoid(logits), *rgb.shape[1:])[0]
+    rest = [rgb.shape[1] - shown[0], rgb.shape[2] - shown[1]]
+    grown = resized(torch.sigmoid(logits), *shown)
+    back = functional.pad(grown, (0, rest[1], 0, rest[0]), mode="replicate")[0]
     return torch.where(field, back, torch.zeros_like(back))
 
 

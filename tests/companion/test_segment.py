@@ -13,6 +13,8 @@ from pdegcnn_lib.companion.cli import main
 from pdegcnn_lib.companion.data import DataError
 from pdegcnn_lib.companion.data.segmentation import smaller
 from pdegcnn_lib.companion.experiments import EXPERIMENTS, grid, load_model, trained, weights_path
+from pdegcnn_lib.companion.experiments.own_resolution import enlarged
+from pdegcnn_lib.models.tiling import apply_tiled
 
 Image = pytest.importorskip("PIL.Image")
 pytest.importorskip("safetensors")
@@ -163,6 +165,24 @@ def test_photographs_of_the_eye_are_brought_to_the_size_of_training(result):
     rgb = torch.where(eye, 0.5, 0.0) * (0.8 + 0.2 * torch.rand(3, 300, 320))
     found = segment.probability(load_model(result), json.loads(result.read_text()), rgb)
     assert found.shape == (300, 320) and (found[~segment.fundus.field_of_view(rgb)] == 0).all()
+
+
+def test_a_scale_near_one_half_is_the_half_of_training(result):
+    """As in training pixels are means of two by two, what is left over is left out, and comes back as its neighbour."""
+    y, x = np.mgrid[:301, :321]
+    eye = torch.from_numpy((y - 150) ** 2 + (x - 160) ** 2 < 120**2)
+    rgb = torch.where(eye, 0.5, 0.0) * (0.8 + 0.2 * torch.rand(3, 301, 321))
+    model, record = load_model(result), json.loads(result.read_text())
+    field = segment.fundus.field_of_view(rgb)
+    inside = smaller(field[None], 2)[0]
+    expected = segment.fundus.standardise(segment.fundus.channels(smaller(rgb, 2), "green"), inside)
+    found = enlarged(torch.sigmoid(apply_tiled(model, expected)), 301, 321)[0]
+    for scale in (0.4965, 0.5, 0.5035):
+        torch.testing.assert_close(segment.prepare(record, rgb, scale=scale)[0], expected, rtol=0, atol=1e-5)
+        shown = segment.probability(model, record, rgb, scale=scale)
+        torch.testing.assert_close(shown, found * field, rtol=0, atol=1e-5)
+    assert segment.prepare(record, rgb, scale=0.49)[0].shape == (1, 147, 157)
+    assert segment.prepare(record, rgb, scale=1 / 3)[0].shape == (1, 100, 107)
 
 
 def test_networks_for_lines_and_for_colours(tmp_path):

@@ -23,6 +23,11 @@ class Claim:
     rival: str
 
     @property
+    def together(self) -> int:
+        """How many test images belong together, one after the other (`Experiment.together`)."""
+        return experiment(self.experiment).together
+
+    @property
     def rival_family(self) -> str:
         """The family of networks that the rival is one of: cnn, gcnn, unet or lenet."""
         return family(experiment(self.experiment).variant(self.rival).model)
@@ -88,7 +93,8 @@ CLAIMS = (
 def judge(claim: Claim, records: Sequence[Record]) -> Verdict | None:
     """Hold a claim against the records of its experiment; None without a run of both networks.
 
-    The interval is that of `compare` where each image has a score of its own, otherwise that of a difference of two
+    The interval is that of `compare` where each image has a score of its own, with images that belong together counted
+    as one, otherwise that of a difference of two
     proportions with the variance over the seeds of each. A network with one or two runs borrows that of the others
     among the records (`comparison.over_seeds`).
     """
@@ -105,7 +111,7 @@ def judge(claim: Claim, records: Sequence[Record]) -> Verdict | None:
         digits = [(p * (1 - p) / count, count - 1) for p in means]
         low, high = interval(difference, [*digits, *over_seeds(accuracies, claim.ours, claim.rival)])
     else:
-        found = compare(records, claim.ours, claim.rival, metric)
+        found = compare(records, claim.ours, claim.rival, metric, together=claim.together)
         difference, low, high = found.difference, found.low, found.high
     return Verdict(
         claim,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from statistics import mean, stdev
+from statistics import mean, stdev, variance
 from typing import Any
 
 import numpy as np
@@ -92,21 +92,19 @@ def over_seeds(runs: Mapping[str, Sequence[float]], a: str, b: str) -> list[tupl
 
     `runs` are the scores of the runs of each variant. A variant of at least `OWN` runs has the variance of its own,
     any other that of all variants, pooled as in an analysis of variance. There is no part where no variant has a
-    second run: then nothing is known of other seeds.
+    second run: then nothing is known of other seeds. Each part is the variance of one variant, with all that it counts
+    for, by itself and in the pool, so that none is taken for two.
     """
-
-    def squares(of: Sequence[float]) -> float:
-        return sum((score - mean(of)) ** 2 for score in of)
-
     freedom = sum(len(of) - 1 for of in runs.values())
-    shared, parts = 0.0, []
-    for of in (runs[a], runs[b]):
-        if len(of) >= OWN:
-            parts.append((squares(of) / (len(of) - 1) / len(of), len(of) - 1))
-        else:
-            shared += 1 / len(of)
-    if shared and freedom:
-        parts.append((shared * sum(map(squares, runs.values())) / freedom, freedom))
+    own = {name: 1 / len(runs[name]) for name in (a, b) if len(runs[name]) >= OWN}
+    shared = sum(1 / len(runs[name]) for name in (a, b) if name not in own)
+    parts = []
+    for name, of in runs.items():
+        if len(of) < 2:
+            continue
+        weight = own.get(name, 0.0) + shared * (len(of) - 1) / freedom
+        if weight:
+            parts.append((weight * variance(of), len(of) - 1))
     return parts
 
 

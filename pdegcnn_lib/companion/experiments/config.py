@@ -10,7 +10,8 @@ from dataclasses import asdict, dataclass, field
 # `fast`: a part of the data or few steps, for a look; `full`: all of the data and 500 to 600 steps, which says how fast
 # networks learn; `long`: as many steps as validation asks for.
 PROFILES = ("fast", "full", "long")
-# Batches are drawn by generators with seeds of 64 bits, made from this one and the step.
+# Batches are drawn by generators that are made from this one and the step; of what they are given they use 32 bits, so
+# that two seeds may share batches in the distance, and none do that differ by less than 3 000.
 LARGEST_SEED = 2**32 - 1
 
 

@@ -12,18 +12,18 @@ from typing import Any
 
 from pdegcnn_lib.companion.experiments.config import PROFILES, Run
 from pdegcnn_lib.companion.experiments.grid import urgency
-from pdegcnn_lib.companion.experiments.provenance import on_cpu
+from pdegcnn_lib.companion.experiments.provenance import threads
 from pdegcnn_lib.companion.experiments.registry import EXPERIMENTS
 from pdegcnn_lib.companion.experiments.run import committed_results
 from pdegcnn_lib.companion.viz.tables import markdown_table
 
 
 def recorded() -> list[dict[str, Any]]:
-    """Every committed result that an experiment asks for and that ran on a CPU throughout."""
+    """Every committed result that an experiment asks for and that ran on one core throughout."""
     every = (
         record for name in EXPERIMENTS for profile in PROFILES for record in committed_results(name, profile)
     )
-    return [r for r in every if all(on_cpu(place["device"]) for place in r.get("places", [r]))]
+    return [r for r in every if all(threads(place["device"]) == 1 for place in r.get("places", [r]))]
 
 
 def seconds(units: Sequence[Run], results: Sequence[dict[str, Any]]) -> list[float | None]:

@@ -69,7 +69,8 @@ def best_threshold(
             torch.bincount(n, minlength=len(grid) + 1).flip(0).cumsum(0).flip(0)[1:].double()
             for n in (passed, passed[truth[field]])
         ]
-        found += 2 * counts[1] / (counts[0] + int(truth[field].sum())).clamp(min=1)
+        sizes = counts[0] + int(truth[field].sum())
+        found += torch.where(sizes > 0, 2 * counts[1] / sizes.clamp(min=1), torch.ones_like(sizes))
     return round(float(grid[found.argmax()]), 2)
 
 
@@ -92,4 +93,6 @@ def area_under_curve(score: Tensor, truth: Tensor, field: Tensor) -> float:
     """
     from sklearn.metrics import roc_auc_score
 
+    if truth[field].all() or not truth[field].any():
+        raise ValueError("truth must have pixels of both classes inside the field of view, got one class")
     return float(roc_auc_score(truth[field].numpy(), score[field].double().numpy()))

@@ -17,10 +17,12 @@ import pdegcnn_lib
 from pdegcnn_lib import __version__
 
 
+@lru_cache(maxsize=1)
 def revision() -> str | None:
     """The git revision of the library's checkout, with `+changes` when tracked files differ from it.
 
-    None without git, and for a library that lies in a repository of something else.
+    It is asked for once in a process, as the code is read once. None without git, and for a library that lies in a
+    repository of something else.
     """
     checkout = Path(pdegcnn_lib.__file__).resolve().parents[1]
     # Inside a hook of git its variables name the repository of the hook.
@@ -76,9 +78,10 @@ def device_name(device: torch.device) -> str:
     return f"{processor()}, {threads} thread{'s' if threads > 1 else ''}"
 
 
-def on_cpu(device: str) -> bool:
-    """Whether the name of a device is that of a CPU: only that has threads."""
-    return re.search(r", \d+ threads?$", device) is not None
+def threads(device: str) -> int | None:
+    """The threads in the name of a device; None for what is no CPU."""
+    found = re.search(r", (\d+) threads?$", device)
+    return int(found[1]) if found else None
 
 
 def versions() -> dict[str, str]:

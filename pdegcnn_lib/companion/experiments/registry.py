@@ -53,7 +53,8 @@ class Experiment:
 
     `seeds[profile]` is how many seeds each variant is run with, `settings` are what the families of networks have of
     their own and `found` what a network or its kind has in the profile `long` (`key`). `score` is the figure of
-    merit that the networks are ranked by. With a `search` the runs of `long` are those that it may ask for.
+    merit that the networks are ranked by; of the test images so many `together`, one after the other, are of one
+    person. With a `search` the runs of `long` are those that it may ask for.
     """
 
     name: str
@@ -67,6 +68,7 @@ class Experiment:
     keep_weights: bool = True
     found: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     search: Search | None = None
+    together: int = 1
 
     @property
     def labels(self) -> tuple[str, ...]:

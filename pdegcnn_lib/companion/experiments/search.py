@@ -1,7 +1,8 @@
 """How long to train and at what rate, found on validation data: the same procedure for every network.
 
 The number of steps is doubled until doubling gains too little; then four learning rates are tried with a quarter of
-those steps. Runs are asked for one after the other, as results come in, so that a search may be interrupted anywhere.
+those steps, and where the best of them is the lowest or the highest, the next one beyond it. Runs are asked for one
+after the other, as results come in, so that a search may be interrupted anywhere.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from itertools import product
 from typing import Any
 
 RATES = (3e-3, 1e-2, 3e-2, 1e-1)
+BEYOND = {RATES[0]: 1e-3, RATES[-1]: 3e-1}
 Scores = Mapping[tuple[int, float], float]
 
 
@@ -35,36 +37,53 @@ class Search:
 
     def runs(self, key: str) -> list[tuple[int, float]]:
         """Every run (steps, rate) that may be asked for."""
-        quarters = product([n // 4 for n in self.lengths], RATES)
-        return list(dict.fromkeys([*((n, self.rates[key]) for n in self.lengths), *quarters]))
+        first = self.rates[key]
+        quarters = product([n // 4 for n in self.lengths], (*candidates(first), *BEYOND.values()))
+        return list(dict.fromkeys([*((n, first) for n in self.lengths), *quarters]))
 
     def length(self, scores: Scores, first: float) -> tuple[int, bool]:
-        """How many steps are known to be worth it, and whether the doubling has come to its end."""
+        """How many steps are known to be worth it, and whether the doubling has come to its end.
+
+        It ends at once where the rate that it goes by diverges.
+        """
         steps = self.start
         while 2 * steps <= self.cap and {(steps, first), (2 * steps, first)} <= scores.keys():
-            if scores[2 * steps, first] - scores[steps, first] < self.enough:
+            if not scores[2 * steps, first] - scores[steps, first] >= self.enough:  # not a number after -inf
                 return steps, True
             steps *= 2
         return steps, 2 * steps > self.cap and (steps, first) in scores
 
     def next(self, scores: Scores, first: float) -> list[tuple[int, float]]:
-        """The runs (steps, rate) that the search asks for next; none when it is over."""
+        """The runs (steps, rate) that the search asks for next; none when there are no more."""
         steps, ended = self.length(scores, first)
         if not ended:
             wanted = [(steps, first), (2 * steps, first)]
             return [run for run in wanted if run not in scores][:1]
-        return [(steps // 4, rate) for rate in RATES if (steps // 4, rate) not in scores]
+        left = [(steps // 4, rate) for rate in candidates(first) if (steps // 4, rate) not in scores]
+        if left:
+            return left
+        beyond = BEYOND.get(self._best(scores, steps, first), first)
+        return [] if (steps // 4, beyond) in scores else [(steps // 4, beyond)]
 
     def found(self, scores: Scores, first: float) -> dict[str, object] | None:
-        """The settings that the search came to; of equal rates the lowest.
+        """The settings that the search came to; of equal rates the lowest, beyond the candidates only a better one.
 
-        None while it is not over, and where every rate diverged.
+        It is over when all candidates are there; None before, and where every rate diverged.
         """
-        if self.next(scores, first):
+        steps, ended = self.length(scores, first)
+        if not ended or not {(steps // 4, rate) for rate in candidates(first)} <= scores.keys():
             return None
-        steps, _ = self.length(scores, first)
-        rate = max(RATES, key=lambda rate: scores[steps // 4, rate])
+        rate = self._best(scores, steps, first)
         return None if scores[steps // 4, rate] == -math.inf else {"steps": steps, "learning_rate": rate}
+
+    def _best(self, scores: Scores, steps: int, first: float) -> float:
+        tried = [rate for rate in (*candidates(first), *BEYOND.values()) if (steps // 4, rate) in scores]
+        return max(tried, key=lambda rate: scores[steps // 4, rate])
+
+
+def candidates(first: float) -> list[float]:
+    """The rates that every network tries, and the one that it begins with."""
+    return sorted({*RATES, first})
 
 
 def run_name(network: str, steps: int, rate: float) -> str:

@@ -64,6 +64,18 @@ def _save(path: Path, state: dict) -> None:
     paths.write_atomically(path, buffer.getvalue())
 
 
+def _generators(device: torch.device) -> dict[str, Tensor]:
+    """The states of the generators that dropout draws from on a device."""
+    on_gpu = {"cuda": torch.cuda.get_rng_state(device)} if device.type == "cuda" else {}
+    return {"cpu": torch.get_rng_state(), **on_gpu}
+
+
+def _restore_generators(states: dict[str, Tensor], device: torch.device) -> None:
+    torch.set_rng_state(states["cpu"].cpu())
+    if device.type == "cuda" and "cuda" in states:  # not where a run that began on a CPU goes on
+        torch.cuda.set_rng_state(states["cuda"].cpu(), device)
+
+
 def _shapes(state: dict[str, Tensor]) -> dict[str, torch.Size]:
     return {name: value.shape for name, value in state.items()}
 
@@ -135,7 +147,7 @@ def train(
         if saved is not None:
             model.load_state_dict(saved["model"])
             optimizer.load_state_dict(saved["optimizer"])
-            torch.set_rng_state(saved["rng"].cpu())
+            _restore_generators(saved["rng"], device)
             average = saved["average"]
             state |= saved["state"]
     place = {"device": device_name(device), "torch": str(torch.__version__)}
@@ -181,7 +193,7 @@ def train(
                         "model": model.state_dict(),
                         "optimizer": optimizer.state_dict(),
                         "average": average,
-                        "rng": torch.get_rng_state(),
+                        "rng": _generators(device),
                         "state": state,
                     },
                 )

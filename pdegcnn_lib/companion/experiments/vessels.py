@@ -64,7 +64,8 @@ def _experiment(name: str, summary: str, variants: tuple[Variant, ...], **given:
         "settings": TUNED["vessels"],
         "found": FOUND["vessels"],
     }
-    return Experiment(name, summary, variants=variants, score="dice", **{**usual, **given})
+    together = 2 if given.get("task", chase) is chase else 1  # both eyes of a child
+    return Experiment(name, summary, variants=variants, score="dice", together=together, **{**usual, **given})
 
 
 def changed(what: str, **options: object) -> Variant:

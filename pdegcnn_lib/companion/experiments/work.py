@@ -20,9 +20,11 @@ from pdegcnn_lib.companion.experiments.grid import (
     missing,
     urgency,
 )
+from pdegcnn_lib.companion.experiments.provenance import provenance
 from pdegcnn_lib.companion.experiments.registry import EXPERIMENTS, Experiment
 from pdegcnn_lib.companion.experiments.run import (
     checkpoint_path,
+    default_device,
     drop_checkpoint,
     read_result,
     result_path,
@@ -136,6 +138,7 @@ def do(unit: Run, say: Callable[[str], None] = lambda line: None) -> None:
         say(f"{unit.name}: done")
     except FloatingPointError as error:
         end_of_run = {"digest": unit.digest, **unit.config, "metrics": {}, "diverged": str(error)}
+        end_of_run |= provenance(default_device())
         paths.write_atomically(diverged_path(unit), json.dumps(end_of_run, indent=1) + "\n")
         drop_checkpoint(unit)
         say(f"{unit.name}: {error}")

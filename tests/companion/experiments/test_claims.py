@@ -1,5 +1,7 @@
 """Claims are about networks that are in the experiments, and verdicts follow the intervals."""
 
+from dataclasses import replace
+
 import pytest
 
 from pdegcnn_lib.companion import experiments
@@ -8,7 +10,7 @@ from pdegcnn_lib.companion.experiments.claims import CLAIMS, Claim, judge
 
 pytest.importorskip("scipy")
 
-CLAIM = Claim("a task", "vessels", "ours", "rival")
+CLAIM = Claim("a task", "lines", "ours", "rival")
 
 
 def run(variant: str, seed: int, parameters: int = 10, protocol: str = "", **metrics) -> dict:
@@ -62,9 +64,24 @@ def test_seeds_that_lie_apart_widen_the_interval_of_accuracies():
         return judge(CLAIM, [*ours, run("rival", 0, accuracy=0.9)])
 
     assert judged(0.0).word == "holds" and judged(0.03).word == "level"
-    # Ours has a deviation of 0.03 / sqrt(3) with two degrees of freedom, and the rival, with one run, borrows 0.03;
-    # beside them the digits hardly count. Welch and Satterthwaite give 3.2 degrees of freedom, whose quantile is 3.07.
-    assert judged(0.03).high - judged(0.03).low == pytest.approx(2 * 3.07 * 0.03 * (4 / 3) ** 0.5, rel=0.05)
+    # Ours has a deviation of 0.03 / sqrt(3), and the rival, with one run, borrows 0.03 from ours: one variance with two
+    # degrees of freedom, whose quantile is 4.30. Beside it the digits hardly count.
+    assert judged(0.03).high - judged(0.03).low == pytest.approx(2 * 4.30 * 0.03 * (4 / 3) ** 0.5, rel=0.05)
+
+
+def test_both_eyes_of_a_child_count_once():
+    """Differences that come in pairs are half as many, and the claim that four photographs carry is open."""
+    rival = [0.5, 0.5, 0.6, 0.6, 0.7, 0.7, 0.8, 0.8]
+    ours = [
+        score + by for score, by in zip(rival, (0.05, 0.05, 0.01, 0.01, 0.02, 0.02, 0.0, 0.0), strict=True)
+    ]
+    runs = [run("ours", 0, dice_by_image=ours), run("rival", 0, dice_by_image=rival)]
+    assert judge(CLAIM, runs).word == "holds"
+    by_child = judge(replace(CLAIM, experiment="vessels"), runs)
+    assert by_child.word == "level" and by_child.difference == pytest.approx(0.02)
+    # Student's over four differences: 0.05, 0.01, 0.02 and 0 have a deviation of 0.0216.
+    assert by_child.high - by_child.difference == pytest.approx(3.1824 * 0.0216 / 2, rel=1e-3)
+    assert experiments.experiment("vessels-drive").together == 1, "forty people"
 
 
 def test_it_is_said_where_nothing_is_known_of_other_seeds():

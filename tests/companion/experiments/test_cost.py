@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from pdegcnn_lib.companion.experiments import EXPERIMENTS, cost
-from pdegcnn_lib.companion.experiments.provenance import device_name, on_cpu
+from pdegcnn_lib.companion.experiments.provenance import device_name, threads
 from pdegcnn_lib.companion.experiments.run import committed_results
 
 
@@ -33,12 +33,14 @@ def test_a_run_costs_its_steps_and_its_evaluation(tiny):
 
 
 def test_the_seconds_of_a_gpu_are_no_core_seconds():
-    assert on_cpu(device_name(torch.device("cpu")))
-    assert on_cpu("AMD EPYC, 1 threads")  # as older results say it
-    assert not on_cpu("NVIDIA H200")
+    assert threads(device_name(torch.device("cpu"))) == torch.get_num_threads()
+    assert threads("AMD EPYC, 1 threads") == 1  # as older results say it
+    assert threads("AMD EPYC, 12 threads") == 12 and threads("NVIDIA H200") is None
     everything = [r for name in EXPERIMENTS for r in committed_results(name, "long")]
-    assert any(not on_cpu(r["device"]) for r in everything)
-    assert all(on_cpu(r["device"]) for r in cost.recorded())
+    assert any(threads(r["device"]) is None for r in everything)
+    assert all(threads(r["device"]) == 1 for r in cost.recorded()), (
+        "what two cores did in a second is not counted"
+    )
 
 
 def test_runs_are_begun_where_a_task_is_free():

@@ -91,6 +91,16 @@ def test_the_threshold_is_the_one_with_the_best_mean_dice():
     assert 0.4 < best < 0.9, "neither end"
 
 
+def test_a_threshold_that_finds_nothing_where_nothing_is_counts_as_right():
+    p = torch.full((2, 1, 4, 4), 0.3)
+    p[1] = torch.linspace(0.3, 0.9, 16).reshape(4, 4)
+    truth, field = torch.zeros(p.shape, dtype=torch.bool), torch.ones(p.shape, dtype=torch.bool)
+    truth[1] = p[1] > 0.3
+    found = metrics.best_threshold(p, truth, field)
+    cut = [metrics.dice(a >= found, t, f) for a, t, f in zip(p, truth, field, strict=True)]
+    assert found == pytest.approx(0.31) and cut == [1.0, 1.0]
+
+
 def test_a_broken_line_costs_more_of_the_centreline_than_of_the_area():
     pytest.importorskip("skimage")
     truth = torch.zeros(1, 40, 100, dtype=torch.bool)

@@ -17,9 +17,10 @@ from pdegcnn_lib.companion import experiments
 from pdegcnn_lib.companion.experiments import EXPERIMENTS, Task, Training, run
 from pdegcnn_lib.companion.experiments import run as run_function
 from pdegcnn_lib.companion.experiments.run import checkpoint_path
-from pdegcnn_lib.companion.experiments.training import train
+from pdegcnn_lib.companion.experiments.training import _generators, _restore_generators, train
 
 CPU = torch.device("cpu")
+GPU = (pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU"))
 
 
 def test_a_run_leaves_one_json_file_with_its_provenance(tiny):
@@ -103,6 +104,15 @@ def interrupt(tiny, out: Path, monkeypatch) -> None:
         patch.setattr(tiny.Stripes, "batch", interrupted)
         run(tiny.UNIT, out=out, device=CPU)
     assert checkpoint_path(tiny.UNIT).exists()
+
+
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=GPU)])
+def test_a_checkpoint_keeps_what_dropout_draws_from(device):
+    device = torch.device(device)
+    states = _generators(device)
+    drawn = torch.rand(3, device=device), torch.rand(3)
+    _restore_generators(states, device)
+    assert torch.equal(torch.rand(3, device=device), drawn[0]) and torch.equal(torch.rand(3), drawn[1])
 
 
 def test_a_checkpoint_of_another_configuration_is_not_taken_up(tiny, tmp_path, monkeypatch):

@@ -9,7 +9,7 @@ import pytest
 from pdegcnn_lib.companion import paths
 from pdegcnn_lib.companion.experiments import EXPERIMENTS, Training, Variant, experiment, grid, pictures, work
 from pdegcnn_lib.companion.experiments.registry import key, kind
-from pdegcnn_lib.companion.experiments.search import RATES, Search, network_of, run_name, scores_of
+from pdegcnn_lib.companion.experiments.search import BEYOND, RATES, Search, network_of, run_name, scores_of
 from pdegcnn_lib.companion.experiments.tuned import FOUND, SEARCHES
 
 SEARCH = Search(start=8, cap=64, enough=0.1, rates={"pdegcnn": 1e-2})
@@ -17,12 +17,17 @@ SEARCH = Search(start=8, cap=64, enough=0.1, rates={"pdegcnn": 1e-2})
 
 def work_off(score, first=1e-2):
     """Ask until nothing is asked for: the runs in their order, and what was found."""
+    search = replace(SEARCH, rates={"pdegcnn": first})
     scores, asked = {}, []
-    while wanted := SEARCH.next(scores, first):
-        assert SEARCH.found(scores, first) is None and set(wanted) <= set(SEARCH.runs("pdegcnn"))
+    while wanted := search.next(scores, first):
+        over = search.found(scores, first) is not None
+        assert not over or wanted[0][1] in BEYOND.values(), (
+            "only what is beyond the candidates is asked for later"
+        )
+        assert set(wanted) <= set(search.runs("pdegcnn"))
         asked.append(wanted[0])
         scores[wanted[0]] = score(*wanted[0])
-    return asked, SEARCH.found(scores, first)
+    return asked, search.found(scores, first)
 
 
 def test_steps_are_doubled_until_that_gains_too_little():
@@ -35,7 +40,38 @@ def test_steps_are_doubled_until_that_gains_too_little():
 def test_the_doubling_ends_at_the_cap():
     asked, found = work_off(lambda steps, rate: steps)
     assert asked[:4] == [(n, 1e-2) for n in (8, 16, 32, 64)] and found["steps"] == 64
-    assert found["learning_rate"] == RATES[0], "of equal rates the lowest"
+    assert found["learning_rate"] == RATES[0], (
+        "of equal rates the lowest, and beyond the candidates a better one"
+    )
+
+
+@pytest.mark.parametrize(("slope", "last", "beyond"), [(-1, RATES[0], 1e-3), (1, RATES[-1], 3e-1)])
+def test_beyond_the_lowest_and_the_highest_rate_one_more_is_asked_for(slope, last, beyond):
+    def score(steps, rate, turn=beyond):
+        return slope * math.log(rate) if slope * rate <= slope * turn else -9.0
+
+    asked, found = work_off(score)
+    assert asked[-1] == (2, beyond) and found["learning_rate"] == beyond
+    asked, found = work_off(lambda steps, rate: score(steps, rate, last))
+    assert asked[-1] == (2, beyond) and found["learning_rate"] == last, "it was tried, and was worse"
+    asked, _ = work_off(lambda steps, rate: -abs(math.log(rate / 2e-2)))
+    assert beyond not in dict(asked).values(), "the best is not at the end"
+
+
+def test_the_rate_that_a_network_begins_with_is_a_candidate():
+    asked, found = work_off(lambda steps, rate: -abs(math.log(rate / 2e-2)), first=2e-2)
+    assert found["learning_rate"] == 2e-2 and [rate for _, rate in asked[2:]] == [
+        3e-3,
+        1e-2,
+        2e-2,
+        3e-2,
+        1e-1,
+    ]
+
+
+def test_no_length_is_taken_from_a_rate_that_diverges():
+    asked, found = work_off(lambda steps, rate: -math.inf if rate == 1e-2 else 1.0)
+    assert asked[:3] == [(8, 1e-2), (16, 1e-2), (2, 3e-3)] and found == {"steps": 8, "learning_rate": 3e-3}
 
 
 def test_a_rate_that_diverges_is_not_chosen():
@@ -68,7 +104,7 @@ def test_the_grid_runs_what_a_search_asks_for(tiny, monkeypatch):
 
     monkeypatch.setattr(work, "run", finish)
     work.work_off([entered], "long")
-    assert done == [(8, 1e-2), (16, 1e-2), *((2, rate) for rate in RATES)]
+    assert done == [(8, 1e-2), (16, 1e-2), *((2, rate) for rate in RATES), (2, 1e-3)]
     status = grid.status(entered, "long")
     assert status["runs"] == status["done"] == len(done) and not status["missing"]
     monkeypatch.setitem(EXPERIMENTS, entered.name, entered)
@@ -90,8 +126,15 @@ def test_the_report_says_how_many_searches_are_over(tiny):
     assert "over for 1 of 7 networks" in pictures.search_report("vessels")
     assert "Of 1 the cap of 12\u202f000 steps cut it off." in pictures.search_report("vessels")
     for unit in entry.units("long"):
-        put(unit, 0.5)
+        put(unit, 0.5 + (unit.training.learning_rate == 1e-2))
     assert pictures.search_report("vessels").endswith("is over for all 7 networks.")
+    for unit in entry.units("long"):
+        if unit.training.learning_rate == 1e-3:
+            grid.committed_path(unit).unlink()
+        elif unit.model == "vessels-unet":
+            put(unit, 0.5 - unit.training.learning_rate)
+    said = "For the U-Net the best rate is the last on its side, and 0.001 has not been tried."
+    assert said in pictures.search_report("vessels")
 
 
 def test_first_seeds_come_first_then_those_up_to_three():

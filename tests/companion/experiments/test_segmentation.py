@@ -40,6 +40,11 @@ def test_the_area_under_the_curve_is_the_chance_to_rank_a_pair_right(masks):
     up, down = score[field & truth], score[field & ~truth]
     right = (up[:, None] > down).double().mean()
     assert metrics.area_under_curve(score, truth, field) == pytest.approx(float(right), abs=1e-12)
+    for one_class in (field, ~field):
+        with pytest.raises(
+            ValueError, match="pixels of both classes inside the field of view, got one class"
+        ):
+            metrics.area_under_curve(score, one_class, field)
 
 
 def test_the_dice_loss_is_one_minus_dice_for_sure_predictions(masks):

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 
 from pdegcnn_lib.companion import experiments, paths
 from pdegcnn_lib.companion.data import DataError
-from pdegcnn_lib.companion.experiments import EXPERIMENTS, grid, work
+from pdegcnn_lib.companion.experiments import EXPERIMENTS, grid, pictures, work
 from pdegcnn_lib.companion.experiments.run import checkpoint_path, result_path, weights_path
 from pdegcnn_lib.companion.paths import runs, write_atomically
 
@@ -42,6 +42,10 @@ def test_a_run_that_diverges_is_recorded_and_the_next_is_begun(tiny, monkeypatch
     assert (status["runs"], status["done"], status["missing"]) == (2, 1, [])
     record = json.loads(grid.diverged_path(units[0]).read_text())
     assert record["digest"] == units[0].digest and record["diverged"] == "the loss is inf at step 3"
+    assert {"versions", "device", "revision", "code"} <= record.keys()
+    monkeypatch.setitem(EXPERIMENTS, "tiny", tiny.TINY)
+    other = {**units[1].config, **record, "seed": 1, "training": {"steps": 8, "batch_size": 4}}
+    assert f"Diverged, and in no mean: {units[0].name}." in pictures.provenance_line([other])
 
 
 @pytest.mark.parametrize("ending", [".json", ".safetensors"])

@@ -8,7 +8,7 @@ from statistics import mean, stdev
 
 from pdegcnn_lib.companion.experiments.claims import Verdict
 from pdegcnn_lib.companion.experiments.comparison import Comparison, Record, against_base, grouped, value
-from pdegcnn_lib.companion.experiments.grid import searched
+from pdegcnn_lib.companion.experiments.grid import diverged_path, searched
 from pdegcnn_lib.companion.experiments.pictures.names import FAMILY_LABELS, change_label, label
 from pdegcnn_lib.companion.experiments.published import Published
 from pdegcnn_lib.companion.experiments.registry import EXPERIMENTS, Experiment
@@ -57,12 +57,13 @@ def search_report(task: str) -> str:
     search = entry.search
     assert search is not None
     networks = searched(entry)
-    over, cut = [], []
+    over, cut, open_ended = [], [], []
     for network, (tried, first) in networks.items():
         if search.found(tried, first) is not None:
             over.append(network)
             steps, _ = search.length(tried, first)
             cut += [network] if 2 * steps > search.cap else []
+            open_ended += [(network, rate) for _, rate in search.next(tried, first)]
     said = "The search for the number of steps and the rate is over for "
     beginning = f"the {thousands(search.start)} steps that it begins with, and may gain from more."
     if not over:
@@ -71,7 +72,11 @@ def search_report(task: str) -> str:
         said += f"all {len(networks)} networks."
     else:
         said += f"{len(over)} of {len(networks)} networks; the others took {beginning}"
-    return said + (f" Of {len(cut)} the cap of {thousands(search.cap)} steps cut it off." if cut else "")
+    if cut:
+        said += f" Of {len(cut)} the cap of {thousands(search.cap)} steps cut it off."
+    for network, rate in open_ended:
+        said += f" For the {label(network)} the best rate is the last on its side, and {rate:g} has not been tried."
+    return said
 
 
 def search_table(experiment: Experiment, *, digits: int = 1) -> str:
@@ -81,16 +86,17 @@ def search_table(experiment: Experiment, *, digits: int = 1) -> str:
     """
     search = experiment.search
     assert search is not None
-    rows = []
-    for network, (scores, first) in searched(experiment).items():
-        if not scores:
-            continue
+    rows, networks = [], {n: known for n, known in searched(experiment).items() if known[0]}
+    quarters = {n: search.length(scores, first)[0] // 4 for n, (scores, first) in networks.items()}
+    tried = {rate for n, (scores, _) in networks.items() for steps, rate in scores if steps == quarters[n]}
+    rates = sorted({*RATES, *tried})
+    for network, (scores, first) in networks.items():
         steps, found = search.length(scores, first)[0], search.found(scores, first)
-        asked = [*((n, first) for n in search.lengths), *((steps // 4, rate) for rate in RATES)]
+        asked = [*((n, first) for n in search.lengths), *((quarters[network], rate) for rate in rates)]
         cells = [f"{100 * scores[run]:.{digits}f}" if run in scores else "" for run in asked]
         ended = f"{thousands(steps)}, {found['learning_rate']}" if found else "not over"
         rows.append([whole(label(network)), *cells, ended.replace(" ", "\u00a0")])
-    head = ["network", *map(thousands, search.lengths), *(f"rate {rate:g}" for rate in RATES), "steps, rate"]
+    head = ["network", *map(thousands, search.lengths), *(f"rate {rate:g}" for rate in rates), "steps, rate"]
     return markdown_table(head, rows)
 
 
@@ -119,7 +125,7 @@ def change_table(base: Sequence[Record], changed: Iterable[Record]) -> str:
 
 
 def provenance_line(records: Iterable[Record]) -> str:
-    """One sentence on where results come from: runs, steps, batch, device, revisions."""
+    """Where results come from: runs, steps, batch, device, revisions; and what diverged beside them."""
     records = list(records)
     if not records:
         return "*No run is committed yet; `make grid` makes them.*"
@@ -132,12 +138,22 @@ def provenance_line(records: Iterable[Record]) -> str:
     steps = " or ".join(map(thousands, sorted({r["training"]["steps"] for r in records})))
     batch, count = every(r["training"]["batch_size"] for r in records), len(records)
     revisions = {r["revision"] or "no checkout" for r in records}
+    diverged = "".join(f" Diverged, and in no mean: {name}." for name in _diverged(records))
     many = f"{len(revisions)} revisions, which the results name"
     return (
         f"*{count} run{'s' if count > 1 else ''} of {steps} steps, batches of {batch}; "
         f"on {devices}; torch {every(place['torch'] for place in places)}; code at "
-        f"{every(revisions) if len(revisions) <= 3 else many}.*"
+        f"{every(revisions) if len(revisions) <= 3 else many}.{diverged}*"
     )
+
+
+def _diverged(records: Iterable[Record]) -> list[str]:
+    """The runs that diverged of the experiments and profiles that some records are of."""
+    asked = {(r.get("experiment", ""), r.get("profile", "")) for r in records}
+    units = (
+        u for name, profile in sorted(asked) if name in EXPERIMENTS for u in EXPERIMENTS[name].units(profile)
+    )
+    return [unit.name for unit in units if diverged_path(unit).is_file()]
 
 
 def published_table(published: Iterable[Published]) -> str:

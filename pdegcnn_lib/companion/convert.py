@@ -39,7 +39,10 @@ def convert(
         raise DataError(f"there is no checkpoint {checkpoint}: it {known}")
     paths.check_replaceable(out, force=force)
     chosen = {name: _value(text) for name, text in options}
-    network = models.build(model, channels, **chosen)
+    try:
+        network = models.build(model, channels, **chosen)
+    except TypeError as error:  # what was asked for on the command line is of the wrong kind
+        raise ValueError(str(error)) from error
     found = lietorch_state_dict(checkpoint, network, version=lietorch)
     network.load_state_dict(found.state_dict)
     dead = [f"dead since the ReLU there: channels {of} of {metric}" for metric, of in found.dead.items()]

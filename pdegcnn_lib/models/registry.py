@@ -53,9 +53,16 @@ _ENTRIES: dict[str, Entry] = {}
 def register(*entries: Entry) -> None:
     """Put networks on the list, those of a reader's own too: `build`, experiments, tables and `segment` then know them.
 
-    Raises: ValueError for a name that is taken by another network.
+    Raises: ValueError for a name that is taken by another network, and for a builder with a `**` parameter of another
+    name than `pde` or `pde_r2`, of which nobody knows what it takes.
     """
     for new in entries:
+        for p in inspect.signature(new.builder).parameters.values():
+            if p.kind is inspect.Parameter.VAR_KEYWORD and p.name not in PASSED_ON:
+                raise ValueError(
+                    f"the builder of {new.name} must name its options, or collect those of a PDE layer by "
+                    f"**{' or **'.join(PASSED_ON)}, got **{p.name}"
+                )
         if _ENTRIES.setdefault(new.name, new) != new:
             raise ValueError(f"name must be one that no network has yet, got {new.name!r}")
 
@@ -80,14 +87,20 @@ def build(name: str, in_channels: int = 1, **options: object) -> nn.Module:
     Raises: ValueError for an unknown name, option or number of channels.
     """
     chosen = entry(name)
-    if not isinstance(in_channels, int) or in_channels < 1:
-        raise ValueError(f"in_channels must be a positive integer, got {in_channels!r}")
+    check_sizes(in_channels=in_channels)
     unknown = set(options) - set(chosen.options)
     if unknown:
         raise ValueError(
             f"{name} takes the options {', '.join(chosen.options) or '(none)'}, got {sorted(unknown)}"
         )
     return chosen.builder(in_channels, **chosen.fixed, **{**chosen.usual, **options})
+
+
+def check_sizes(**sizes: object) -> None:
+    """Raise ValueError, which names it, for a size that is no positive integer."""
+    for name, size in sizes.items():
+        if isinstance(size, bool) or not isinstance(size, int) or size < 1:
+            raise ValueError(f"{name} must be a positive integer, got {size!r}")
 
 
 def parameter_count(model: nn.Module) -> int:

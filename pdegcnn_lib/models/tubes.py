@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from pdegcnn_lib.models.registry import Entry, register
+from pdegcnn_lib.models.registry import Entry, check_sizes, register
 from pdegcnn_lib.nn import DirectionalNorm, GroupConvolutionM3, Lift, PDELayer, Projection
 from pdegcnn_lib.spaces import M3, Volume
 
@@ -30,11 +30,6 @@ class _Network(nn.Sequential):
         return super().forward(f)
 
 
-def _checked(channels: int, layers: int) -> None:
-    if channels < 1 or layers < 1:
-        raise ValueError(f"channels and layers must be at least 1, got {channels} and {layers}")
-
-
 def pdegcnn(
     in_channels: int,
     *,
@@ -49,7 +44,7 @@ def pdegcnn(
     roto-translations, exactly under the turns of a cube. Options beyond the sizes are those of `nn.PDELayer`; on
     lines (13 directions) `terms` must leave convection out.
     """
-    _checked(channels, layers)
+    check_sizes(channels=channels, layers=layers)
     space = M3(directions)
     body: list[nn.Module] = [Lift(in_channels, channels, size=LIFT, space=space), DirectionalNorm(channels)]
     body += [PDELayer(channels, channels, space=space, **pde) for _ in range(layers)]
@@ -58,7 +53,7 @@ def pdegcnn(
 
 def cnn(in_channels: int, *, channels: int = 8, layers: int = 3) -> nn.Module:
     """An ordinary CNN, 5^3 and then 3^3, of 593 (2 channels, 3 layers), 6 257 (8, 3) or 29 825 (16, 4) parameters."""
-    _checked(channels, layers)
+    check_sizes(channels=channels, layers=layers)
     body: list[nn.Module] = []
     for i in range(layers + 1):
         size = LIFT if i == 0 else 3
@@ -73,7 +68,7 @@ def cnn(in_channels: int, *, channels: int = 8, layers: int = 3) -> nn.Module:
 
 def gcnn(in_channels: int, *, channels: int = 4, layers: int = 2, directions: int = 6) -> nn.Module:
     """Lift, linear group convolutions on M3: 1 241 parameters for 4 channels, 2 layers, 6 directions; 4 785 for 8."""
-    _checked(channels, layers)
+    check_sizes(channels=channels, layers=layers)
     space = M3(directions)
     body: list[nn.Module] = [
         Lift(in_channels, channels, size=LIFT, space=space),

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from pdegcnn_lib.kernels import default_window
 from pdegcnn_lib.models.layout import ChannelsLast
-from pdegcnn_lib.models.registry import Entry, register
+from pdegcnn_lib.models.registry import Entry, check_sizes, register
 from pdegcnn_lib.nn import (
     CakeLift,
     Convection,
@@ -59,9 +59,12 @@ class Residual(nn.Module):
         return f + self.layer(f)
 
 
-def _check_channels(channels: int) -> None:
-    if isinstance(channels, bool) or not isinstance(channels, int) or channels < 1:
-        raise ValueError(f"channels must be a positive integer, got {channels!r}")
+def _check(layers: int, channels: int, dropout: float) -> None:
+    check_sizes(channels=channels)
+    if layers not in (3, 6, 12):
+        raise ValueError(f"layers must be 3, 6 or 12, got {layers!r}")
+    if isinstance(dropout, bool) or not isinstance(dropout, int | float) or not 0 <= dropout <= 1:
+        raise ValueError(f"dropout must be a number from 0 to 1, got {dropout!r}")
 
 
 def _conv(c_in: int, c_out: int, size: int, dropout: float | None = None) -> list[nn.Module]:
@@ -87,7 +90,7 @@ def cnn(in_channels: int, *, layers: int, channels: int, dropout: float = DROPOU
     `dropout` is the share of the channels that training leaves out behind some of its layers. Its features lie channels
     last: torch's convolutions then take 0.6 of the time.
     """
-    _check_channels(channels)
+    _check(layers, channels, dropout)
     c = channels
     body = _conv(in_channels, c, 7)
     if layers == 3:
@@ -144,7 +147,7 @@ def gcnn(
     `lift` is `trained`, or `fixed` with trained convections of cake wavelets (which `backend` is for). The ReLU after
     the lift stays in both, or the fixed lift and the first convolution would be one linear map. `dropout` as in `cnn`.
     """
-    _check_channels(channels)
+    _check(layers, channels, dropout)
     c, n = channels, orientations
     body = [*_lift(in_channels, c, n, lift, backend), nn.ReLU()]
     for layer in range({3: 0, 6: 3, 12: 9}[layers]):
@@ -170,7 +173,7 @@ def pdegcnn(
     adds to its features, which costs no parameter; `dropout` as in `cnn`. Options beyond those and `orientations` are
     those of `PDELayer`.
     """
-    _check_channels(channels)
+    _check(layers, channels, dropout)
     body = _lift(in_channels, channels, orientations, lift, pde.get("backend"))
     leave_out = partial(nn.Dropout3d, dropout)
     body += _evolve(PDELayer, leave_out, layers, channels, residual, orientations=orientations, **pde)
@@ -188,7 +191,7 @@ def pdecnn(
     images, 2 798 for 12. The authors' networks on R^2 are wider and have Finsler metrics. `dropout` as in `cnn`; other
     options are those of `PDELayerR2`.
     """
-    _check_channels(channels)
+    _check(layers, channels, dropout)
     convolution = nn.Conv2d(in_channels, channels, 7, padding=3, padding_mode="reflect", bias=False)
     body: list[nn.Module] = [convolution, nn.BatchNorm2d(channels)]
     body += _evolve(PDELayerR2, partial(nn.Dropout2d, dropout), layers, channels, **pde_r2)
@@ -243,7 +246,8 @@ def _of_a_family(suffix: str, depth: int, family: str, width: int) -> Entry:
         f"{called}, {depth} layers{wide}",
         f"{called} of {depth} layers",
         builder,
-        {"layers": depth},
+        # CNN and G-CNN of three layers leave no channels out.
+        {"layers": depth} if depth > 3 or family == "pdegcnn" else {"layers": depth, "dropout": 0.0},
         {"channels": width},
     )
 

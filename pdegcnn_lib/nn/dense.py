@@ -166,29 +166,29 @@ class Linear(Layer):
         return f"{self.weight.shape[1]} -> {self.weight.shape[0]}"
 
 
+class DirectionalNorm(nn.BatchNorm3d):
+    """Batch normalisation of every channel over all directions and voxels: `[B, C, N, D, H, W]` -> the same."""
+
+    def forward(self, f: Tensor) -> Tensor:
+        return super().forward(f.flatten(2, 3)).unflatten(2, f.shape[2:4])
+
+
 def normalised(linear: nn.Module, norm: nn.Module, f: Tensor, backend: str | None = None) -> Tensor:
     """`norm(linear(f))`, in training by one product where both are plain modules, see `ops.normalised_linear`."""
     if (
         watched(linear, norm)
         or type(linear) is not Linear
-        or not isinstance(norm, (nn.BatchNorm2d, nn.BatchNorm3d))
+        or not isinstance(norm, nn.BatchNorm2d | nn.BatchNorm3d)
+        or type(norm) not in (nn.BatchNorm2d, nn.BatchNorm3d, DirectionalNorm)
     ):
         return norm(linear(f))
     count = norm.num_batches_tracked
     if not norm.training or not norm.affine or count is None or f.dtype != norm.weight.dtype:
         return norm(linear(f))
     count.add_(1)
-    return ops.normalised_linear(
-        f,
-        linear.weight.to(f.dtype),
-        norm.weight,
-        norm.bias,
-        norm.running_mean,
-        norm.running_var,
-        momentum=1 / float(count) if norm.momentum is None else norm.momentum,
-        eps=norm.eps,
-        backend=backend,
-    )
+    momentum = 1 / float(count) if norm.momentum is None else norm.momentum
+    numbers = (linear.weight.to(f.dtype), norm.weight, norm.bias, norm.running_mean, norm.running_var)
+    return ops.normalised_linear(f, *numbers, momentum=momentum, eps=norm.eps, backend=backend)
 
 
 class Projection(Layer):

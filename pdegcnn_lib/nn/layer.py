@@ -19,19 +19,24 @@ class Layer(nn.Module):
         forward = cls.forward
 
         @wraps(forward)
-        def recorded(self: nn.Module, f: Any) -> Any:
-            if not isinstance(f, torch.fx.Proxy):
-                return forward(self, f)
-            tracer: Any = f.tracer
+        def recorded(self: nn.Module, *given: Any, **named: Any) -> Any:
+            proxies = [x for x in (*given, *named.values()) if isinstance(x, torch.fx.Proxy)]
+            if not proxies:
+                return forward(self, *given, **named)
+            tracer: Any = proxies[0].tracer
             if tracer.root is self:
                 raise TypeError(
                     f"torch.fx records {cls.__name__} whole: trace nn.Sequential(layer), not the layer"
                 )
-            return tracer.create_proxy("call_module", tracer.path_of_module(self), (f,), {})
+            return tracer.create_proxy("call_module", tracer.path_of_module(self), given, named)
 
         cls.forward = recorded
 
 
+HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+
+
 def watched(*layers: nn.Module) -> bool:
-    """Whether somebody listens to one of the layers, which must then be called as it is."""
-    return any(m._forward_hooks or m._forward_pre_hooks or m._backward_hooks for m in layers)
+    """Whether somebody listens to one of the layers or has given it another `forward`: it must be called as it is."""
+    everywhere = any(getattr(nn.modules.module, f"_global{hooks}") for hooks in HOOKS)
+    return everywhere or any("forward" in m.__dict__ or any(getattr(m, h) for h in HOOKS) for m in layers)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from pdegcnn_lib.geometry.estimates import Squared
 from pdegcnn_lib.kernels.morphological import check_time
-from pdegcnn_lib.nn.dense import Linear, normalised
+from pdegcnn_lib.nn.dense import DirectionalNorm, Linear, normalised
 from pdegcnn_lib.nn.layer import Layer
 from pdegcnn_lib.nn.metric import Draw
 from pdegcnn_lib.nn.shock import DiffusionShock
@@ -47,7 +47,7 @@ class PDELayer(Layer):
     Shapes: those of `space`, M2(8) by default, or M2 with so many `orientations`: `[B, Cin, Or, H, W]` ->
     `[B, Cout, Or, H, W]`; on R^2 `[B, Cin, H, W]` -> `[B, Cout, H, W]`. `alpha` is that of dilation and erosion,
     `diffusion_alpha` that of diffusion; `window`, `estimate`, `metric` and `scales` are those of `Dilation`. A term
-    takes the options that its constructor names, and `partial` fixes others.
+    takes the options that its constructor names, or passes on by `**`, and `partial` fixes others.
     Parameters: 9 Cin + Cin Cout + 2 Cout for the default convection-dilation-erosion layer; diffusion adds 3 Cin, a
     trained alpha Cin for every term that has one, full metrics 6 Cin for every metric. On M3
     convection has Cin in place of 3 Cin, and axial metrics add 2 Cin for every metric.
@@ -119,15 +119,19 @@ def _options_of(make: Callable[..., nn.Module], options: Mapping[str, Any]) -> d
     """Of the options of a layer those that a term names and that are neither fixed nor left to its own default."""
     of, fixed = (make.func, make.keywords) if isinstance(make, partial) else (make, {})
     other = getattr(of, "layer_options", {})
-    taken = {name: options.get(other.get(name, name)) for name in inspect.signature(of).parameters}
+    taken = {name: options.get(other.get(name, name)) for name in _arguments(of)}
     return {name: value for name, value in taken.items() if value is not None and name not in fixed}
 
 
-class DirectionalNorm(nn.BatchNorm3d):
-    """Batch normalisation of every channel over all directions and voxels: `[B, C, N, D, H, W]` -> the same."""
-
-    def forward(self, f: Tensor) -> Tensor:
-        return super().forward(f.flatten(2, 3)).unflatten(2, f.shape[2:4])
+def _arguments(make: Callable[..., nn.Module]) -> list[str]:
+    """The names that a constructor takes, with those that it passes on to the classes above it by `**`."""
+    found: list[str] = []
+    for of in getattr(make, "__mro__", (make,)):
+        parameters = inspect.signature(of).parameters.values()
+        found += [p.name for p in parameters]
+        if not any(p.kind is p.VAR_KEYWORD for p in parameters):
+            break
+    return found
 
 
 NORMS = {2: nn.BatchNorm2d, 3: nn.BatchNorm3d, 4: DirectionalNorm}  # by the number of axes of a space

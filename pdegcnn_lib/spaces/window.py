@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
 
 def check_odd(window: tuple[int, ...], names: tuple[str, ...]) -> tuple[int, ...]:
     """Return the window as a tuple if it has an odd positive size for each of the axes named; raise otherwise."""
-    window = tuple(window)
     expected = f"({', '.join(f'K{name}' for name in names)})"
-    if len(window) != len(names):
+    if not isinstance(window, Sequence) or len(window) != len(names):
         raise ValueError(f"window must be {expected}, got {window}")
+    window = tuple(window)
     if not all(isinstance(n, int) and n > 0 and n % 2 == 1 for n in window):
         raise ValueError(f"window must be {expected} of odd positive integers, got {window}")
     return window

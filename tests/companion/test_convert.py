@@ -51,6 +51,7 @@ def test_what_cannot_be_converted_is_a_sentence_and_leaves_nothing(checkpoint, t
     out, cut = tmp_path / "ours.safetensors", tmp_path / "cut.pt"
     cut.write_bytes(checkpoint.read_bytes()[:-2000])
     usual = ("--model", MODEL, "--lietorch", "0.8.2", "-o", out)
+    other = (checkpoint, "--model", "vessels-pdegcnn3", *usual[2:])
     for arguments, problem in (
         ((cut, *usual), f"{cut} is not a whole checkpoint: "),
         ((tmp_path / "none.pt", *usual), f"there is no checkpoint {tmp_path}/none.pt: it is not there"),
@@ -62,6 +63,8 @@ def test_what_cannot_be_converted_is_a_sentence_and_leaves_nothing(checkpoint, t
         ((checkpoint, "--model", "vessels-pdegcnn6", *usual[2:]), "the checkpoint has "),
         ((checkpoint, *usual, "--channels", "3"), "block.0 has the shape "),
         ((checkpoint, *usual, "--option", "window=3"), f"{MODEL} takes the options "),
+        ((*other, "--option", "window=5"), "window must be (KOr, KH, KW), got 5"),
+        ((*other, "--option", "orientations=4.0"), "orientations must be "),
         ((checkpoint, *usual[:-1], tmp_path / "ours.pt"), "the name of the file must end in .safetensors"),
     ):
         assert convert(*arguments) == 2

@@ -1,7 +1,6 @@
 """The networks: exact sizes, state, speed of building, equivariance of the whole."""
 
 import time
-from dataclasses import replace
 
 import pytest
 import torch
@@ -334,17 +333,3 @@ def test_networks_of_different_size_carry_different_labels():
         entry = models.entry(name)
         sizes.setdefault(f"{entry.task} {entry.label}", set()).add(models.parameter_count(models.build(name)))
     assert all(len(found) == 1 for found in sizes.values()), sizes
-
-
-def test_a_network_of_ones_own_is_one_entry():
-    mine = models.Entry(
-        "mine-net", "mine", "mine", "Plane", 1, 4, "Mine", "a net", lambda c: torch.nn.Conv2d(c, 4, 3)
-    )
-    models.register(mine)
-    models.register(mine)  # the cell of a notebook may run twice
-    try:
-        assert models.build("mine-net", 2).in_channels == 2 and models.entry("mine-net").family == "mine"
-        with pytest.raises(ValueError, match="name must be one that no network has yet, got 'mine-net'"):
-            models.register(replace(mine, label="another"))
-    finally:
-        del models.registry._ENTRIES["mine-net"]

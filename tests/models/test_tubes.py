@@ -56,7 +56,10 @@ def test_bad_input() -> None:
     model = models.build("tubes-pdegcnn")
     with pytest.raises(ValueError, match=r"volumes \[B, Cin, D, H, W\], got \[1, 1, 8, 8\]"):
         model(torch.zeros(1, 1, 8, 8))
-    with pytest.raises(ValueError, match="channels and layers must be at least 1, got 0 and 2"):
+    with pytest.raises(ValueError, match="channels must be a positive integer, got 0"):
         models.build("tubes-pdegcnn", channels=0)
+    for wrong in ("8", 8.0, True):
+        with pytest.raises(ValueError, match=f"layers must be a positive integer, got {wrong!r}"):
+            models.build("tubes-cnn", layers=wrong)
     with pytest.raises(ValueError, match="closed under the 24 turns"):
         models.build("tubes-pdegcnn", directions=10)

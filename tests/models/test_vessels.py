@@ -15,8 +15,26 @@ def test_as_many_channels_are_left_out_in_training_as_are_asked_for(name):
         rates = [m.p for m in model.modules() if isinstance(m, (torch.nn.Dropout2d, torch.nn.Dropout3d))]
         assert rates and set(rates) == {rate}
     assert without.state_dict().keys() == usual.state_dict().keys()
-    with pytest.raises(ValueError, match="between 0 and 1, but got 1.5"):
+    with pytest.raises(ValueError, match="a number from 0 to 1, got 1.5"):
         models.build(name, 1, dropout=1.5)
+    with pytest.raises(ValueError, match="a number from 0 to 1, got 'x'"):
+        models.build(name, 1, dropout="x")
+
+
+def test_networks_without_dropout_do_not_take_it_for_an_option():
+    for name in ("vessels-cnn3-narrow", "vessels-gcnn3-narrow"):
+        with pytest.raises(ValueError, match=r"takes the options .*channels.*got \['dropout'\]"):
+            models.build(name, 1, dropout=0.1)
+    assert "dropout" in models.entry("vessels-pdegcnn3").options
+
+
+@pytest.mark.parametrize(
+    "builder", [models.vessels.cnn, models.vessels.gcnn, models.vessels.pdegcnn, models.vessels.pdecnn]
+)
+@pytest.mark.parametrize("layers", [0, 5, 7, 6.5])
+def test_only_the_depths_of_the_papers_are_built(builder, layers):
+    with pytest.raises(ValueError, match=f"layers must be 3, 6 or 12, got {layers}"):
+        builder(1, layers=layers, channels=4)
 
 
 @pytest.mark.parametrize("layers", [6, 12])

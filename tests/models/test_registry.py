@@ -1,0 +1,24 @@
+"""The list of networks: what a reader may put on it."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from pdegcnn_lib import models
+
+
+def test_a_network_of_ones_own_is_one_entry():
+    mine = models.Entry(
+        "mine-net", "mine", "mine", "Plane", 1, 4, "Mine", "a net", lambda c: torch.nn.Conv2d(c, 4, 3)
+    )
+    models.register(mine)
+    models.register(mine)  # the cell of a notebook may run twice
+    try:
+        assert models.build("mine-net", 2).in_channels == 2 and models.entry("mine-net").family == "mine"
+        with pytest.raises(ValueError, match="name must be one that no network has yet, got 'mine-net'"):
+            models.register(replace(mine, label="another"))
+        with pytest.raises(ValueError, match=r"builder of other must name its options.*got \*\*rest"):
+            models.register(replace(mine, name="other", builder=lambda c, **rest: None))
+    finally:
+        del models.registry._ENTRIES["mine-net"]

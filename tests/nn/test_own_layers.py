@@ -1,0 +1,96 @@
+"""Layers that somebody derives, replaces or listens to: they are called as they are."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from pdegcnn_lib import nn
+
+f = torch.randn(2, 2, 8, 7, 7, generator=torch.Generator().manual_seed(0))
+
+
+class Passing(nn.Dilation):
+    """What a derived term looks like that has nothing to say of its options."""
+
+    def __init__(self, channels: int, **options: object) -> None:
+        super().__init__(channels, **options)
+
+
+class Masked(nn.Dilation):
+    def forward(self, f: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
+        grown = super().forward(f)
+        return grown if mask is None else torch.where(mask, grown, f)
+
+
+class Renamed(nn.Erosion):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return super().forward(x)
+
+
+class Rectified(torch.nn.BatchNorm3d):
+    def forward(self, f: torch.Tensor) -> torch.Tensor:
+        return super().forward(f).relu()
+
+
+def test_a_term_that_passes_its_options_on_gets_those_of_the_layer() -> None:
+    options = {
+        "t": 0.5,
+        "steps": 2,
+        "window": (3, 3, 3),
+        "alpha": 0.8,
+        "estimate": "rho_b",
+        "orientations": 4,
+    }
+    term, known = nn.PDELayer(2, 2, terms=(Passing, "erosion"), **options).evolution.values()  # type: ignore[arg-type]
+    for name in ("t", "window", "alpha", "estimate", "space"):
+        assert getattr(term, name) == getattr(known, name)
+    assert term.t == 0.25 and term.window == (3, 3, 3)
+
+
+def test_a_derived_layer_may_take_more_and_name_it_otherwise() -> None:
+    layer = Masked(2)
+    assert torch.equal(layer(f, f > 0), layer(f, mask=f > 0))
+    assert torch.equal(layer(f, f < -9), f) and not torch.equal(layer(f), f)
+    erosion = Renamed(2)
+    assert torch.equal(erosion(x=f), erosion(f))
+    traced = torch.fx.symbolic_trace(torch.nn.Sequential(layer))
+    assert torch.equal(traced(f), layer(f))
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_a_normalisation_of_ones_own_is_called(training: bool) -> None:
+    layer = nn.PDELayer(2, 3)
+    layer.norm = Rectified(3)
+    assert layer.train(training)(f).min() == 0
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_who_listens_to_a_part_is_told_and_a_forward_of_ones_own_is_called(training: bool) -> None:
+    layer, told = nn.PDELayer(2, 3).train(training), []
+    dilation = layer.evolution["dilation"]
+    plain = layer(f)
+
+    handles = [
+        dilation.register_forward_hook(lambda *_: told.append("forward")),
+        dilation.register_full_backward_pre_hook(lambda *_: told.append("backward")),
+        torch.nn.modules.module.register_module_forward_hook(lambda m, *_: told.append(type(m).__name__)),
+    ]
+    try:
+        heard = layer(f)
+        heard.sum().backward()
+    finally:
+        for handle in handles:
+            handle.remove()
+    assert {"forward", "backward", "Convection", "Dilation", "Erosion", "Linear", "BatchNorm3d"} <= set(told)
+    torch.testing.assert_close(heard, plain)
+
+    alone = dilation.register_full_backward_pre_hook(lambda *_: told.append("alone"))
+    layer(f).sum().backward()
+    alone.remove()
+    assert told[-1] == "alone"
+    dilation.forward = lambda f: f * 0  # type: ignore[method-assign]
+    other = layer(f)
+    assert not torch.allclose(other, plain)
+    del dilation.forward
+    torch.testing.assert_close(layer(f), plain)

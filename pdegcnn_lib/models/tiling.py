@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 from itertools import product
 
@@ -12,28 +13,39 @@ CANVAS = {2: 65, 3: 17}  # pixels or voxels along each axis, where the search fo
 LARGEST_CANVAS = {2: 1025, 3: 129}
 
 
+def period(model: nn.Module) -> int:
+    """The n of which multiples are the translations in pixels that a network commutes with.
+
+    It is 1 unless a module says otherwise by an attribute `period`, as one that halves its images does.
+    """
+    return math.lcm(*(getattr(module, "period", 1) for module in model.modules()))
+
+
 @torch.no_grad()
 def reach(model: nn.Module, channels: int, axes: int = 2) -> int:
     """How far an output looks: the largest distance in pixels, along an axis, at which the input can change it.
 
-    Measured, not summed up from the layers: one NaN in the middle of an image spreads to all that depends on it.
-    The network must commute with translations by whole pixels, keep the size of the image and be in evaluation mode.
+    Measured, not summed up from the layers: one NaN in the middle of an image spreads to all that depends on it. For
+    a network with a `period` above 1 it is a cube of NaN, a period wide, that spreads: the distances are from its far
+    side, so that none is too small, wherever a pixel lies among the periods.
+    The network must commute with translations by its period, keep the size of the image and be in evaluation mode.
     `axes`: 2 for pictures, 3 for volumes.
     Raises: ValueError when the output has another size, or depends on the whole of a large image.
     """
-    size = CANVAS[axes]
+    size, width = CANVAS[axes], period(model)
     device = next(model.parameters()).device
     while size <= LARGEST_CANVAS[axes]:
         image = torch.zeros(1, channels, *axes * [size], device=device)
-        middle: tuple[slice | int, ...] = (slice(None), slice(None), *axes * [size // 2])
+        first, last = size // 2, size // 2 + width - 1
+        middle: tuple[slice, ...] = (slice(None), slice(None), *axes * [slice(first, last + 1)])
         image[middle] = torch.nan
         out = model(image)
         if out.shape[2:] != image.shape[2:]:
             raise ValueError(
                 f"the network must keep the size of the image, got {list(image.shape)} -> {list(out.shape)}"
             )
-        spoiled = torch.nonzero(out.isnan().flatten(0, 1).any(dim=0)) - size // 2
-        found = int(spoiled.abs().max()) if len(spoiled) else 0
+        spoiled = torch.nonzero(out.isnan().flatten(0, 1).any(dim=0))
+        found = int(torch.maximum(spoiled - first, last - spoiled).max()) if len(spoiled) else 0
         if found < size // 2:
             return found
         size = 2 * size - 1
@@ -50,20 +62,18 @@ def spans(length: int, core: int) -> list[tuple[int, int]]:
 Part = tuple[slice, ...]
 
 
-def _windows(shape: Iterable[int], core: int, halo: int) -> Iterator[tuple[Part, Part, Part]]:
-    """For each tile the pixels it writes, the pixels it reads, and where the former lie among the latter."""
-    along = [
-        [
-            (
-                slice(a, b),
-                slice(max(0, a - halo), min(n, b + halo)),
-                slice(a - max(0, a - halo), b - max(0, a - halo)),
-            )
-            for a, b in spans(n, core)
-        ]
-        for n in shape
-    ]
-    for tile in product(*along):
+def _windows(shape: Iterable[int], core: int, halo: int, step: int) -> Iterator[tuple[Part, Part, Part]]:
+    """For each tile the pixels it writes, the pixels it reads, and where the former lie among the latter.
+
+    What it reads begins at a multiple of `step`.
+    """
+
+    def along(n: int) -> Iterator[tuple[slice, slice, slice]]:
+        for a, b in spans(n, core):
+            begin = max(0, a - halo) // step * step
+            yield slice(a, b), slice(begin, min(n, b + halo)), slice(a - begin, b - begin)
+
+    for tile in product(*map(along, shape)):
         write, read, keep = zip(*tile, strict=True)
         yield write, read, keep
 
@@ -81,7 +91,7 @@ def apply_tiled(
 
     A tile writes `core` pixels along each axis and reads `halo` more on every side, by default `reach(model)`. So the
     result is that of the whole picture at once, to rounding, the border included, and no larger piece than
-    core + 2 halo along each axis is in work. Shapes: `[C, H, W]` -> `[C', H, W]`, or `[C, D, H, W]` ->
+    core + 2 halo + period - 1 along each axis is in work. Shapes: `[C, H, W]` -> `[C', H, W]`, or `[C, D, H, W]` ->
     `[C', D, H, W]`, on the device of `image`. `progress`: a callable that wraps the list of tiles, such as tqdm.
     Raises: ValueError for a network that is in training mode, a core below 1, or as `reach`.
     """
@@ -93,7 +103,7 @@ def apply_tiled(
     device = next(model.parameters()).device
     if halo is None:
         halo = reach(model, channels, len(shape)) if max(shape) > core else 0
-    windows, every = list(_windows(shape, core, halo)), slice(None)
+    windows, every = list(_windows(shape, core, halo, period(model))), slice(None)
     out: Tensor | None = None
     for write, read, keep in progress(windows) if progress else windows:
         tile = model(image[(None, every, *read)].to(device))[(0, every, *keep)].to(image.device)

@@ -38,9 +38,12 @@ class Block(nn.Module):
 class UNet(nn.Module):
     """Three scales of `Block`, joined on the way up: `[B, C, H, W]` -> logits `[B, 1, H, W]` for any size.
 
-    Images are continued by mirroring to a multiple of 4 pixels. It commutes with translations by multiples of 4 only.
+    Images are continued by mirroring to a multiple of 4 pixels. It commutes with translations by multiples of 4 only,
+    its `period`, as `models.tiling` takes it.
     Raises: ValueError for a side below 3 pixels, which is too short for that.
     """
+
+    period = 2 ** (len(WIDTHS) - 1)
 
     def __init__(self, in_channels: int) -> None:
         super().__init__()

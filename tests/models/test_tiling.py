@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from pdegcnn_lib import models
-from pdegcnn_lib.models.tiling import apply_tiled, reach, spans
+from pdegcnn_lib.models.tiling import apply_tiled, period, reach, spans
 from pdegcnn_lib.nn import Convection
 
 
@@ -29,7 +29,9 @@ def test_the_reach_counts_how_far_convection_moves():
     assert reach(moved(still), 1) > reach(models.build("vessels-pdegcnn6").eval(), 1)
 
 
-@pytest.mark.parametrize("name", ["vessels-cnn6-narrow", "vessels-gcnn3-narrow", "vessels-pdegcnn6"])
+@pytest.mark.parametrize(
+    "name", ["vessels-cnn6-narrow", "vessels-gcnn3-narrow", "vessels-pdegcnn6", "vessels-unet"]
+)
 @pytest.mark.parametrize("size", [(70, 61), (33, 97), (20, 20)])
 def test_tiles_make_no_difference(name, size):
     model = moved(models.build(name, 2))
@@ -38,6 +40,23 @@ def test_tiles_make_no_difference(name, size):
         whole = model(picture[None])[0]
     tiled = apply_tiled(model, picture, core=24)
     torch.testing.assert_close(tiled, whole, atol=1e-5 * float(whole.abs().max()), rtol=0)
+
+
+def test_the_reach_allows_for_every_place_in_a_period():
+    class Halved(nn.Conv2d):
+        period = 2
+
+        def forward(self, x):
+            return torch.nn.functional.interpolate(super().forward(x[..., 1::2, 1::2]), x.shape[2:])
+
+    model = Halved(1, 1, 3, padding=1).eval()
+    assert period(model) == period(nn.Sequential(model)) == 2 and period(nn.Identity()) == 1
+    with torch.no_grad():
+        for place in (32, 33):
+            image = torch.zeros(1, 1, 66, 66)
+            image[..., place, place] = torch.nan
+            spoiled = torch.nonzero(model(image).isnan()[0, 0]) - place
+            assert spoiled.numel() == 0 or 3 == spoiled.abs().max() <= reach(model, 1) <= 3 + 1
 
 
 def test_a_halo_that_is_too_small_shows():

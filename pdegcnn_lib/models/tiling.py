@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator
-from itertools import product
+from itertools import chain, product
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
@@ -52,6 +53,25 @@ def reach(model: nn.Module, channels: int, axes: int = 2) -> int:
     raise ValueError(f"an output of the network depends on pixels more than {LARGEST_CANVAS[axes] // 2} away")
 
 
+_MEASURED: WeakKeyDictionary[nn.Module, tuple[list[Tensor], dict[tuple[int, int], int]]] = WeakKeyDictionary()
+
+
+def _known_reach(model: nn.Module, channels: int, axes: int) -> int:
+    """`reach`, measured once for a network whose parameters and buffers stay as they are."""
+    state = [x.detach() for x in chain(model.parameters(), model.buffers())]
+    before, found = _MEASURED.get(model, ([], {}))
+    if len(before) != len(state) or not all(map(_same, before, state)):
+        before, found = [x.clone() for x in state], {}
+        _MEASURED[model] = before, found
+    if (channels, axes) not in found:
+        found[channels, axes] = reach(model, channels, axes)
+    return found[channels, axes]
+
+
+def _same(a: Tensor, b: Tensor) -> bool:
+    return a.device == b.device and a.dtype == b.dtype and torch.equal(a, b)
+
+
 def spans(length: int, core: int) -> list[tuple[int, int]]:
     """An axis cut into pieces of at most `core`, nearly equal: their beginnings and ends."""
     count = -(-length // core)
@@ -89,10 +109,11 @@ def apply_tiled(
 ) -> Tensor:
     """The output of a network for one picture or volume, computed tile by tile.
 
-    A tile writes `core` pixels along each axis and reads `halo` more on every side, by default `reach(model)`. So the
-    result is that of the whole picture at once, to rounding, the border included, and no larger piece than
-    core + 2 halo + period - 1 along each axis is in work. Shapes: `[C, H, W]` -> `[C', H, W]`, or `[C, D, H, W]` ->
-    `[C', D, H, W]`, on the device of `image`. `progress`: a callable that wraps the list of tiles, such as tqdm.
+    A tile writes `core` pixels along each axis and reads `halo` more on every side, by default `reach(model)`, which
+    is measured once for a network as it is. So the result is that of the whole picture at once, to rounding, the
+    border included, and no larger piece than core + 2 halo + period - 1 along each axis is in work.
+    Shapes: `[C, H, W]` -> `[C', H, W]`, or `[C, D, H, W]` -> `[C', D, H, W]`, on the device of `image`.
+    `progress`: a callable that wraps the list of tiles, such as tqdm.
     Raises: ValueError for a network that is in training mode, a core below 1, or as `reach`.
     """
     if model.training:
@@ -102,7 +123,7 @@ def apply_tiled(
     channels, *shape = image.shape
     device = next(model.parameters()).device
     if halo is None:
-        halo = reach(model, channels, len(shape)) if max(shape) > core else 0
+        halo = _known_reach(model, channels, len(shape)) if max(shape) > core else 0
     windows, every = list(_windows(shape, core, halo, period(model))), slice(None)
     out: Tensor | None = None
     for write, read, keep in progress(windows) if progress else windows:

@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from pdegcnn_lib import models
+from pdegcnn_lib.models import tiling
 from pdegcnn_lib.models.tiling import apply_tiled, period, reach, spans
 from pdegcnn_lib.nn import Convection
 
@@ -57,6 +58,19 @@ def test_the_reach_allows_for_every_place_in_a_period():
             image[..., place, place] = torch.nan
             spoiled = torch.nonzero(model(image).isnan()[0, 0]) - place
             assert spoiled.numel() == 0 or 3 == spoiled.abs().max() <= reach(model, 1) <= 3 + 1
+
+
+@torch.no_grad()
+def test_the_reach_is_measured_once_for_a_network_as_it_is(monkeypatch):
+    measured = []
+    monkeypatch.setattr(tiling, "reach", lambda *given: measured.append(reach(*given)) or measured[-1])
+    model, picture = nn.Conv2d(1, 1, 5, padding=2).eval(), torch.randn(1, 30, 20)
+    for _ in range(3):
+        apply_tiled(model, picture, core=16)
+    assert measured == [2]
+    model.weight.data.zero_()
+    torch.testing.assert_close(apply_tiled(model, picture, core=16), model(picture))
+    assert len(measured) == 2, "other weights may look farther"
 
 
 def test_a_halo_that_is_too_small_shows():

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import gzip
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import torch
@@ -21,6 +23,7 @@ TIFF = (".tif", ".tiff")
 LARGEST = 1 << 28  # voxels, of a stack and of what a size makes of it: bounds memory and time
 LARGEST_FILE = 1 << 32  # bytes
 MARK = "pdegcnn "  # before the digest of the voxels, in a result: unchanged since
+MICROMETRES = {"pm": 1e-6, "Å": 1e-4, "nm": 1e-3, "µm": 1.0, "mm": 1e3, "cm": 1e4, "m": 1e6, "in": 25400.0}
 INSTALL = "stacks are read by tifffile and nibabel: pip install 'pdegcnn[volumes]'"
 
 
@@ -69,7 +72,8 @@ def read(path: Path) -> Stack:
     return Stack(torch.from_numpy(numbers), voxel, affine)
 
 
-Contents = tuple[np.ndarray, tuple[float, float, float] | None, np.ndarray | None, str]
+Lengths = tuple[float, float, float]
+Contents = tuple[np.ndarray, Lengths | None, np.ndarray | None, str]
 
 
 def _tiff(content: bytes, path: Path) -> Contents:
@@ -81,10 +85,11 @@ def _tiff(content: bytes, path: Path) -> Contents:
         with tifffile.TiffFile(io.BytesIO(content)) as file:
             series, meta, page = file.series[0], file.imagej_metadata or {}, file.pages.first
             axes, count, values = series.axes, len(file.series), series.asarray()
+            said = file.ome_metadata
+            voxel = _imagej_lengths(meta, page) if said is None else _ome_lengths(said)
             description = str(meta.get("Info") or getattr(page, "description", ""))
-            tags = {
-                name: page.tags[name].value for name in ("XResolution", "YResolution") if name in page.tags
-            }
+    except DataError as error:
+        raise DataError(f"volume: {path} {error}") from error
     except Exception as error:  # the reader passes on whatever its parsers stumble over
         raise DataError(f"volume: {path} cannot be read as a TIFF: {error}") from error
     # ImageJ and others call an axis without a name I or Q; what varies along it is then the page.
@@ -93,11 +98,39 @@ def _tiff(content: bytes, path: Path) -> Contents:
             f"volume: the axes of {path} must be z, y, x of one grey image, got {axes!r}"
             + (f" in {count} series" if count != 1 else "")
         )
-    voxel = None
-    if "spacing" in meta and len(tags) == 2 and all(numerator for numerator, _ in tags.values()):
-        across = [tags[name][1] / tags[name][0] for name in ("YResolution", "XResolution")]
-        voxel = (float(meta["spacing"]), *across)
     return values, voxel, None, description.strip()
+
+
+def _imagej_lengths(meta: Mapping[str, Any], page: Any) -> Lengths | None:
+    """The lengths of a voxel, in the unit of the file, by the spacing of ImageJ and the resolution of a page."""
+    tags = [page.tags[name].value for name in ("YResolution", "XResolution") if name in page.tags]
+    if "spacing" not in meta or len(tags) != 2 or not all(numerator for numerator, _ in tags):
+        return None
+    y, x = (denominator / numerator for numerator, denominator in tags)
+    return float(meta["spacing"]), y, x
+
+
+def _ome_lengths(description: str) -> Lengths | None:
+    """The lengths of a voxel by the XML of an OME-TIFF, in its unit, in micrometres where axes differ in theirs.
+
+    None where one is missing. Raises: DataError for another unit than MICROMETRES has where they differ.
+    """
+    pixels = ElementTree.fromstring(description).find(".//{*}Pixels")
+    said = {} if pixels is None else pixels.attrib
+    names = [f"PhysicalSize{axis}" for axis in "ZYX"]
+    if not all(name in said for name in names):
+        return None
+    units = [said.get(f"{name}Unit", "µm") for name in names]
+    one = len(set(units)) == 1
+    if not one and (unknown := next((unit for unit in units if unit not in MICROMETRES), None)) is not None:
+        raise DataError(
+            f"has voxels whose lengths differ in their units, where each must be one of {', '.join(MICROMETRES)}, "
+            f"got {unknown!r}"
+        )
+    z, y, x = (
+        float(said[name]) * (1 if one else MICROMETRES[unit]) for name, unit in zip(names, units, strict=True)
+    )
+    return z, y, x
 
 
 def _nifti(content: bytes, path: Path) -> Contents:

@@ -104,6 +104,28 @@ def test_the_voxels_of_an_imagej_stack_are_read_and_written(volume, tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("sizes", "voxel"),
+    [
+        ({"X": 0.5, "Y": 1, "Z": 3}, (3, 1, 0.5)),
+        ({"X": 500, "XUnit": "nm", "Y": 1, "Z": 0.003, "ZUnit": "mm"}, (3, 1, 0.5)),
+        (
+            {f"{axis}{part}": value for axis in "XYZ" for part, value in (("", 2), ("Unit", "pixel"))},
+            (2, 2, 2),
+        ),
+        ({"X": 1, "Y": 1}, None),
+    ],
+)
+def test_the_voxels_of_an_ome_stack_are_read(volume, tmp_path, sizes, voxel):
+    meta = {"axes": "ZYX", **{f"PhysicalSize{name}": value for name, value in sizes.items()}}
+    found = stacks.read(save_tiff(volume, tmp_path / "a.ome.tif", metadata=meta)).voxel
+    assert found == (None if voxel is None else pytest.approx(voxel))
+    if voxel is not None:
+        meta["PhysicalSizeZUnit"] = "mile"
+        with pytest.raises(DataError, match=r"one of pm, .*, in, got 'mile'"):
+            stacks.read(save_tiff(volume, tmp_path / "b.ome.tif", metadata=meta))
+
+
+@pytest.mark.parametrize(
     ("shape", "how", "message"),
     [
         ((5, 6, 7, 3), {"photometric": "rgb"}, "axes .* must be z, y, x of one grey image, got '.YXS'"),

@@ -98,7 +98,26 @@ def _tiff(content: bytes, path: Path) -> Contents:
             f"volume: the axes of {path} must be z, y, x of one grey image, got {axes!r}"
             + (f" in {count} series" if count != 1 else "")
         )
-    return values, voxel, None, description.strip()
+    return _brightness(values, page, path), voxel, None, description.strip()
+
+
+def _brightness(values: np.ndarray, page: Any, path: Path) -> np.ndarray:
+    """Values that grow with brightness: those of a negative, whose 0 is white, are turned round.
+
+    Raises: DataError for pages of colours; a palette that grows brighter, as ImageJ shows one stain, is none.
+    """
+    import tifffile
+
+    kind = page.photometric if "PhotometricInterpretation" in page.tags else tifffile.PHOTOMETRIC.MINISBLACK
+    if kind == tifffile.PHOTOMETRIC.MINISWHITE:
+        # Their level and contrast are those of training in the end, so it matters not how many bits are used.
+        return ~values if values.dtype.kind in "biu" else 1 - values
+    grows = kind == tifffile.PHOTOMETRIC.PALETTE and (np.diff(page.colormap.astype(int)) >= 0).all()
+    if kind != tifffile.PHOTOMETRIC.MINISBLACK and not grows:
+        raise DataError(
+            f"volume: {path} must have grey pages, got the photometric interpretation {kind.name}"
+        )
+    return values
 
 
 def _imagej_lengths(meta: Mapping[str, Any], page: Any) -> Lengths | None:

@@ -125,6 +125,28 @@ def test_the_voxels_of_an_ome_stack_are_read(volume, tmp_path, sizes, voxel):
             stacks.read(save_tiff(volume, tmp_path / "b.ome.tif", metadata=meta))
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.uint16, np.float32])
+def test_a_stack_whose_zero_is_white_is_turned_round(volume, tmp_path, dtype):
+    values = (volume / 2000).astype(dtype) if dtype == np.float32 else (volume // 16).astype(dtype)
+    black, white = (
+        stacks.read(save_tiff(values, tmp_path / f"{kind}.tif", photometric=kind)).values.double()
+        for kind in ("minisblack", "miniswhite")
+    )
+    assert torch.equal(black, torch.from_numpy(values.astype(np.float64)))
+    torch.testing.assert_close(white.mean() - white, black - black.mean(), atol=1e-6, rtol=0)
+
+
+def test_colours_of_a_palette_are_refused_and_shades_of_one_are_not(tmp_path):
+    values, shades = np.arange(4 * 6 * 7, dtype=np.uint8).reshape(4, 6, 7), np.zeros((3, 256), np.uint16)
+    shades[1] = np.arange(256) * 257
+    how = {"photometric": "palette", "metadata": None}
+    path = save_tiff(values, tmp_path / "green.tif", colormap=shades, **how)
+    assert torch.equal(stacks.read(path).values, torch.from_numpy(values).float())
+    path = save_tiff(values, tmp_path / "colours.tif", colormap=shades[:, ::-1], **how)
+    with pytest.raises(DataError, match="must have grey pages, got the photometric interpretation PALETTE"):
+        stacks.read(path)
+
+
 @pytest.mark.parametrize(
     ("shape", "how", "message"),
     [

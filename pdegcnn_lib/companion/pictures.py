@@ -42,14 +42,20 @@ def read(path: Path, remarks: list[str] | None = None) -> Tensor:
         said.append(
             f"page 1 of {pages}, the others are left out: --model with a network of volumes takes all"
         )
-    white, dark = _white(image), _counts_darkness(image)
+    white, dark, cut = _white(image), _counts_darkness(image), _loses_bits(image, content)
     if image.has_transparency_data and np.asarray(image.convert("RGBA"))[..., 3].min() < 255:
         said.append("its transparency is left out")
     image = _upright(image, said)
     if white is None:
         if image.mode == "P":  # one with transparent entries turns into colours by way of these alone
             image = image.convert("RGBA")
-        return torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1).float() / 255
+        pixels = np.array(image.convert("RGB"))
+        if cut and (high := int(pixels.max())) < 16:
+            said.append(
+                f"no value above {256 * high + 255} of 65535, which leaves {high + 1} levels of 256: scale it first "
+                "if it was made with fewer bits"
+            )
+        return torch.from_numpy(pixels).permute(2, 0, 1).float() / 255
     values = np.asarray(image, dtype=np.float64)
     if wrong := int((~np.isfinite(values)).sum()):
         raise DataError(f"picture: {path} has values that are not finite, {wrong} of {values.size}")
@@ -76,6 +82,13 @@ def _white(image: Image) -> float | None:
 def _counts_darkness(image: Image) -> bool:
     """Whether 0 is white in a grey picture that Pillow does not turn round itself, as it does up to 8 bits."""
     return _tags(image).get(262) == 0 and image.mode not in ("1", "L")  # PhotometricInterpretation
+
+
+def _loses_bits(image: Image, content: bytes) -> bool:
+    """Whether Pillow leaves out the lower 8 of 16 bits, as it does of colours."""
+    # The header of a PNG says its depth, the BitsPerSample of a TIFF theirs.
+    depth = content[24] if image.format == "PNG" else max(_tags(image).get(258, (8,)))
+    return depth == 16 and not image.mode.startswith("I")
 
 
 def _tags(image: Image) -> dict[int, Any]:

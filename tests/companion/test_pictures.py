@@ -1,6 +1,8 @@
 """The reader's own pictures: depths of bits, pages, damage of every kind, and files that are never replaced."""
 
 import os
+import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -117,6 +119,36 @@ def test_pages_damaged_exif_and_unused_bits_are_remarked(tmp_path):
         "its EXIF data are damaged",
         "no value above 4080 of 65535",
     ]
+
+
+def png_of_16_bits(values):
+    """A PNG in colours of 16 bits, which Pillow cannot write."""
+    height, width, _ = values.shape
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
+    header = struct.pack(">IIBBBBB", width, height, 16, 2, 0, 0, 0)
+    chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
+    parts = (
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        for name, data in chunks
+    )
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+
+
+@pytest.mark.parametrize("name", ["x.tif", "x.png"])
+def test_unused_bits_of_colours_are_remarked(tmp_path, name):
+    tifffile = pytest.importorskip("tifffile")
+    for factor, expected in (
+        (257, []),
+        (16, ["no value above 4095 of 65535, which leaves 16 levels of 256"]),
+    ):
+        values, remarks = COLOUR.astype(np.uint16) * factor, []
+        if name == "x.png":
+            (tmp_path / name).write_bytes(png_of_16_bits(values))
+        else:
+            tifffile.imwrite(tmp_path / name, values, photometric="rgb")
+        found = pictures.read(tmp_path / name, remarks)
+        assert torch.equal((found[0] * 255).round(), torch.from_numpy(values[..., 0] // 256).float())
+        assert [remark.split(":")[0] for remark in remarks] == expected
 
 
 @pytest.mark.parametrize("side", [8100, 14000])

@@ -39,9 +39,8 @@ def read(path: Path, remarks: list[str] | None = None) -> Tensor:
     if _is_result(image):
         raise DataError(f"picture: {path} is itself a result of `pdegcnn`")
     if (pages := _pages(image)) > 1:
-        said.append(
-            f"page 1 of {pages}, the others are left out: --model with a network of volumes takes all"
-        )
+        advice = ": --model with a network of volumes takes all" if image.format == "TIFF" else ""
+        said.append(f"page 1 of {pages}, the others are left out{advice}")
     white, dark, cut = _white(image), _counts_darkness(image), _loses_bits(image, content)
     if image.has_transparency_data and np.asarray(image.convert("RGBA"))[..., 3].min() < 255:
         said.append("its transparency is left out")

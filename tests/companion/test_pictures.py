@@ -151,6 +151,15 @@ def test_unused_bits_of_colours_are_remarked(tmp_path, name):
         assert [remark.split(":")[0] for remark in remarks] == expected
 
 
+@pytest.mark.parametrize("name", ["x.gif", "x.mpo", "x.tif"])
+def test_only_of_a_tiff_pages_may_be_a_volume(tmp_path, name):
+    remarks = []
+    more = [Image.fromarray(255 - COLOUR)]
+    pictures.read(save(tmp_path / name, save_all=True, append_images=more), remarks)
+    advice = ": --model with a network of volumes takes all" if name == "x.tif" else ""
+    assert remarks == [f"page 1 of 2, the others are left out{advice}"]
+
+
 @pytest.mark.parametrize("side", [8100, 14000])
 def test_more_pixels_than_memory_is_meant_for_are_refused_before_they_are_decoded(tmp_path, side):
     Image.new("1", (side, side)).save(tmp_path / "large.png")

@@ -54,6 +54,9 @@ def read(path: Path) -> Stack:
         raise DataError(f"volume: {path} must be named {', '.join((*TIFF, *NIFTI))}")
     content = checked_bytes(path, None, "volume", "check its name", largest=LARGEST_FILE)
     values, voxel, affine, mark = _contents(content, path)
+    if values.dtype.kind not in "biuf":
+        got = "colours" if values.dtype.fields else values.dtype.name
+        raise DataError(f"volume: {path} must have one real number for each voxel, got {got}")
     if values.ndim != 3 or min(values.shape) < 2:
         raise DataError(
             f"volume: {path} must have three axes of at least 2 voxels, got the shape {list(values.shape)}"
@@ -158,7 +161,9 @@ def _nifti(content: bytes, path: Path) -> Contents:
     except ImportError as error:
         raise ImportError(INSTALL) from error
     try:
-        image = nibabel.Nifti1Image.from_bytes(_unpacked(content))
+        plain = _unpacked(content)
+        second = nibabel.Nifti2Header.may_contain_header(plain)
+        image = (nibabel.Nifti2Image if second else nibabel.Nifti1Image).from_bytes(plain)
         values = np.asarray(image.dataobj)
         x, y, z = image.header.get_zooms()[:3]
         mark = bytes(image.header["descrip"]).rstrip(b"\0").decode("ascii", "replace")

@@ -81,6 +81,22 @@ def test_tiles_make_no_difference(name):
     assert reach(models.build("tubes-cnn").eval(), 1, axes=3) == 2 + 3
 
 
+def test_a_nifti_of_the_second_version_is_read(volume, tmp_path):
+    nibabel.save(nibabel.Nifti2Image(volume.T, np.diag([3.0, 2.0, 1.0, 1.0])), tmp_path / "a.nii.gz")
+    found = stacks.read(tmp_path / "a.nii.gz")
+    assert torch.equal(found.values, torch.from_numpy(volume.astype(np.float32)))
+    assert found.voxel == (1, 2, 3)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "got"), [([("R", "u1"), ("G", "u1"), ("B", "u1")], "colours"), (np.complex64, "complex64")]
+)
+def test_voxels_that_are_no_real_numbers_are_refused(tmp_path, dtype, got):
+    path = save_nifti(np.zeros((5, 6, 7), dtype), tmp_path / "a.nii")
+    with pytest.raises(DataError, match=f"must have one real number for each voxel, got {got}"):
+        stacks.read(path)
+
+
 def test_anisotropic_voxels_are_resampled_when_asked_to(volume, tmp_path, capsys):
     path = save_nifti(volume[::2], tmp_path / "thick.nii", zooms=(1.0, 1.0, 2.0))
     assert segmented(path, tmp_path / "out") == 1

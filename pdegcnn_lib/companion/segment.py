@@ -147,14 +147,19 @@ def volume_probability(
 
     The stack is resampled to cubes of `size` where voxels have the lengths `voxel` (z, y, x; None: cubes as it
     stands), brought to the grey levels of training, segmented tile by tile, and brought back to its size.
-    Shapes: `[D, H, W]` -> `[D, H, W]`. Raises: DataError for one value everywhere or a size too small.
+    Shapes: `[D, H, W]` -> `[D, H, W]`. Raises: DataError for one value everywhere or a size too small or large.
     """
     levels = _preparation(record).levels
     assert levels is not None
     if voxel is not None and size is not None:
-        wanted = math.prod(cubic_shape(values.shape, voxel, size))
-        if wanted > stacks.LARGEST:
+        shape = cubic_shape(values.shape, voxel, size)
+        if (wanted := math.prod(shape)) > stacks.LARGEST:
             raise DataError(f"cubes of {size:g} make {wanted} voxels of it; take larger ones")
+        if min(shape) < stacks.SMALLEST:
+            raise DataError(
+                f"cubes of {size:g} make {' x '.join(map(str, shape))} voxels of it, where {stacks.SMALLEST} are the "
+                "least along an axis; take smaller ones"
+            )
     f = (values if voxel is None else cubic(values, voxel, size)).double()
     deviation, level = torch.std_mean(f)
     if not deviation > 0:

@@ -20,6 +20,7 @@ from pdegcnn_lib.companion.pictures import digest, put
 
 NIFTI = (".nii", ".nii.gz")
 TIFF = (".tif", ".tiff")
+SMALLEST = 3  # voxels of a side that a network is shown: its windows of 5 go on mirrored
 LARGEST = 1 << 28  # voxels, of a stack and of what a size makes of it: bounds memory and time
 LARGEST_FILE = 1 << 32  # bytes
 MARK = "pdegcnn "  # before the digest of the voxels, in a result: unchanged since
@@ -57,9 +58,9 @@ def read(path: Path) -> Stack:
     if values.dtype.kind not in "biuf":
         got = "colours" if values.dtype.fields else values.dtype.name
         raise DataError(f"volume: {path} must have one real number for each voxel, got {got}")
-    if values.ndim != 3 or min(values.shape) < 2:
+    if values.ndim != 3 or min(values.shape) < SMALLEST:
         raise DataError(
-            f"volume: {path} must have three axes of at least 2 voxels, got the shape {list(values.shape)}"
+            f"volume: {path} must have three axes of at least {SMALLEST} voxels, got the shape {list(values.shape)}"
         )
     if values.size > LARGEST:
         raise DataError(f"volume: {path} has {values.size} voxels, it may have {LARGEST}: cut it")

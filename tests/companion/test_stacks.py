@@ -107,6 +107,20 @@ def test_anisotropic_voxels_are_resampled_when_asked_to(volume, tmp_path, capsys
     assert 0 < np.asarray(mask.dataobj).mean() < 128
 
 
+def test_the_thinnest_stack_has_three_pages(volume, tmp_path, capsys):
+    assert (
+        segmented(save_tiff(volume[:3], tmp_path / "three.tif", photometric="minisblack"), tmp_path / "out")
+        == 0
+    )
+    path = save_tiff(volume[:2], tmp_path / "two.tif", photometric="minisblack")
+    assert segmented(path, tmp_path / "out") == 1
+    assert "three axes of at least 3 voxels, got the shape [2, 24, 24]" in capsys.readouterr().err
+    path = save_nifti(volume[:6], tmp_path / "fine.nii")
+    assert segmented(path, tmp_path / "out", "--size", "3") == 1
+    said = "cubes of 3 make 2 x 8 x 8 voxels of it, where 3 are the least along an axis; take smaller ones"
+    assert said in capsys.readouterr().err
+
+
 def test_the_voxels_of_an_imagej_stack_are_read_and_written(volume, tmp_path):
     path = save_tiff(
         volume, tmp_path / "a.tif", imagej=True, resolution=(2, 2), metadata={"axes": "ZYX", "spacing": 0.5}

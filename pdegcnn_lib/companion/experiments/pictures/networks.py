@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from torch import Tensor, nn
 
 from pdegcnn_lib.companion import paths, pictures
-from pdegcnn_lib.companion.data import retina
+from pdegcnn_lib.companion.data import DataError, retina
 from pdegcnn_lib.companion.experiments import load_model, read_result
 from pdegcnn_lib.companion.segment import prepare, read
 from pdegcnn_lib.companion.viz.fields import orientation_montage
@@ -23,6 +23,7 @@ from pdegcnn_lib.companion.viz.shapes import association_fields
 from pdegcnn_lib.companion.viz.style import LATERAL, SIGNED_MAP, pixels, use_style
 from pdegcnn_lib.geometry import squared_estimate
 from pdegcnn_lib.kernels.morphological import power_law
+from pdegcnn_lib.models import entry
 from pdegcnn_lib.nn import CakeLift, Convection, Dilation, Erosion, Lift, PDELayer
 
 
@@ -151,12 +152,14 @@ def view(result: Path, image: Path | None, out: Path) -> list[Path]:
     """Write the pictures of a saved network into a folder: the score of one channel, the metrics, the kernels.
 
     `image` is what the network is shown, prepared as the pictures that it learned from, by default the crossing of the
-    first chapter as it is there. Raises: DataError where a file of the reader would be replaced, OSError for a folder
-    that takes no files.
+    first chapter as it is there. Raises: DataError for a network on volumes and where a file of the reader would be
+    replaced, OSError for a folder that takes no files.
     """
     use_style()
     paths.check_writable(out, make=False)
     model, record = load_model(result), read_result(result)
+    if entry(record["model"]).space in ("M3", "Volume"):
+        raise DataError(f"{record['model']} is a network on volumes; view shows networks on images")
     if image is not None and "preparation" in record:
         shown, _ = prepare(record, read(image))
     else:

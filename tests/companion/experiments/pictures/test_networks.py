@@ -60,6 +60,14 @@ def test_view_writes_a_picture_of_everything(result, tmp_path, monkeypatch, caps
     assert (tmp_path / "out" / "metrics.png").read_text() == "mine"
 
 
+def test_view_refuses_a_network_on_volumes(tmp_path, capsys):
+    from pdegcnn_lib.companion.cli import main
+
+    assert main(["view", "tubes/tubes-pdegcnn-8x2-6", "-o", str(tmp_path / "out")]) == 2
+    said = "tubes-pdegcnn is a network on volumes; view shows networks on images"
+    assert said in capsys.readouterr().err and not (tmp_path / "out").exists()
+
+
 def test_view_prepares_a_photograph_as_the_network_saw_them(result, tmp_path, monkeypatch):
     pytest.importorskip("skimage")
     from pdegcnn_lib.companion.data import retina

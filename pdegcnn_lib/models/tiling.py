@@ -10,7 +10,7 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, nn
 
-CANVAS = {2: 65, 3: 17}  # pixels or voxels along each axis, where the search for the reach begins
+CANVAS = {2: 33, 3: 17}  # pixels or voxels along each axis, where the search for the reach begins
 LARGEST_CANVAS = {2: 1025, 3: 129}
 
 
@@ -24,28 +24,53 @@ def period(model: nn.Module) -> int:
 
 @torch.no_grad()
 def reach(model: nn.Module, channels: int, axes: int = 2) -> int:
-    """How far an output looks: the largest distance in pixels, along an axis, at which the input can change it.
+    """How far an output looks: a distance in pixels, along an axis, beyond which the input cannot change it.
 
-    Measured, not summed up from the layers: one NaN in the middle of an image spreads to all that depends on it. For
-    a network with a `period` above 1 it is a cube of NaN, a period wide, that spreads: the distances are from its far
-    side, so that none is too small, wherever a pixel lies among the periods.
+    Measured: one NaN in the middle of an image spreads to all that depends on it, at most so far. For a network with
+    a `period` above 1 it is a cube of NaN, a period wide, that spreads: the distances are from its far side, so that
+    none is too small, wherever a pixel lies among the periods. An `nn.Sequential` looks as far as its parts together,
+    which is too far only where one looks back upon what another looked away from.
     The network must commute with translations by its period, keep the size of the image and be in evaluation mode.
     `axes`: 2 for pictures, 3 for volumes.
     Raises: ValueError when the output has another size, or depends on the whole of a large image.
     """
-    size, width = CANVAS[axes], period(model)
-    device = next(model.parameters()).device
+    image = torch.zeros(1, channels, *axes * [CANVAS[axes]], device=next(model.parameters()).device)
+    width = period(model)
+    return sum(_reach(part, f, axes, width) for part, f in _parts(model, image, axes))
+
+
+def _parts(model: nn.Module, image: Tensor, axes: int) -> list[tuple[nn.Module, Tensor]]:
+    """The parts of a network with what each is given; the network itself where they are no chain that keeps the size.
+
+    A part is measured on a small canvas, where few are spoiled: compiled kernels are slow where NaN are.
+    """
+    whole = [(model, image)]
+    if type(model).forward is not nn.Sequential.forward:
+        return whole
+    found, f = [], image
+    for part in model.children():
+        found.append((part, f))
+        f = part(f)
+        if not isinstance(f, Tensor) or f.shape[-axes:] != image.shape[-axes:]:
+            return whole
+    return found
+
+
+def _reach(part: nn.Module, like: Tensor, axes: int, width: int) -> int:
+    """`reach` of a part that is given features such as `like`, whose last axes are those of the image."""
+    size = CANVAS[axes]
     while size <= LARGEST_CANVAS[axes]:
-        image = torch.zeros(1, channels, *axes * [size], device=device)
-        first, last = size // 2, size // 2 + width - 1
-        middle: tuple[slice, ...] = (slice(None), slice(None), *axes * [slice(first, last + 1)])
-        image[middle] = torch.nan
-        out = model(image)
-        if out.shape[2:] != image.shape[2:]:
+        f = like.new_zeros(*like.shape[:-axes], *axes * [size])
+        first, last, cube = size // 2, size // 2 + width - 1, f
+        for axis in range(-axes, 0):
+            cube = cube.narrow(axis, first, width)
+        cube.fill_(torch.nan)
+        out = part(f)
+        if out.shape[-axes:] != f.shape[-axes:]:
             raise ValueError(
-                f"the network must keep the size of the image, got {list(image.shape)} -> {list(out.shape)}"
+                f"the network must keep the size of the image, got {list(f.shape)} -> {list(out.shape)}"
             )
-        spoiled = torch.nonzero(out.isnan().flatten(0, 1).any(dim=0))
+        spoiled = torch.nonzero(out.isnan().flatten(0, -axes - 1).any(dim=0))
         found = int(torch.maximum(spoiled - first, last - spoiled).max()) if len(spoiled) else 0
         if found < size // 2:
             return found

@@ -60,6 +60,20 @@ def test_the_reach_allows_for_every_place_in_a_period():
             assert spoiled.numel() == 0 or 3 == spoiled.abs().max() <= reach(model, 1) <= 3 + 1
 
 
+def test_the_reach_of_a_chain_is_that_of_its_parts():
+    class Whole(nn.Module):
+        def __init__(self, network):
+            super().__init__()
+            self.network = network
+
+        def forward(self, x):
+            return self.network(x)
+
+    model = moved(models.build("vessels-pdegcnn3"))
+    assert reach(Whole(model).eval(), 1) <= reach(model, 1) <= reach(Whole(model).eval(), 1) + 2
+    assert reach(nn.Sequential(nn.Conv2d(1, 1, 3), nn.ZeroPad2d(1)).eval(), 1) == 1, "no part keeps the size"
+
+
 @torch.no_grad()
 def test_the_reach_is_measured_once_for_a_network_as_it_is(monkeypatch):
     measured = []
@@ -107,7 +121,7 @@ def test_what_cannot_be_tiled_is_refused():
     with pytest.raises(ValueError, match="core must be at least 1, got 0"):
         apply_tiled(nn.Conv2d(1, 1, 3, padding=1).eval(), torch.rand(1, 8, 8), core=0)
     with pytest.raises(
-        ValueError, match=r"must keep the size of the image, got \[1, 1, 65, 65\] -> \[1, 1, 63, 63\]"
+        ValueError, match=r"must keep the size of the image, got \[1, 1, 33, 33\] -> \[1, 1, 31, 31\]"
     ):
         reach(nn.Conv2d(1, 1, 3).eval(), 1)
 

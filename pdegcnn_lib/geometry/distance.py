@@ -40,9 +40,8 @@ if TYPE_CHECKING:
 
     Array = np.ndarray
 
-NEAR = (
-    1e-5  # below this scaled radius rho_c is the distance to a relative 1e-11 (its excess is zeta^2 d^2/96)
-)
+# Below this scaled radius rho_c is the distance to a relative 1e-11 (its excess is zeta^2 d^2/96).
+NEAR = 1e-5
 ISOTROPIC = 1e-11  # below this kappa rho_b is the distance to a relative kappa/2
 
 
@@ -95,9 +94,8 @@ def _extremal(u: Array, size: Array, direction: tuple[Array, Array], h: Array, k
     r = np.sqrt(r2)
     end, start = r * (across - ratio) / 2, -r * (across + ratio) / 2
     stiffness = kappa * r2
-    least2 = (
-        end**2 - stiffness * sin1**2
-    )  # the squared velocity where P and the heading agree; negative: swings
+    # The squared velocity where P and the heading agree; negative: swings.
+    least2 = end**2 - stiffness * sin1**2
     peak2 = end**2 + stiffness * cos1**2
     swings = least2 < 0
     turn_cos2 = np.where(swings, np.minimum(-least2 / stiffness, 1), 0)

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from pdegcnn_lib.geometry.checks import has_values, last_axis, positive
-from pdegcnn_lib.geometry.estimates import Coded, Estimate, safe_sqrt, sub_riemannian
+from pdegcnn_lib.geometry.estimates import Coded, Estimate, safe_sqrt, sub_riemannian, vector
 from pdegcnn_lib.geometry.groups import half_angle_ratio
 from pdegcnn_lib.geometry.metrics import DiagonalMetric, Metric, as_metric
 from pdegcnn_lib.geometry.rigid import SE3, section
@@ -165,23 +165,20 @@ def three(c: Tensor) -> Tensor:
 class AxialEstimate(Estimate):
     """An estimate for metrics of both kinds: an axial one sees four coordinates of a relative element.
 
-    `whole` leads to them; None takes those that the element has.
+    `whole` leads to them from those that the element has.
     """
 
-    whole: Callable[[Tensor], Tensor] | None = None
+    whole: Callable[[Tensor], Tensor] = vector
 
     def __call__(self, p: Tensor, metric: Metric) -> Tensor:
         if metric.is_diagonal:
             return super().__call__(p, metric)
-        return metric.squared(self._whole(p))
-
-    def _whole(self, p: Tensor) -> Tensor:
-        return p if self.whole is None else self.whole(p)
+        return metric.squared(self.whole(p))
 
     def coded(self, kind: str) -> Coded | None:
         if kind != AxialMetric.kind:
             return super().coded(kind)
-        return "Axial", lambda p: torch.cat([self.coordinates(p), self._whole(p)[..., 1:3]], dim=-1)
+        return "Axial", lambda p: torch.cat([self.coordinates(p), self.whole(p)[..., 1:3]], dim=-1)
 
 
 def combined(c: Tensor, metric: Metric, nu: float = NU, covariant: bool = False) -> Tensor:

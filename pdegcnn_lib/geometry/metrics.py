@@ -35,9 +35,9 @@ class Metric(ABC):
         """The squared length ||v||_G^2 of frame components v: `[..., n]` -> `[...]`, broadcast against the metric."""
 
     @classmethod
-    @abstractmethod
     def with_parameters(cls, parameters: Tensor) -> Metric:
         """A metric of the same kind with other numbers, unchecked."""
+        return cls(parameters, checked=False)  # type: ignore[call-arg]
 
     @property
     def dim(self) -> int:
@@ -144,10 +144,6 @@ class DiagonalMetric(Metric):
         """The squared length ||v||_G^2 of frame components v: `[..., n]` -> `[...]`, broadcast against w."""
         return ((self.w * v) ** 2).sum(-1)
 
-    @classmethod
-    def with_parameters(cls, parameters: Tensor) -> DiagonalMetric:
-        return DiagonalMetric(parameters, checked=False)
-
 
 @dataclass(frozen=True)
 class FullMetric(Metric):
@@ -188,10 +184,6 @@ class FullMetric(Metric):
     def squared(self, v: Tensor) -> Tensor:
         """The squared length ||H v||^2 of frame components v: `[..., n]` -> `[...]`, broadcast against the factor."""
         return ((self.factor @ v[..., None])[..., 0] ** 2).sum(-1)
-
-    @classmethod
-    def with_parameters(cls, parameters: Tensor) -> FullMetric:
-        return FullMetric(parameters, checked=False)
 
 
 @dataclass(frozen=True)
@@ -265,10 +257,6 @@ class FinslerMetric(Metric):
         slope = (k * (b * psi.cos() - a * psi.sin())).sum(-1)
         bend = (-(k**2) * (a * psi.cos() + b * psi.sin())).sum(-1)
         return (1 + bend + slope**2 >= 0).all(-1)
-
-    @classmethod
-    def with_parameters(cls, parameters: Tensor) -> FinslerMetric:
-        return FinslerMetric(parameters, checked=False)
 
 
 def as_metric(w: Tensor | Metric) -> Metric:

@@ -40,6 +40,8 @@ class DiffusionShock(Layer):
     and Weickert.
     """
 
+    kept: Tensor | None
+
     def __init__(
         self,
         channels: int,
@@ -70,12 +72,22 @@ class DiffusionShock(Layer):
         self.diffusion = Diffusion(channels, alpha=diffusion_alpha, t=t, metric=metric, **common)
         self.shock = Dilation(channels, alpha=alpha, t=t, metric=metric, **common)
         self.logs = nn.Parameter(torch.empty(channels, 2))
+        self.register_buffer("kept", None)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
         """Set the contrast lambda to 0.2 and the softness epsilon of the sign to 0.1, for features of variance 1."""
         with torch.no_grad():
             self.logs.copy_(torch.tensor([0.2, 0.1]).log())
+
+    def lengths(self) -> Tensor:
+        """The length scales of the metric of the gradient, `[C, 3]` on M2."""
+        return self.smoothing.metric.forward().diagonal("a gradient") if self.kept is None else self.kept
+
+    @torch.no_grad()
+    def freeze(self) -> None:
+        """Keep the length scales of the gradient, whose metric the smoothing gives up when it is frozen after this."""
+        self.kept = self.lengths()
 
     def switches(self, f: Tensor) -> tuple[Tensor, Tensor]:
         """The weight g of diffusion in (0, 1] and the sign S of the shock in (-1, 1): two tensors in the shape of f."""
@@ -95,8 +107,7 @@ class DiffusionShock(Layer):
         forth, back = u.roll(-1, 2), u.roll(1, 2)
         theta = space.points()[:, :1, None].to(u)
         c, s = torch.cos(theta), torch.sin(theta)
-        lengths = self.smoothing.metric.forward().diagonal("a gradient").to(u)
-        main, lateral, turn = lengths[..., None, None, None].square().unbind(1)
+        main, lateral, turn = self.lengths().to(u)[..., None, None, None].square().unbind(1)
         slope = (c * x + s * y) ** 2 / main + (c * y - s * x) ** 2 / lateral
         slope = slope + ((forth - back) / (2 * space.step)) ** 2 / turn
         across = (s**2 * xx - 2 * s * c * xy + c**2 * yy) / lateral

@@ -139,8 +139,9 @@ class KernelTerm(Layer):
     @torch.no_grad()
     def freeze(self) -> None:
         """Keep the kernel of the current coefficients, which are given up: nothing is trained any more."""
-        self.kept = self.kernel()
-        del self.metric
+        if self.kept is None:
+            self.kept = self.kernel()
+            del self.metric
 
     def extra_repr(self) -> str:
         estimate = (
@@ -243,10 +244,13 @@ def _mass_inside(k: Tensor, f: Tensor, space: Space) -> Tensor:
 
 
 def frozen(network: nn.Module) -> nn.Module:
-    """A copy of a network, in evaluation mode, whose terms keep their kernels: what inference and an export need."""
+    """A copy of a network, in evaluation mode, whose terms keep their kernels: what inference and an export need.
+
+    Every `Layer` with a method `freeze` is told, one that holds others before these.
+    """
     copied = deepcopy(network).eval()
     for layer in copied.modules():
-        if isinstance(layer, KernelTerm):
+        if isinstance(layer, Layer) and hasattr(layer, "freeze"):
             layer.freeze()
     return copied.requires_grad_(False)
 

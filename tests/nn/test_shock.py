@@ -132,6 +132,16 @@ def test_gradients(space, size):
     assert flat.grad.isfinite().all()
 
 
+@BOTH
+def test_a_frozen_layer_does_the_same(space, size):
+    """One that is frozen again too, and one whose state was saved before there was anything to keep."""
+    layer = nn.DiffusionShock(2, space=space).eval()
+    f = torch.randn(1, 2, *size)
+    once = nn.frozen(layer)
+    assert torch.equal(once(f), layer(f)) and torch.equal(nn.frozen(once)(f), layer(f))
+    assert once.smoothing.kept is not None and not any("kept" in name for name in layer.state_dict())
+
+
 def test_terms_of_a_layer():
     layer = nn.PDELayer(2, 3, terms=CDS, steps=2, alpha=0.8, diffusion_alpha=0.5)
     assert list(layer.evolution) == ["convection", "diffusionshock"]

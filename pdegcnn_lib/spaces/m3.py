@@ -131,7 +131,8 @@ class M3(Space):
     ) -> Tensor:
         """The half-angle coordinates (s_m, s_d, s_u, beta) of the point seen from each tap: `[N, KN, K, K, K, 4]`.
 
-        The tap (s, i, j, l) is the s-th neighbour at (l - K/2, j - K/2, i - K/2); a line is seen from its nearer end.
+        The tap (s, i, j, l) is the s-th neighbour at (l - K/2, j - K/2, i - K/2); a line is seen from its nearer end,
+        with |s_m| and |s_d|, whose signs would depend on the ends that two lines are given by.
         """
         return _relative(self, self.check_window(window)).to(dtype=dtype, device=device)
 
@@ -196,7 +197,10 @@ def _relative(space: M3, window: tuple[int, ...]) -> Tensor:
     if space.undirected:
         other = torch.where((own * other).sum(-1, keepdim=True) < -1e-9, -other, other)
     q, p = torch.cat([place, other], dim=-1), torch.cat([torch.zeros_like(place), own], dim=-1)
-    return (m3.coordinates(q, p) * DIGITS).round() / DIGITS
+    c = (m3.coordinates(q, p) * DIGITS).round() / DIGITS
+    if space.undirected:  # given by their other ends two lines would have -m and -d, and the same u
+        c[..., :2].abs_()
+    return c
 
 
 @constant

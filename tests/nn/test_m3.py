@@ -10,6 +10,9 @@ from pdegcnn_lib.nn import (
     Diffusion,
     Dilation,
     DirectionalNorm,
+    FreeConvolution,
+    FreeDilation,
+    FreeErosion,
     GroupConvolutionM3,
     Lift,
     Linear,
@@ -55,6 +58,14 @@ def test_networks_commute_with_all_turns(count: int) -> None:
 def test_so_they_do_with_other_estimates_and_more_steps(options: dict) -> None:
     f = torch.randn(1, 1, 6, 6, 6, dtype=D)
     assert max(equivariance_error(network(M3(6), **options), f).values()) < 1e-12
+
+
+@pytest.mark.parametrize("term", [FreeDilation, FreeErosion, FreeConvolution])
+@pytest.mark.parametrize("count", [6, 13])
+def test_terms_with_a_trained_kernel_do_too(count: int, term: type[nn.Module]) -> None:
+    """On lines as well: a kernel without symmetry must not see by which end a line is given."""
+    f = torch.randn(1, 2, count, 5, 5, 5, dtype=D)
+    assert max(equivariance_error(term(2, space=M3(count)).to(D), f).values()) < 1e-12
 
 
 def test_a_cnn_does_not() -> None:

@@ -55,7 +55,8 @@ class M3(Space):
     The N directions are a union of orbits of the 24 turns of a cube: 6 (axes), 8 (corners), 12 (edges), 14, 18 or 26
     (all three); 13 are the lines of the 26, n and -n one point, without a forward direction and thus without
     convection. A window (KN, K, K, K) sees the neighbours within an angle that gives no direction more than KN of them
-    (`geometry.octahedral.neighbours`), the point itself in the first slot. Metrics are diagonal, (forward, sideways,
+    (`geometry.octahedral.neighbours`), the point itself in the first slot; for lines KN is at most 11, without those at
+    a right angle, which have no nearer end. Metrics are diagonal, (forward, sideways,
     turning), or `axial`, the five numbers of `geometry.m3.AxialMetric`, which tell n from -n and thus are not for
     lines; `rho_b` is the default estimate, exact for diagonal metrics where the first two agree.
 
@@ -116,6 +117,10 @@ class M3(Space):
         window = super().check_window(window)
         if len(set(window[1:])) > 1:
             raise ValueError(f"window must be a cube in space to be turned, got {window}")
+        if self.undirected and window[0] == self.fibre:
+            raise ValueError(
+                f"lines at a right angle have no nearer end: KN must be at most 11, got {window}"
+            )
         return window
 
     def default_window(self, size: int = 3) -> tuple[int, ...]:

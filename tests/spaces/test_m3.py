@@ -97,3 +97,11 @@ def test_lines_move_nowhere() -> None:
 def test_windows_that_do_not_fit(window: tuple[int, ...], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         M3(26).check_window(window)
+
+
+def test_lines_do_not_see_those_at_a_right_angle() -> None:
+    """Neither end of such a line is the nearer one, so that its coordinates would depend on how it is given."""
+    with pytest.raises(ValueError, match=r"no nearer end: KN must be at most 11, got \(13, 3, 3, 3\)"):
+        M3(13).check_window((13, 3, 3, 3))
+    angle = M3(13).relative_elements(M3(13).check_window((11, 3, 3, 3)))[..., 3]
+    assert angle.max() < math.pi / 2 - 0.1

@@ -97,7 +97,7 @@ def group_convolution(
     # in the orientations. The zeros in it cost less than a grouped convolution without them: torch is tuned for dense.
     owner, slot, seen = on(k, _entries, space, (slots, *window))
     filters = k.new_zeros(c_out, points, c_in, points, *window)
-    filters[:, owner, :, seen] = k[:, :, owner, slot].movedim((0, 1), (owner.ndim, owner.ndim + 1))
+    filters[:, owner, :, seen] = k[:, :, owner, slot].movedim((0, 1), (1, 2))
     padded = _pad(f.flatten(1, 2), tuple(window), padding)
     out = CONVOLUTIONS[space.positions](padded, filters.flatten(2, 3).flatten(0, 1))
     return out.unflatten(1, (c_out, points))
@@ -107,10 +107,8 @@ def group_convolution(
 def _entries(space: Space, window: tuple[int, ...]) -> tuple[Tensor, Tensor, Tensor]:
     """The kernels that a linear group convolution has: (point, slot of its window, point that is seen there)."""
     seen = space.neighbours(window)
-    owner, slot = torch.meshgrid(*(torch.arange(n) for n in seen.shape), indexing="ij")
-    if space.lists:
-        return owner[seen >= 0], slot[seen >= 0], seen[seen >= 0]
-    return owner, slot, seen
+    owner, slot = (seen >= 0).nonzero(as_tuple=True)
+    return owner, slot, seen[owner, slot]
 
 
 def linear(f: Tensor, w: Tensor) -> Tensor:

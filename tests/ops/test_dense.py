@@ -6,7 +6,9 @@ import pytest
 import torch
 
 from pdegcnn_lib import ops
+from pdegcnn_lib.geometry import SE2
 from pdegcnn_lib.kernels import group_kernel, lift_kernel
+from pdegcnn_lib.spaces import Sampled
 from pdegcnn_lib.testing import assert_equivariant, equivariance_error
 
 PADDINGS = ("valid", "zeros", "reflect")
@@ -56,6 +58,16 @@ def test_group_convolution_generalises_the_channelwise_one():
     apart[range(3), range(3)] = k
     found = ops.group_convolution(f, apart, padding="zeros")
     torch.testing.assert_close(found, ops.linear_convolution(f, k, backend="reference"), rtol=1e-4, atol=1e-5)
+
+
+def test_group_convolution_on_slices_that_end_leaves_out_what_is_beyond():
+    """There a tap has no slice to read, and the last one is not the neighbour of the first."""
+    space = Sampled(SE2, [0.0, 0.3, 0.6, 0.9])
+    f, k = torch.randn(2, 3, 4, 6, 7, dtype=torch.float64), torch.randn(3, 4, 3, 3, 3, dtype=torch.float64)
+    apart = torch.zeros(3, 3, 4, 3, 3, 3, dtype=torch.float64)
+    apart[range(3), range(3)] = k
+    found = ops.group_convolution(f, apart, padding="zeros", space=space)
+    torch.testing.assert_close(found, ops.linear_convolution(f, k, space=space, backend="reference"))
 
 
 def test_group_convolution_compiles_for_free_sizes_with_a_kernel_that_is_given():

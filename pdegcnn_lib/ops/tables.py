@@ -63,7 +63,7 @@ def _table(law: str, metric: Metric, space: Space, backend: str | None, options:
         return _table(law, wide, space, backend, options).to(w.dtype)
     alpha, estimate = options["alpha"], options["estimate"] or next(iter(space.estimates))
     # By name alone: a record that was pickled is another one, and must not go another way than before.
-    named = isinstance(estimate, str) and estimate in space.estimates
+    named = isinstance(estimate, str) and estimate in space.estimates and metric.kind in space.metrics
     if named and not isinstance(alpha, Tensor) and space.estimates[estimate].coded(metric.kind):
         alpha, t, window = check_alpha(alpha), check_time(options["t"]), space.check_window(options["window"])
         run = implementation(backend, w)

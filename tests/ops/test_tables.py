@@ -7,7 +7,9 @@ import torch
 
 from pdegcnn_lib import ops
 from pdegcnn_lib.geometry import DiagonalMetric, FullMetric, squared_estimate
+from pdegcnn_lib.geometry.m3 import AxialMetric
 from pdegcnn_lib.kernels import diffusion_kernel, morphological_kernel
+from pdegcnn_lib.spaces import M3
 
 TABLES = {
     "morphological": (ops.morphological_table, morphological_kernel),
@@ -79,3 +81,11 @@ def test_bad_arguments_are_named_by_every_backend(law, change, kind, says, backe
     arguments = {"metric": METRICS["diagonal"], "alpha": 1.0, "backend": backend, **WINDOW, **change}
     with pytest.raises(kind, match=says):
         TABLES[law][0](arguments.pop("metric"), **arguments)
+
+
+@pytest.mark.parametrize("law", TABLES)
+def test_a_metric_that_a_space_does_not_know_is_refused_by_every_backend(law, backend):
+    """Lines cannot tell n from -n, which an axial metric does."""
+    axial = AxialMetric(torch.ones(1, 3), torch.tensor([0.4]), torch.tensor([0.2]))
+    with pytest.raises(ValueError, match="on M3 is defined for diagonal metrics only, got an AxialMetric"):
+        TABLES[law][0](axial, alpha=1.0, window=(5, 3, 3, 3), space=M3(13), backend=backend)

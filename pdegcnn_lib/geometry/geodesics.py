@@ -26,9 +26,14 @@ class Geodesic(NamedTuple):
         """Marks `[..., n-1]` of the steps in which the main velocity changes sign: the spatial curve reverses.
 
         A velocity below 1e-9 counts as 0: a curve that moves sideways only has no cusps, whatever its rounding does.
+        A cusp that falls on a sample belongs to the step after it.
         """
-        main = torch.where(self.velocity[..., 0].abs() < 1e-9, 0.0, self.velocity[..., 0])
-        return main[..., 1:] * main[..., :-1] < 0
+        main = self.velocity[..., 0]
+        sign = torch.where(main.abs() < 1e-9, 0.0, main.sign())
+        # Where the velocity is 0 it has the sign of the last one before that is not.
+        last = torch.where(sign != 0, torch.arange(main.shape[-1], device=main.device), 0).cummax(-1).values
+        sign = sign.gather(-1, last)
+        return sign[..., 1:] * sign[..., :-1] < 0
 
 
 def _cometric(w: Tensor | Metric, sub_riemannian: bool) -> Tensor:

@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from pdegcnn_lib.geometry import SE2, DiagonalMetric, FullMetric, rho_c
+from pdegcnn_lib.geometry import SE2, DiagonalMetric, FullMetric, minimising_momentum, rho_c
 from pdegcnn_lib.geometry.geodesics import Geodesic, exponential_curve, geodesic
 
 pytest.importorskip("scipy")
@@ -62,6 +62,16 @@ def test_a_curve_that_moves_sideways_only_has_no_cusps() -> None:
     assert not Geodesic(torch.zeros(2), velocity, velocity).cusps().any()
     velocity[:, 0] *= 1e12
     assert Geodesic(torch.zeros(2), velocity, velocity).cusps().all()
+
+
+@pytest.mark.parametrize("samples", [100, 101])
+def test_a_cusp_counts_once_whether_it_falls_on_a_sample_or_between_two(samples: int) -> None:
+    """Seen from half its turn the end lies sideways, so that the shortest way reverses in its middle."""
+    p, w = scales(-math.sin(1.0), math.cos(1.0), 2.0), scales(1, 4, 1)
+    momentum, length = minimising_momentum(p, w)
+    cusps = geodesic(momentum.expand(2, 3), w, length, samples=samples).cusps()
+    assert cusps.sum(-1).tolist() == [1, 1]
+    assert 49 <= int(cusps[0].nonzero()) <= 50
 
 
 def test_the_exponential_curve_ends_at_the_point_and_has_length_rho_c() -> None:

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from pdegcnn_lib.nn import PDELayer
 from pdegcnn_lib.testing import assert_equivariant, equivariance_error, quarter_turn, relative_error
 
 
@@ -38,6 +39,30 @@ def test_features_without_positions_do_not_turn():
 def test_orientations_must_be_divisible_by_four(orientations):
     with pytest.raises(ValueError, match=f"divisible by 4, got Or = {orientations}"):
         quarter_turn(torch.zeros(1, 1, orientations, 3, 3))
+
+
+def test_half_a_turn_needs_an_even_number_of_orientations():
+    f = torch.randn(1, 1, 6, 3, 4)
+    assert torch.equal(quarter_turn(quarter_turn(f, 2), 2), f)
+    assert torch.equal(quarter_turn(f, 2)[:, :, 3], f[:, :, 0].flip(-1, -2))
+    with pytest.raises(ValueError, match="got Or = 5"):
+        quarter_turn(torch.zeros(1, 1, 5, 3, 3), 2)
+
+
+@pytest.mark.parametrize(("orientations", "turns"), [(1, []), (5, []), (6, [2]), (8, [1, 2, 3])])
+def test_a_layer_is_held_to_the_turns_that_its_orientations_have(orientations, turns):
+    layer = PDELayer(2, 2, orientations=orientations).double().eval()
+    torch.nn.init.normal_(layer.evolution["convection"].g0)
+    f = torch.randn(1, 2, orientations, 7, 7, dtype=torch.float64)
+    assert list(equivariance_error(layer, f)) == turns
+    if turns:
+        assert_equivariant(layer, f)
+        report = ", ".join(rf"{90 * n} degrees: \d\S*" for n in turns)
+        with pytest.raises(AssertionError, match=f"not equivariant to 1e-12: {report}$"):
+            assert_equivariant(lambda f: f + torch.linspace(0, 1, 7), f)
+    else:
+        with pytest.raises(ValueError, match="no exact symmetry of the grid"):
+            assert_equivariant(layer, f)
 
 
 def test_relative_error():
@@ -83,10 +108,13 @@ def test_a_nan_never_passes(bad):
         assert_equivariant(layer, torch.randn(1, 1, 4, 4))
 
 
-@pytest.mark.parametrize(("dtype", "size"), [(torch.float32, 1e-4), (torch.float64, 1e-11)])
+@pytest.mark.parametrize(
+    ("dtype", "size"),
+    [(torch.bfloat16, 1.0), (torch.float16, 0.3), (torch.float32, 1e-4), (torch.float64, 1e-11)],
+)
 def test_default_tolerance_follows_the_precision(dtype, size):
-    noise = size * torch.randn(1, 1, 8, 8, dtype=dtype)
-    f = torch.randn(1, 1, 8, 8, dtype=dtype)
+    noise = size * torch.randn(1, 1, 8, 8).to(dtype)
+    f = torch.randn(1, 1, 8, 8).to(dtype)
     assert_equivariant(lambda f: f + 1e-3 * noise, f)
     with pytest.raises(AssertionError, match="not equivariant"):
         assert_equivariant(lambda f: f + noise, f)

@@ -167,11 +167,11 @@ def pdegcnn(
     dropout: float = DROPOUT,
     **pde: Any,
 ) -> nn.Module:
-    """Lift, PDE layers, projection: equivariant under roto-translations, exactly so under quarter turns.
+    """Lift, PDE layers, projection: equivariant under roto-translations.
 
-    `lift` is `trained` or `fixed` as in the G-CNN; with `residual` a layer with as many channels behind it as before it
-    adds to its features, which costs no parameter; `dropout` as in `cnn`. Options beyond those and `orientations` are
-    those of `PDELayer`.
+    It is exactly so under quarter turns where 4 divides the orientations. `lift` is `trained` or `fixed` as in
+    the G-CNN; with `residual` a layer with as many channels behind it as before it adds to its features, which costs no
+    parameter; `dropout` as in `cnn`. Options beyond those and `orientations` are those of `PDELayer`.
     """
     _check(layers, channels, dropout)
     body = _lift(in_channels, channels, orientations, lift, pde.get("backend"))

@@ -140,8 +140,8 @@ class M2(Slices):
         return _turned_splines(self, size)
 
     def symmetries(self) -> Mapping[int, Symmetry]:  # type: ignore[override]
-        """The quarter turns, by their number."""
-        return {n: partial(quarter_turn, turns=n) for n in (1, 2, 3)}
+        """The quarter turns by their number, those that move the orientations by whole steps: for Or = 6 half a turn."""
+        return {n: partial(quarter_turn, turns=n) for n in (1, 2, 3) if n * self.orientations % 4 == 0}
 
 
 @constant

@@ -13,13 +13,13 @@ def quarter_turn(f: Tensor, turns: int = 1) -> Tensor:
     $(\mathcal{U}_g f)(x, \theta) = f(R^{-1}x, \theta - \pi/2)$;
     +x turns toward +y, which is clockwise on the screen.
 
-    Shapes: `[B, C, H, W]` or `[B, C, Or, H, W]` with Or divisible by 4; anything of lower rank (features after pooling)
-    is returned unchanged. Raises: ValueError for another Or.
+    Shapes: `[B, C, H, W]` or `[B, C, Or, H, W]` with `turns` Or divisible by 4, for half a turn an even Or; anything of
+    lower rank (features after pooling) is returned unchanged. Raises: ValueError for another Or.
     """
     if f.ndim < 4:
         return f
     if f.ndim == 5:
-        if f.shape[2] % 4:
+        if turns * f.shape[2] % 4:
             raise ValueError(
                 f"a quarter turn needs a number of orientations divisible by 4, got Or = {f.shape[2]}"
             )

@@ -140,7 +140,7 @@ class M2(Slices):
         return _turned_splines(self, size)
 
     def symmetries(self) -> Mapping[int, Symmetry]:  # type: ignore[override]
-        """The quarter turns by their number, those that move the orientations by whole steps: for Or = 6 half a turn."""
+        """The quarter turns by their number, those that move orientations by whole steps: for Or = 6 half a turn."""
         return {n: partial(quarter_turn, turns=n) for n in (1, 2, 3) if n * self.orientations % 4 == 0}
 
 
@@ -229,7 +229,7 @@ class Sampled(Slices):
         return {name: replace(ESTIMATES[name], coordinates=of) for name, of in coordinates.items() if of}
 
     def symmetries(self) -> Mapping[int, Symmetry]:  # type: ignore[override]
-        """The motions by whole steps, by their number, whose matrix M_t maps pixels to pixels.
+        """The motions by whole steps, by their number, whose matrix M_t maps the pixels onto the pixels.
 
         Shears by whole slopes are among them. The grid is continued periodically, in the plane and along the slices:
         features that stay away from its rim are moved exactly.
@@ -239,7 +239,8 @@ class Sampled(Slices):
             origin = torch.tensor([0.0, 0.0, -n * self.step], dtype=torch.float64)
             columns = [self.group.act(origin, unit) for unit in torch.eye(2, dtype=torch.float64)]
             inverse = torch.stack(columns, dim=-1)
-            if n and (inverse - inverse.round()).abs().max() < 1e-9:
+            onto = torch.linalg.det(inverse).abs().round() == 1  # a scaling by 2 leaves pixels out
+            if n and onto and (inverse - inverse.round()).abs().max() < 1e-9:
                 found[n] = partial(_moved, steps=n, inverse=tuple(inverse.round().long().flatten().tolist()))
         return found
 

@@ -150,6 +150,18 @@ def test_whole_slopes_have_shears_and_others_have_none():
     assert SPACES["between"].symmetries() == {}
 
 
+class Scalings(GroupsBetween):
+    """Positions and scales, (x, t)(y, s) = (x + exp(t) y, t + s), whose M_t are not of determinant 1."""
+
+    def matrix(self, t):
+        return torch.exp(t)[..., None, None] * torch.eye(2, dtype=t.dtype)
+
+
+def test_a_map_that_leaves_pixels_out_is_no_symmetry():
+    """Twice the size maps pixels to pixels, and not onto them."""
+    assert Sampled(Scalings(0.0), [math.log(2) * n for n in range(-2, 3)]).symmetries() == {}
+
+
 def test_slices_that_end_see_fewer_neighbours():
     assert SPACES["Heisenberg"].neighbours((3, 1, 1))[[0, 3, 6]].tolist() == [
         [-1, 0, 1],

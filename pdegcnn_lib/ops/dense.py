@@ -116,15 +116,19 @@ def linear(f: Tensor, w: Tensor) -> Tensor:
 
     Shapes: `f [B, Cin, ...]`, `w [Cout, Cin]` -> `[B, Cout, ...]`. Source: main paper, eq. (23).
     """
+    _check_mixing(f, w)
+    # One product for each image: unlike einsum and matmul it neither copies f nor permutes the axes of its result, and
+    # unlike a convolution with a window of one point it fills no buffer with zeros on its way back.
+    points = f[..., None].flatten(2)
+    return torch.bmm(w.expand(f.shape[0], -1, -1), points).reshape(f.shape[0], w.shape[0], *f.shape[2:])
+
+
+def _check_mixing(f: Tensor, w: Tensor) -> None:
     _check.floating("w", w, 2, "[Cout, Cin]")
     _check.floating("f", f, max(2, getattr(f, "ndim", 0)), "[B, Cin, ...]")
     _check.alike("w", w, f)
     if f.shape[1] != w.shape[1]:
         raise ValueError(f"w must have Cin = {f.shape[1]} in its second axis, got {list(w.shape)}")
-    # One product for each image: unlike einsum and matmul it neither copies f nor permutes the axes of its result, and
-    # unlike a convolution with a window of one point it fills no buffer with zeros on its way back.
-    points = f[..., None].flatten(2)
-    return torch.bmm(w.expand(f.shape[0], -1, -1), points).reshape(f.shape[0], w.shape[0], *f.shape[2:])
 
 
 def normalised_linear(
@@ -145,35 +149,38 @@ def normalised_linear(
     $\mu = w m$ and $\sigma^2 = \mathrm{diag}(w C w^T) + eps$, so that both maps are one product. The running mean and
     the running variance (of n - 1 values) are moved by `momentum` toward those of this batch, in place.
 
-    Shapes: `f [B, Cin, ...]`, `w [Cout, Cin]`, `gain, offset [Cout]` -> `[B, Cout, ...]`. Equal to
-    `functional.batch_norm(linear(f, w), running_mean, running_var, gain, offset, training=True, ...)`, whose errors it
-    raises, up to rounding.
+    Shapes: `f [B, Cin, ...]`, `w [Cout, Cin]`, gain, offset and both running statistics or neither `[Cout]` ->
+    `[B, Cout, ...]`. Up to rounding equal to
+    `functional.batch_norm(linear(f, w), running_mean, running_var, gain, offset, training=True, ...)`.
+    Raises: TypeError or ValueError for a wrong dtype or shape, ValueError for one value per channel.
     """
-    found = implementation(backend, f).normalised_linear(f, w, gain, offset, eps)
+    _check_mixing(f, w)
+    running = {"running_mean": running_mean, "running_var": running_var}
+    if (running_mean is None) != (running_var is None):
+        raise ValueError("running_mean and running_var must be given both or neither")
+    for name, x in {"gain": gain, "offset": offset, **running}.items():
+        if x is not None and x.shape != w.shape[:1]:
+            raise ValueError(f"{name} must have shape [Cout] = [{len(w)}], got {list(x.shape)}")
+    points = f if f.ndim > 2 else f[..., None]
+    found = implementation(backend, f).normalised_linear(points, w, gain, offset, eps)
     if found is not None:
         out, mean, covariance = found
-        _move(running_mean, running_var, momentum, w.double(), mean, covariance, f.numel() // f.shape[1])
-        return out
-    mixed = linear(f, w).flatten(2)  # torch normalises five axes on a GPU, and not six
-    out = functional.batch_norm(mixed, running_mean, running_var, gain, offset, True, momentum, eps)
+        if running_mean is not None and running_var is not None:
+            n = f.numel() // f.shape[1]
+            _move((running_mean, running_var), momentum, w.double(), mean, covariance, n)
+    else:
+        mixed = linear(points, w).flatten(2)  # torch normalises five axes on a GPU, and not six
+        out = functional.batch_norm(mixed, running_mean, running_var, gain, offset, True, momentum, eps)
     return out.reshape(len(f), len(w), *f.shape[2:])
 
 
 @torch.no_grad()
 def _move(
-    running_mean: Tensor | None,
-    running_var: Tensor | None,
-    momentum: float,
-    w: Tensor,
-    mean: Tensor,
-    covariance: Tensor,
-    n: int,
+    running: tuple[Tensor, Tensor], momentum: float, w: Tensor, mean: Tensor, covariance: Tensor, n: int
 ) -> None:
-    if running_mean is not None:
-        running_mean.lerp_((w @ mean).to(running_mean), momentum)
-    if running_var is not None:
-        variance = (w @ covariance * w).sum(1) * (n / (n - 1))
-        running_var.lerp_(variance.to(running_var), momentum)
+    variance = (w @ covariance * w).sum(1) * (n / (n - 1))
+    for moved, towards in zip(running, (w @ mean, variance), strict=True):
+        moved.lerp_(towards.to(moved), momentum)
 
 
 def projection(f: Tensor, *, space: Space | None = None, backend: str | None = None) -> Tensor:

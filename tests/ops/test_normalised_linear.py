@@ -32,6 +32,7 @@ def two_steps(f, w, gain, offset, mean, var, momentum):
         (16, 16, (2, 8, 17, 19)),
         (10, 16, (1, 70, 67)),
         (5, 2, (3, 1)),
+        (4, 3, (9,)),
     ],
 )
 def test_value_gradients_and_running_statistics_are_those_of_two_steps(channels, out, size, backend, dtype):
@@ -100,6 +101,24 @@ def test_one_value_for_each_channel_is_refused_as_by_torch(backend):
     f, w, gain, offset = problem(2, (1, 1), torch.float32)
     with pytest.raises(ValueError, match="Expected more than 1 value per channel"):
         ops.normalised_linear(f, w, gain, offset, backend=backend)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"gain": torch.ones(1)}, r"gain must have shape \[Cout\] = \[2\], got \[1\]"),
+        ({"offset": torch.zeros(1)}, r"offset must have shape \[Cout\] = \[2\], got \[1\]"),
+        ({"running_mean": torch.zeros(3), "running_var": torch.ones(2)}, r"running_mean must .*, got \[3\]"),
+        ({"running_mean": torch.zeros(2)}, "running_mean and running_var must be given both or neither"),
+        ({"running_var": torch.ones(2)}, "running_mean and running_var must be given both or neither"),
+        ({"w": torch.ones(2, 3)}, r"w must have Cin = 2 in its second axis, got \[2, 3\]"),
+        ({"f": torch.ones(2)}, r"f must have shape \[B, Cin, \.\.\.\], got \[2\]"),
+    ],
+)
+def test_bad_arguments_are_named_by_every_backend(change, says, backend):
+    arguments = dict(zip(("f", "w", "gain", "offset"), problem(2, (3, 4), torch.float32), strict=True))
+    with pytest.raises(ValueError, match=says):
+        ops.normalised_linear(**{**arguments, **change}, backend=backend)
 
 
 def test_one_graph_trains_a_layer_on_batches_of_any_size():

@@ -99,8 +99,8 @@ def diffusion_kernel(
     Shapes: `w [C, 3]` or a metric over C channels; `alpha` a float or `[C]` -> `[C, Or, KOr, KH, KW]` on M2.
     Between the two closed forms the work and memory are about 1 200 times those of the window.
     Units: as in `morphological_kernel`; t in the time of $W_t = -(-\Delta_{\mathcal{G}})^\alpha W$.
-    Raises: ValueError for an alpha outside [1/2, 1], a non-positive w or t, an even window, a window wider than the
-    circle, an unknown estimate, a Finsler metric.
+    Raises: ValueError for an alpha outside [1/2, 1] or for another number of channels, a non-positive w or t, an even
+    window, a window wider than the circle, an unknown estimate, a Finsler metric.
     Source: main paper, section 5.2, for alpha = 1; the subordination between is classical.
     """
     metric, alpha, t, space = as_metric(w), check_alpha(alpha), check_time(t), chosen(space, orientations)

@@ -96,8 +96,15 @@ def squared_distances(
 
 
 def by_channel(alpha: float | Tensor, like: Tensor) -> float | Tensor:
-    """alpha, and where it is one for every channel `[C]`, with axes to broadcast against `like [C, ...]`."""
-    return alpha.reshape(-1, *(1,) * (like.ndim - 1)) if isinstance(alpha, Tensor) else alpha
+    """alpha, and where it is one for every channel `[C]`, with axes to broadcast against `like [C, ...]`.
+
+    Raises: ValueError for a tensor that is neither one number nor one for every channel.
+    """
+    if not isinstance(alpha, Tensor):
+        return alpha
+    if alpha.numel() not in (1, len(like)):
+        raise ValueError(f"alpha must be a number or of shape [C] = [{len(like)}], got {list(alpha.shape)}")
+    return alpha.reshape(-1, *(1,) * (like.ndim - 1))
 
 
 @outside_autocast
@@ -123,8 +130,9 @@ def morphological_kernel(
     Shapes: `w [C, 3]` or a metric over C channels; `alpha` a float or `[C]` -> `[C, Or, KOr, KH, KW]` on M2,
     `w [C, 2]` -> `[C, KH, KW]` on R^2.
     Units: offsets in pixels and radians, w_main and w_lateral per pixel, w_angular per radian.
-    Raises: ValueError for an alpha outside [1/2, 1], a non-positive w or t, an even window, a window wider than the
-    circle, an unknown estimate. Source: main paper, Definition 5.25; estimates: main and Analysis papers.
+    Raises: ValueError for an alpha outside [1/2, 1] or for another number of channels, a non-positive w or t, an even
+    window, a window wider than the circle, an unknown estimate.
+    Source: main paper, Definition 5.25; estimates: main and Analysis papers.
     """
     metric, alpha, t, space = as_metric(w), check_alpha(alpha), check_time(t), chosen(space, orientations)
     squared = squared_distances(metric, space, window, estimate)

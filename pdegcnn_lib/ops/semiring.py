@@ -3,14 +3,16 @@
 All of them see the same taps: a periodic axis comes round, a tap outside the grid is left out (it reads the semiring's
 zero), the window is centred on its odd sizes, and the first of equal taps, in the order (i, j, l), takes the gradient.
 A NaN under a tap spreads to the output; infinities are ordinary values.
+
+Compiled backends leave out what is outside; the reference, and an export, read the zero there and weigh it as any other
+value. That is the same where the kernel is finite, or +inf for all but the linear one, up to a gradient: where nothing
+in the image beats the zero, the first tap has it, outside or not.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
-import torch
 from torch import Tensor
 
 from pdegcnn_lib.geometry.checks import sizes
@@ -18,24 +20,6 @@ from pdegcnn_lib.geometry.constant import constant
 from pdegcnn_lib.ops import _check
 from pdegcnn_lib.ops.backends import implementation
 from pdegcnn_lib.spaces import Plane, Space
-
-
-def _first_of(ahead: Callable[[Tensor, Tensor], Tensor]) -> Callable[[Tensor, Tensor], Tensor]:
-    """The extremum of which the first of equal values keeps the gradient; a NaN wins and then stays."""
-
-    def choose(best: Tensor, value: Tensor) -> Tensor:
-        return torch.where(ahead(value, best) | (value.isnan() & ~best.isnan()), value, best)
-
-    return choose
-
-
-# The zero of each semiring, and its sum.
-SEMIRINGS: dict[str, tuple[float, Callable[[Tensor, Tensor], Tensor]]] = {
-    "max_plus": (-math.inf, _first_of(torch.gt)),
-    "min_plus": (math.inf, _first_of(torch.lt)),
-    "linear": (0.0, torch.add),
-    "log": (-math.inf, torch.logaddexp),
-}
 
 
 def convolve(f: Tensor, k: Tensor, semiring: str, space: Space, backend: str | None) -> Tensor:
@@ -102,11 +86,12 @@ def log_convolution(
     $$out(p) = \tfrac1\mu \log \sum_q \exp \mu\big(f(q) - k(q^{-1}p)\big)$$
 
     It exceeds `dilation` by at most log(taps)/mu, so it tends to dilation as mu grows.
-    Shapes and errors as in `dilation`; ValueError for mu <= 0. Source: PDE-CNNs (axiomatic derivations).
+    Shapes and errors as in `dilation`; ValueError unless mu is positive and finite.
+    Source: PDE-CNNs (axiomatic derivations).
     """
     space = _check.channelwise(f, k, space)
-    if not mu > 0:
-        raise ValueError(f"mu must be positive, got {mu}")
+    if not 0 < mu < math.inf:
+        raise ValueError(f"mu must be positive and finite, got {mu}")
     if mu == 1:
         return convolve(f, k, "log", space, backend)
     return convolve(mu * f, mu * k, "log", space, backend) / mu

@@ -49,9 +49,9 @@ def test_bad_arguments_on_the_plane_are_named(op, f, k, kind, says):
         op(f, k)
 
 
-@pytest.mark.parametrize("mu", [0.0, -1.0, math.nan])
-def test_mu_must_be_positive(mu):
-    with pytest.raises(ValueError, match=f"mu must be positive, got {mu}"):
+@pytest.mark.parametrize("mu", [0.0, -1.0, math.nan, math.inf])
+def test_mu_must_be_positive_and_finite(mu):
+    with pytest.raises(ValueError, match=f"mu must be positive and finite, got {mu}"):
         ops.log_convolution(F, K, mu=mu)
 
 

@@ -65,6 +65,16 @@ def test_a_metric_in_16_bits_is_computed_in_single_precision(law, backend):
     ("change", "kind", "says"),
     [
         ({"estimate": "rho_x"}, ValueError, "estimate must be one of .*, got 'rho_x'"),
+        (
+            {"alpha": torch.tensor([0.6, 0.7, 0.8])},
+            ValueError,
+            r"number or of shape \[C\] = \[2\], got \[3\]",
+        ),
+        (
+            {"alpha": torch.tensor([0.6, 0.7]), "metric": DiagonalMetric(W[:1])},
+            ValueError,
+            r"number or of shape \[C\] = \[1\], got \[2\]",
+        ),
         ({"alpha": 0.4}, ValueError, r"alpha must lie in \[1/2, 1\], got 0.4"),
         ({"t": 0.0}, ValueError, "t must be positive and finite, got 0"),
         ({"window": (5, 4, 5)}, ValueError, r"window must be .* odd positive integers, got \(5, 4, 5\)"),

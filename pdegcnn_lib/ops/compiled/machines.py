@@ -11,12 +11,7 @@ from torch import Tensor
 from pdegcnn_lib.ops.compiled import device, passes
 from pdegcnn_lib.ops.compiled.sources import CONTRACT, Arguments, Call, Unit, check
 
-SCALARS = {
-    torch.float32: "float",
-    torch.float64: "double",
-    torch.float16: "Half",
-    torch.bfloat16: "BFloat16",
-}
+SCALARS = {torch.float32: "float", torch.float64: "double", torch.float16: "Half", torch.bfloat16: "BFloat16"}
 
 
 def scalar(dtype: torch.dtype) -> str:

@@ -250,8 +250,8 @@ def frozen(network: nn.Module) -> nn.Module:
     """
     copied = deepcopy(network).eval()
     for layer in copied.modules():
-        if isinstance(layer, Layer) and hasattr(layer, "freeze"):
-            layer.freeze()
+        if isinstance(layer, Layer) and callable(freeze := getattr(layer, "freeze", None)):
+            freeze()
     return copied.requires_grad_(False)
 
 

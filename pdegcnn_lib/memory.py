@@ -18,7 +18,7 @@ def keep_freed_memory(ahead: int = 2**30) -> bool:
 
     By default glibc gives large blocks back to the system when they are freed and gets them anew, page by page, when
     they are wanted: a fifth of the time of a training step of a PDE-G-CNN is then the kernel's, which has to clear
-    them, and two thirds of the processor time of a photograph.
+    them, and two thirds of the processor time of a photograph. Blocks above 1 GiB are given back all the same.
 
     So many bytes `ahead` of the heap are asked to be huge pages, which take no memory before they are used: with small
     ones the processor looks for addresses in 6 percent of a training step. A process that is soon over saves the time

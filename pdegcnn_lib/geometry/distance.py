@@ -239,7 +239,8 @@ def minimising_momentum(
     The momentum has frame components $\lambda_i = w_i^2 u_i$ and unit dual norm, $\sum_i \lambda_i^2/w_i^2 = 1$, so
     that `geodesic(momentum, w, length)` ends at p. On the cut locus the shortest geodesic is not unique: one is given.
 
-    Shapes: as in `distance`, -> `[..., 3]` and `[...]`. At p = p0 the momentum is that of the main axis.
+    Shapes: as in `distance`, -> `[..., 3]` and `[...]`. At p = p0 the momentum is that of
+    the cheaper of the main and the lateral axis.
     """
     import numpy as np
 

@@ -201,7 +201,8 @@ def rho_b(q: Tensor, p: Tensor, w: Tensor | Metric) -> Tensor:
 
     Exact where w_lateral = w_main, since M3 is then a product of R^3 and a sphere; globally
     $\zeta^{-1} d \le \rho_b \le \zeta d$ with $\zeta = w_L/w_M \ge 1$. It is invariant under SE(3), point reflection,
-    exchange of p and q, and the antipodal map.
+    exchange of p and q, and the antipodal map. An `AxialMetric` adds $2\beta\,(a\,s_d - b\,s_u)$ to the square;
+    exactness, the bounds, point reflection (b != 0) and the antipodal map (a != 0) are then lost.
 
     Shapes: `q [..., 6]`, `p [..., 6]`, `w [..., 3]` or a metric, broadcast -> `[...]`. Voxels and radians.
     Raises: ValueError for a wrong shape, a direction that is no unit vector, a non-positive w.
@@ -212,7 +213,8 @@ def rho_b(q: Tensor, p: Tensor, w: Tensor | Metric) -> Tensor:
 def rho_c(q: Tensor, p: Tensor, w: Tensor | Metric) -> Tensor:
     r"""The logarithmic estimate on the section, $\|\log(x, R_0(n))\|$ without torsion, an upper bound of the distance.
 
-    With $r = (\beta/2)/\sin(\beta/2)$ its square is $(w_M r s_m)^2 + w_L^2(r^2 s_d^2 + s_u^2) + (w_A\beta)^2$.
+    With $r = (\beta/2)/\sin(\beta/2)$ its square is $(w_M r s_m)^2 + w_L^2(r^2 s_d^2 + s_u^2) + (w_A\beta)^2$. An
+    `AxialMetric` adds $2\beta\,(a\,r s_d - b\,s_u)$, and then it is no bound.
     Shapes, units, invariances and errors as in `rho_b`.
     """
     return safe_sqrt(as_axial(w).squared(logarithmic(coordinates(q, p))))
@@ -241,8 +243,8 @@ def rho_b_com(q: Tensor, p: Tensor, w: Tensor | Metric, nu: float = NU, covarian
 def rho_c_min(q: Tensor, p: Tensor, w: Tensor | Metric, *, angles: int = 63) -> Tensor:
     r"""The least logarithmic estimate over the fibre, $\min_\psi \|\log(x, R_0 R_z(\psi))\|$ without its torsion.
 
-    $d \le$ `rho_c_min` $\le$ `rho_c`. A grid of `angles`, then golden section around its best point; 60 logarithms, so
-    for study and not for layers. Shapes, units and errors as in `rho_b`; float64 is advised.
+    $d \le$ `rho_c_min` $\le$ `rho_c`. A grid of `angles`, then golden section around its best point; 144 logarithms,
+    so for study and not for layers. Shapes, units and errors as in `rho_b`; float64 is advised.
     """
     metric = as_axial(w)
     half = coordinates(q, p)

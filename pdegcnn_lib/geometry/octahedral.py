@@ -82,7 +82,8 @@ def directions(count: int) -> Tensor:
 def quadrature_weights(count: int) -> Tensor:
     r"""The weights $q_n$ of the mean over the sphere, $\sum_n q_n f(n)$, of sum 1: `[count]`, float64.
 
-    Exact for polynomials up to degree 3 (6, 8 or 12 directions), 5 (14, 18) and 7 (26 directions, or 13 lines).
+    Exact for polynomials up to degree 3 (6, 8 or 12 directions), 5 (14, 18) and 7 (26 directions); on 13 lines to
+    degree 7 for even ones, an odd one has no values there.
     Source: Lebedev's rules. Errors as in `directions`.
     """
     if check_directions(count) == LINES:

@@ -34,8 +34,9 @@ class DiffusionShock(Layer):
     the gradient is per pixel and $\Delta^\perp$ the second derivative along the main direction of the smoothed
     structure tensor. Differences are central, periodic in theta; at the border the last values continue the image.
 
-    It commutes with the symmetries of its space. `diffusion_alpha` is that of the diffusion, the other options are
-    those of `Dilation`. Shapes: those of the space, -> the same. Raises: ValueError for a space but M2 and R^2.
+    It commutes with the symmetries of its space as `Dilation` does. `diffusion_alpha` is that of the diffusion, the
+    other options are those of `Dilation`. Shapes: those of the space, -> the same. Raises: ValueError for a space but
+    M2 and R^2.
     Source: regularised diffusion-shock filtering on M2, arXiv 2502.17146 and 2509.06405; on R^2 the filter of Schaefer
     and Weickert.
     """

@@ -163,10 +163,12 @@ class _Morphology(KernelTerm):
 class Dilation(_Morphology):
     r"""Dilation with a trainable metric, the solution of $W_t = +\|\nabla W\|_{\mathcal{G}}^{2\alpha}$ at the time t.
 
-    It commutes with the symmetries of its space: roto-translations on M2, the default, translations on R^2. `space`, or
-    `orientations` for one of M2; `window` one size for each axis, None for that of `space.default_window`; `alpha` in
-    [1/2, 1], or `"trained"` (`TrainableAlpha`); `metric` `diagonal`, the default, `full`, the default on R^2, on R^2
-    `finsler`, or on M3 `axial`; `estimate` a name or a function; `scales` draws the first length scales.
+    It commutes with the symmetries of its space: roto-translations on M2, the default, translations on R^2. With turns
+    of M2 it does where the window is square in space: another one cuts the kernel otherwise at every orientation.
+
+    `space`, or `orientations` for one of M2; `window` one size for each axis, None for that of `space.default_window`;
+    `alpha` in [1/2, 1], or `"trained"` (`TrainableAlpha`); `metric` `diagonal`, the default, `full`, the default on R^2
+    and R^3, on R^2 `finsler`, or on M3 `axial`; `estimate` a name or a function; `scales` draws the first lengths.
     Shapes: those of the space, -> the same. Raises: TypeError or ValueError for a bad window, alpha, t or metric.
     Source: main paper, Theorem 5.21.
     """
@@ -201,7 +203,8 @@ class Diffusion(KernelTerm):
     $$out(p) = \frac{\sum_q K_t^\alpha(q^{-1}p)\, f(q)}{\sum_q K_t^\alpha(q^{-1}p)}, \qquad q \text{ in the image.}$$
 
     As in every operator the taps outside the image are left out, and here the others make up for their weight: a
-    constant stays constant, and every value is a mean of values of f. It commutes with the symmetries of its space.
+    constant stays constant, and every value is a mean of values of f. It commutes with the symmetries of its space
+    as `Dilation` does.
 
     alpha = 1, a Gaussian, is the default: of the two closed forms it is the one that a small window holds, since the
     tail of the Poisson kernel at alpha = 1/2 falls only as $\rho^{-4}$. An alpha between, or `"trained"`, takes about

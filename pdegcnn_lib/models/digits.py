@@ -76,8 +76,8 @@ def pdegcnn(
 
     `channels` are those that each PDE layer returns; with the invariant head there may be as many layers as one likes.
     Without convection (`digits-pdegcnn-de`) 2 488: three less for every channel that enters a PDE layer.
-    Equivariant under roto-translations up to the head, exactly so under quarter turns; with the invariant head the
-    whole network is invariant. Options beyond `orientations` are those of `PDELayer`.
+    Equivariant under roto-translations up to the head, exactly so under quarter turns where 4 divides the orientations;
+    with the invariant head the whole network is invariant. Options beyond `orientations` are those of `PDELayer`.
     """
     whole = isinstance(channels, Sequence) and all(type(n) is int and n > 0 for n in channels)
     if not whole or not channels:

@@ -42,7 +42,8 @@ class PDELayer(Layer):
     N = `steps`: each step solves every term for the time t/N, so the number of steps changes how well the equation
     is solved, and not which. On a grid more steps are not always better: convection interpolates in each of them, and
     a dilation that reaches less than a pixel in a step reaches nothing at all. Each solver, the mixing and the
-    normalisation commute with the symmetries of the space, roto-translations on M2, so the layer does.
+    normalisation commute with the symmetries of the space, roto-translations on M2, so the layer does, with turns where
+    its window is square in space.
 
     Shapes: those of `space`, M2(8) by default, or M2 with so many `orientations`: `[B, Cin, Or, H, W]` ->
     `[B, Cout, Or, H, W]`; on R^2 `[B, Cin, H, W]` -> `[B, Cout, H, W]`. `alpha` is that of dilation and erosion,

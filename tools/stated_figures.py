@@ -116,18 +116,12 @@ SHORT = {
 # in words, with the word `run` or `runs` or without it.
 WORDS = ("no", "one", "two", "three", "four", "five")
 STATED = [
-    (
-        VESSELS,
-        "{size pde12} parameters has in {runs pde12} a Dice score of {least pde12} to {most pde12} at the",
-    ),
+    (VESSELS, "{size pde12} parameters has in {runs pde12} a Dice score of {least pde12} to {most pde12}"),
     (VESSELS, "resolution of the photographs, {pde12} on average."),
     (VESSELS, "The second observer has {observer} there:"),
     (VESSELS, "the U-Net has {unet}, after the 6 000 steps beyond"),
     (VESSELS, "layers and {size pde6} parameters has {pde6} in {runs pde6}, also after"),
-    (
-        VESSELS,
-        "ten times the size has {cnn6} after 12 000 steps, in {runs cnn6}: {pde6 - cnn6} percent less,",
-    ),
+    (VESSELS, "ten times the size has {cnn6} after 12 000 steps, in {runs cnn6}: {pde6 - cnn6} percent"),
     (VESSELS, "Among these the PDE-G-CNN is {pde12 - cnn12} percent ahead of the CNN,"),
     (
         VESSELS,
@@ -166,10 +160,7 @@ STATED = [
     (VERDICTS, "twelve layers and {size pde12} parameters is {pde12 - unet} percent ahead of a U-Net"),
     (VERDICTS, "Behind the U-Net it is {unet - pde6} percent, on all eight too,"),
     (VERDICTS, "It is {pde6 - cnn6} percent ahead of the CNN of its depth and ten times its size,"),
-    (
-        VESSELS,
-        "G-CNN* of six layers and ten times the size has {gcnn6} after 12 000 steps, in {runs gcnn6}:",
-    ),
+    (VESSELS, "G-CNN* of six layers and ten times the size has {gcnn6} after 12 000 steps, in {runs gcnn6}"),
     (VESSELS, "of its depth, and {pde12 - gcnn6} percent behind that of twelve,"),
     (VERDICTS, "and {pde12 - gcnn6} ahead of a G-CNN of half its depth and nine times its size."),
     (VERDICTS, "PDE-G-CNN of six layers is {gcnn6 - pde6} percent behind the G-CNN of its depth"),
@@ -192,10 +183,7 @@ STATED = [
         DIGITS,
         "LeNet-5 reads {lenet - lenet_12k} percent less, the G-CNN {gcnn - gcnn_12k}, the PDE-G-CNN with",
     ),
-    (
-        DIGITS,
-        "the paper's head {paper - paper_12k} and with the invariant head {invariant - invariant_12k}.",
-    ),
+    (DIGITS, "the paper's head {paper - paper_12k} and with the invariant head {invariant - invariant_12k}."),
     (
         DIGITS,
         "that reads {gcnn} percent in {runs gcnn}, {gcnn - paper} more, and was ahead on validation too.",
@@ -233,18 +221,21 @@ STATED = [
     (README, "One of {size upright} that has never seen a digit turned reads {upright} % of turned ones,"),
     (README, "where LeNet-5 reads {upright_lenet} %."),
     (DIGITS, "and LeNet-5 with {size lenet} reads {lenet} in {runs lenet}."),
-    (
-        DIGITS,
-        "held back LeNet-5 reads {kept_lenet} percent with the mean and {last_lenet} with the last,",
-    ),
+    (DIGITS, "held back LeNet-5 reads {kept_lenet} percent with the mean and {last_lenet} with the last,"),
     (DIGITS, "the paper's PDE-G-CNN {kept_paper} and {last_paper}, at the rates that their searches begin"),
     (DIGITS, "at the 0.01 that its search begins with, LeNet-5 reads {lenet12000} percent after as many."),
     (LINES, "others, by {lines6 - lines6_b}, {lines6 - lines6_sr} and {lines6 - lines6_com} percent: the"),
     (LINES, "With three layers and {size lines3} parameters the PDE-G-CNN has {lines3} percent,"),
     (LINES, "hardly find the lines: {lines_cnn3} and {lines_gcnn3}."),
-    (LINES, "With six layers it has {lines6}, {lines6 - lines_cnn6} more than the CNN of ten times its size,"),
+    (
+        LINES,
+        "With six layers it has {lines6}, {lines6 - lines_cnn6} more than the CNN of ten times its size,",
+    ),
     (LINES, "G-CNN of ten times its size, which has {lines_gcnn6}."),
-    (LINES, "the PDE-G-CNN has {lines12}, less than with six, and the CNN of 27 times its size {lines_cnn12};"),
+    (
+        LINES,
+        "the PDE-G-CNN has {lines12}, less than with six, and the CNN of 27 times its size {lines_cnn12};",
+    ),
     (LINES, "ahead of the three others, by {lines6 - lines6_b} to {lines6 - lines6_sr} percent."),
     (
         TUBES,

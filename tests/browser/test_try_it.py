@@ -53,7 +53,15 @@ def part() -> np.ndarray:
     return np.ascontiguousarray(photograph()[300:460, 250:450])
 
 
-PICTURES = {"whole": photograph, "part": part}
+def half() -> np.ndarray:
+    """An eye that is shown at half its size, with a row and a column left over."""
+    y, x = np.mgrid[:961, :999]
+    eye = (y - 480) ** 2 + (x - 500) ** 2 < 461**2
+    light = np.random.default_rng(0).uniform(0.4, 0.5, (961, 999, 3))
+    return (255 * eye[..., None] * light).astype(np.uint8)
+
+
+PICTURES = {"whole": photograph, "part": part, "half": half}
 
 
 def segmented(page: Page, rgb: np.ndarray) -> np.ndarray:
@@ -84,7 +92,9 @@ def on_the_command_line(name: str, picture: str) -> np.ndarray:
     return segment.probability(model, record, rgb).numpy()
 
 
-@pytest.mark.parametrize(("name", "picture"), [(SIX, "whole"), (TWELVE, "whole"), (SIX, "part")])
+@pytest.mark.parametrize(
+    ("name", "picture"), [(SIX, "whole"), (TWELVE, "whole"), (SIX, "part"), (SIX, "half")]
+)
 def test_the_page_finds_what_the_command_line_finds(page: Page, name: str, picture: str) -> None:
     page.select_option("#network", name)
     found, expected = segmented(page, PICTURES[picture]()), on_the_command_line(name, picture)

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from pdegcnn_lib import __version__, models
+from pdegcnn_lib import __version__
 from pdegcnn_lib.companion import paths, segment
 from pdegcnn_lib.companion.data import DataError, Preparation
 from pdegcnn_lib.companion.data.fundus import SIGMA
@@ -121,8 +121,7 @@ def export(result: Path, out: Path, *, force: bool = False) -> Path:
         except ModuleNotFoundError as error:
             raise ModuleNotFoundError("an export to ONNX needs: pip install 'pdegcnn[export]'") from error
     network, record = segment.load(result)
-    if models.entry(record["model"]).space in ("M3", "Volume"):
-        raise DataError(f"{record['model']} is a network on volumes; export writes networks on images")
+    segment.refuse_volumes(record, "export writes")
     said = description(record)
     with _quietly():
         content = FORMATS[out.suffix](program(network, record["in_channels"]), said)

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from pdegcnn_lib import models
 from pdegcnn_lib.companion import paths, pictures, stacks
 from pdegcnn_lib.companion.data import DataError, Preparation, fundus
 from pdegcnn_lib.companion.data.chase import FIELD_DIAMETER
@@ -64,6 +65,12 @@ def load(result: Path) -> tuple[nn.Module, dict[str, Any]]:
     except (AttributeError, TypeError, ValueError) as error:
         raise DataError(f"{result} does not describe a network for pictures: {error}") from error
     return model, record
+
+
+def refuse_volumes(record: Mapping[str, Any], does: str) -> None:
+    """Raise DataError for a network on volumes, and say what is done to networks on images: `view shows`."""
+    if models.entry(record["model"]).space in ("M3", "Volume"):
+        raise DataError(f"{record['model']} is a network on volumes; {does} networks on images")
 
 
 def prepare(record: Mapping[str, Any], rgb: Tensor, *, scale: float | None = None) -> tuple[Tensor, Tensor]:

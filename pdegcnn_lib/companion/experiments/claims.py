@@ -94,9 +94,8 @@ def judge(claim: Claim, records: Sequence[Record]) -> Verdict | None:
     """Hold a claim against the records of its experiment; None without a run of both networks.
 
     The interval is that of `compare` where each image has a score of its own, with images that belong together counted
-    as one, otherwise that of a difference of two
-    proportions with the variance over the seeds of each. A network with one or two runs borrows that of the others
-    among the records (`comparison.over_seeds`).
+    as one, otherwise that of a difference of two proportions with the variance over the seeds of each. A network with
+    one or two runs borrows that of the others among the records (`comparison.over_seeds`).
     """
     groups = grouped(records)
     ours, rival = (groups.get(name, []) for name in (claim.ours, claim.rival))

@@ -113,9 +113,8 @@ def run(unit: Run, *, out: Path | None = None, device: torch.device | None = Non
     started, trained = time.monotonic(), course.curve[-1]["seconds"]
     # The convolutions of a GPU may round their factors to TF32 in training, not before the judge.
     with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
-        turned = max(
-            equivariance_error(model, some).values(), default=None
-        )  # 3 orientations have no exact turn
+        # A network of 3 orientations has no exact turn.
+        turned = max(equivariance_error(model, some).values(), default=None)
         if turned is not None and not math.isfinite(turned):
             raise FloatingPointError(f"the output of {unit.name} is not finite")
         metrics = task.evaluate(model, device)

@@ -59,8 +59,7 @@ class Search:
         if not ended:
             wanted = [(steps, first), (2 * steps, first)]
             return [run for run in wanted if run not in scores][:1]
-        left = [(steps // 4, rate) for rate in candidates(first) if (steps // 4, rate) not in scores]
-        if left:
+        if left := self._untried(scores, steps, first):
             return left
         beyond = BEYOND.get(self._best(scores, steps, first), first)
         return [] if (steps // 4, beyond) in scores else [(steps // 4, beyond)]
@@ -71,10 +70,13 @@ class Search:
         It is over when all candidates are there; None before, and where every rate diverged.
         """
         steps, ended = self.length(scores, first)
-        if not ended or not {(steps // 4, rate) for rate in candidates(first)} <= scores.keys():
+        if not ended or self._untried(scores, steps, first):
             return None
         rate = self._best(scores, steps, first)
         return None if scores[steps // 4, rate] == -math.inf else {"steps": steps, "learning_rate": rate}
+
+    def _untried(self, scores: Scores, steps: int, first: float) -> list[tuple[int, float]]:
+        return [(steps // 4, rate) for rate in candidates(first) if (steps // 4, rate) not in scores]
 
     def _best(self, scores: Scores, steps: int, first: float) -> float:
         tried = [rate for rate in (*candidates(first), *BEYOND.values()) if (steps // 4, rate) in scores]

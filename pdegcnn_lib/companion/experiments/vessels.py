@@ -63,9 +63,9 @@ def _experiment(name: str, summary: str, variants: tuple[Variant, ...], **given:
         "training": STEPS,
         "settings": TUNED["vessels"],
         "found": FOUND["vessels"],
+        "together": 2,  # both eyes of a child
     }
-    together = 2 if given.get("task", chase) is chase else 1  # both eyes of a child
-    return Experiment(name, summary, variants=variants, score="dice", together=together, **{**usual, **given})
+    return Experiment(name, summary, variants=variants, score="dice", **{**usual, **given})
 
 
 def changed(what: str, **options: object) -> Variant:
@@ -202,5 +202,6 @@ enter(
         "vessels, DRIVE, with the networks of the main paper; needs the reader's own copy of the data",
         tuple(Variant(f"vessels-{kind}6", data={"mode": "rgb"}) for kind in ("cnn", "gcnn", "pdegcnn")),
         task=drive,
+        together=1,
     ),
 )

@@ -14,16 +14,15 @@ from matplotlib.figure import Figure
 from torch import Tensor, nn
 
 from pdegcnn_lib.companion import paths, pictures
-from pdegcnn_lib.companion.data import DataError, retina
+from pdegcnn_lib.companion.data import retina
 from pdegcnn_lib.companion.experiments import load_model, read_result
-from pdegcnn_lib.companion.segment import prepare, read
+from pdegcnn_lib.companion.segment import prepare, read, refuse_volumes
 from pdegcnn_lib.companion.viz.fields import orientation_montage
 from pdegcnn_lib.companion.viz.kernels import learned_metrics
 from pdegcnn_lib.companion.viz.shapes import association_fields
 from pdegcnn_lib.companion.viz.style import LATERAL, SIGNED_MAP, pixels, use_style
 from pdegcnn_lib.geometry import squared_estimate
 from pdegcnn_lib.kernels.morphological import power_law
-from pdegcnn_lib.models import entry
 from pdegcnn_lib.nn import CakeLift, Convection, Dilation, Erosion, Lift, PDELayer
 
 
@@ -158,8 +157,7 @@ def view(result: Path, image: Path | None, out: Path) -> list[Path]:
     use_style()
     paths.check_writable(out, make=False)
     model, record = load_model(result), read_result(result)
-    if entry(record["model"]).space in ("M3", "Volume"):
-        raise DataError(f"{record['model']} is a network on volumes; view shows networks on images")
+    refuse_volumes(record, "view shows")
     if image is not None and "preparation" in record:
         shown, _ = prepare(record, read(image))
     else:

@@ -87,12 +87,14 @@ def search_table(experiment: Experiment, *, digits: int = 1) -> str:
     search = experiment.search
     assert search is not None
     rows, networks = [], {n: known for n, known in searched(experiment).items() if known[0]}
-    quarters = {n: search.length(scores, first)[0] // 4 for n, (scores, first) in networks.items()}
-    tried = {rate for n, (scores, _) in networks.items() for steps, rate in scores if steps == quarters[n]}
+    lengths = {n: search.length(scores, first)[0] for n, (scores, first) in networks.items()}
+    tried = {
+        rate for n, (scores, _) in networks.items() for steps, rate in scores if steps == lengths[n] // 4
+    }
     rates = sorted({*RATES, *tried})
     for network, (scores, first) in networks.items():
-        steps, found = search.length(scores, first)[0], search.found(scores, first)
-        asked = [*((n, first) for n in search.lengths), *((quarters[network], rate) for rate in rates)]
+        steps, found = lengths[network], search.found(scores, first)
+        asked = [*((n, first) for n in search.lengths), *((steps // 4, rate) for rate in rates)]
         cells = [f"{100 * scores[run]:.{digits}f}" if run in scores else "" for run in asked]
         ended = f"{thousands(steps)}, {found['learning_rate']}" if found else "not over"
         rows.append([whole(label(network)), *cells, ended.replace(" ", "\u00a0")])

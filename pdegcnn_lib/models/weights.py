@@ -121,6 +121,7 @@ def card(name: str) -> str:
         )
     elif how is not None and how["mode"] == "volume":
         prepared = "grey values of mean {:.3f} and standard deviation {:.3f}".format(*how["levels"])
+    turned = said["quarter_turn_error"]
     options = "".join(f", {key} {value}" for key, value in said["options"].items())
     rows = {
         "Network": f"{entry(said['model']).summary}{options}; {said['parameters']} parameters",
@@ -131,7 +132,7 @@ def card(name: str) -> str:
         "Scores on the test images": ", ".join(
             f"{key.replace('_', ' ')} {value:.3f}" for key, value in scores.items()
         ),
-        "Error of a quarter turn": f"{said['quarter_turn_error']:.1e}",
+        "Error of a quarter turn": "its grid has no exact turn" if turned is None else f"{turned:.1e}",
         "Licence": licence,
         "Limits": limits,
         "Result": f"`results/{TRAINED[name]}.json`",

@@ -41,6 +41,12 @@ def test_a_card_says_what_the_result_says(name):
     assert {"Network", "Input", "Data", "Training", "Licence", "Limits", "Result"} <= {key for key, _ in rows}
 
 
+def test_a_card_says_where_a_grid_has_no_exact_turn(monkeypatch):
+    said = weights.record("vessels-pdegcnn12") | {"quarter_turn_error": None}
+    monkeypatch.setattr(weights, "record", lambda name: said)
+    assert "| Error of a quarter turn | its grid has no exact turn |" in models.card("vessels-pdegcnn12")
+
+
 def test_the_package_carries_each_of_them():
     tomllib = pytest.importorskip("tomllib", reason="part of Python since 3.11")
     wheel = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["wheel"]

@@ -60,6 +60,10 @@ LINES_3, LINES_6, LINES_12 = (with_estimate(f"vessels-pdegcnn{n}", "rho_c").name
 CLAIMS = (
     *(Claim("vessels, 6 layers", "vessels", PDE, rival) for rival in (CNN, GCNN)),
     *(Claim("vessels, 12 layers", "vessels", TWELVE[2], rival) for rival in TWELVE[:2]),
+    *(
+        Claim("vessels, 12 layers of 16 channels", "vessels", f"{TWELVE[2]}-wide", rival)
+        for rival in (TWELVE[1], UNET)
+    ),
     *(Claim(f"vessels, {n} layers", "vessels", ours, UNET) for n, ours in ((6, PDE), (12, TWELVE[2]))),
     *(
         Claim("vessels in colour, 6 layers", "vessels-rgb", PDE, f"vessels-{kind}6")

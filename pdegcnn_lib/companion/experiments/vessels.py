@@ -124,6 +124,8 @@ enter(
             *map(Variant, SIX),
             *(Variant(model, seeds=3) for model in TWELVE),
             *(covariant(model, seeds) for model, seeds in ((SIX[2], 5), (TWELVE[2], 3))),
+            # What helped most on the validation images.
+            Variant(TWELVE[2], f"{TWELVE[2]}-wide", {"channels": AS_WIDE}, profiles=("long",), long_seeds=3),
             Variant(UNET, profiles=("long",)),
         ),
         seeds={"fast": 0, "full": 5, "long": 5},

@@ -37,10 +37,10 @@ class Backend:
 
 
 def _widely(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    """An operator of the reference where f and its partner differ in dtype: the wider one computes."""
+    """An operator of the reference where f and its partner differ in dtype, or have 16 bits, see `widened`."""
 
     def run(f: Tensor, x: Tensor, *semiring: str, **grid: Any) -> Tensor:
-        if f.dtype == x.dtype:
+        if f.dtype == x.dtype and f.element_size() > 2:
             return function(f, x, *semiring, **grid)
         return function(*reference.widened(f, x), *semiring, **grid).to(f.dtype)
 

@@ -16,8 +16,8 @@ SEMIRINGS = ("max_plus", "min_plus", "linear", "log")
 
 
 def widened(f: Tensor, k: Tensor) -> tuple[Tensor, Tensor]:
-    """Both tensors in the dtype that holds the values of both."""
-    dtype = torch.promote_types(f.dtype, k.dtype)
+    """Both tensors in the dtype that computes: one that holds the values of both, and places in an image."""
+    dtype = torch.promote_types(torch.promote_types(f.dtype, k.dtype), torch.float32)
     return f.to(dtype), k.to(dtype)
 
 

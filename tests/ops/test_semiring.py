@@ -54,6 +54,15 @@ def shapes(draw: st.DrawFn) -> tuple[tuple[int, ...], tuple[int, ...]]:
     return f, (k_or, draw(st.sampled_from([1, 3, 5])), draw(st.sampled_from([1, 3, 7])))
 
 
+@pytest.mark.parametrize("storage", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("name", EVERY)
+def test_sums_of_16_bits_are_taken_in_32(name, storage, backend):
+    """189 terms, each of which would be rounded on its own: the result alone is."""
+    f, k = torch.rand(1, 2, 4, 9, 11).to(storage), torch.rand(2, 4, 3, 7, 9).to(storage)
+    found, known = (EVERY[name](*of, backend=backend) for of in ((f, k), (f.double(), k.double())))
+    torch.testing.assert_close(found.double(), known, rtol=torch.finfo(storage).eps / 1.9, atol=0)
+
+
 @pytest.mark.parametrize("name", EVERY)
 @given(shape=shapes(), seed=st.integers(0, 2**31))
 def test_definition(name, backend, shape, seed):

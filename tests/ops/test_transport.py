@@ -8,8 +8,9 @@ import scipy.ndimage
 import torch
 from torch import Tensor
 
-from pdegcnn_lib import ops
+from pdegcnn_lib import nn, ops
 from pdegcnn_lib.geometry import SE2
+from pdegcnn_lib.spaces import Plane
 from pdegcnn_lib.testing import assert_equivariant
 
 
@@ -77,6 +78,22 @@ def test_whole_pixels_are_exact(backend, dtype):
     g0 = torch.cat([shift, shift.new_zeros(2, 1)], dim=1)
     on_m2 = ops.convection(f[:, :, None].expand(-1, -1, 4, -1, -1).contiguous(), g0, backend=backend)
     assert torch.equal(on_m2[:, :, 0], moved)
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script:DeprecationWarning")  # torch's own, of forward mode
+@pytest.mark.parametrize("storage", [torch.float16, torch.bfloat16])
+def test_16_bits_lose_no_places_in_a_wide_image(storage, backend):
+    """They count pixels to 256 or 2048, and fractions of the last ones in halves: places are computed in 32."""
+    f, by = torch.randn(1, 2, 3, 2500).to(storage), torch.tensor([[0.3, 0.7], [-1.4, 2.0]]).to(storage)
+    known = ops.convection_r2(f.float(), by.float(), backend="reference")
+    exact = {"rtol": torch.finfo(storage).eps, "atol": 1e-5}
+    torch.testing.assert_close(ops.convection_r2(f, by, backend=backend).float(), known, **exact)
+    moved = torch.func.jvp(lambda f: ops.convection_r2(f, by, backend=backend), (f,), (f,))[1]
+    torch.testing.assert_close(moved.float(), known, **exact)  # it is linear
+    layer = nn.Convection(2, space=Plane()).to(storage).requires_grad_(False)
+    layer.g0.copy_(by)
+    written = torch.export.export(layer, (f,)).module()
+    torch.testing.assert_close(written(f).float(), known, **exact)
 
 
 def test_whole_orientation_steps_roll(backend):

@@ -42,6 +42,21 @@ def test_a_table_is_the_kernel(law, kind, alpha, backend):
     )
 
 
+@pytest.mark.parametrize(
+    ("alpha", "t"), [(0.501, 0.8), (0.501, 1e-4), (0.51, 10.0), (0.55, 1e-4), (0.65, 1 / 64), (0.75, 1e-20)]
+)
+def test_a_table_holds_where_a_power_of_the_time_is_out_of_range(alpha, t, backend):
+    """t^(-1/(2 alpha - 1)) is infinite or 0, and t (rho/t)^(2 alpha/(2 alpha - 1)) is not."""
+    options = {"alpha": alpha, "t": t, "window": (5, 3, 7), "orientations": 8}
+    found = ops.morphological_table(DiagonalMetric(W.float()), backend=backend, **options)
+    assert (found[:, :, 2, 1, 3] == 0).all()  # at rest
+    known = morphological_kernel(DiagonalMetric(W), **options)
+    small = known < 1e28  # above, a factor may be beyond the range
+    # The power multiplies the error of the square, some units, by an exponent of up to 250.
+    torch.testing.assert_close(found[small].double(), known[small], rtol=2e-3, atol=1e-37)
+    assert (found[~small] > 9e27).all()
+
+
 @pytest.mark.parametrize("law", TABLES)
 def test_an_estimate_may_be_a_function(law, backend):
     metric, options = METRICS["diagonal"], {"alpha": 1.0, **WINDOW}

@@ -129,7 +129,7 @@ def kernel_table(
     metric: str,
     backend: str,
 ) -> Tensor | None:
-    r"""The kernel of metrics of a kind in one launch, or None where the law has no closed form for this alpha.
+    r"""The kernel of metrics of a kind in one launch, or None where there is no formula for this alpha and t.
 
     `law` is `morphological` or `diffusion`, see `kernels.morphological_kernel` and `kernels.diffusion_kernel`, which
     also say what the arguments may be, and `metric` a `Metric.kind`; nothing of that is checked here.
@@ -137,7 +137,7 @@ def kernel_table(
     Shapes: `w [C, numbers]`, parameters of metrics, float32 or float64, differentiable -> `[C, *kernels, *window]`.
     Raises: ValueError for a tensor that is not on the backend's device.
     """
-    if tables.formula(law, alpha, space.dim) is None:
+    if tables.formula(law, alpha, space.dim, t, w.dtype) is None:
         return None
     _on(backend, w)
     return apply(library.kernel_table, w, law, name_of(space), list(window), alpha, t, estimate, metric)

@@ -15,10 +15,14 @@ from pdegcnn_lib.ops.compiled.machines import machine_of, scalar
 from pdegcnn_lib.ops.compiled.sources import Unit
 
 
-def formula(law: str, alpha: float, dim: int) -> str | None:
-    """The source's name of the kernel of a law, `morphological` or `diffusion`; None where it has no closed form."""
+def formula(law: str, alpha: float, dim: int, t: float, dtype: torch.dtype) -> str | None:
+    """The source's name of the kernel of a law, `morphological` or `diffusion`; None where it has no closed form.
+
+    Nor has it one where a power of the time alone, t^(-1/(2 alpha - 1)), goes far through the range of the type.
+    """
     if law == "morphological":
-        return "Power" if alpha > 0.5 else None
+        far = abs(math.log(t)) > (2 * alpha - 1) * math.log(torch.finfo(dtype).max) / 4
+        return None if alpha == 0.5 or far else "Power"
     return {0.5: f"Poisson<{dim}>", 1.0: "Gaussian"}.get(alpha)
 
 
@@ -84,7 +88,7 @@ def _problem(
         "LENGTHS": numbers,
         "SHARES": int(shares is not None),
         "ESTIMATE": word,
-        "LAW": formula(law, alpha, space.dim),
+        "LAW": formula(law, alpha, space.dim, t, dtype),
     }
     return _Problem(
         Unit("tables", tuple((macro, str(value)) for macro, value in macros.items())),

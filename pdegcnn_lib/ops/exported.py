@@ -70,7 +70,7 @@ def _along(f: Tensor, axis: int, by: Tensor, periodic: bool = False) -> Tensor:
     low = place.floor()
 
     def seen(n: Tensor) -> Tensor:
-        n = n.long() % size if periodic else n.long().clamp(max=size - 1)
+        n = n.long() % size if periodic else n.long().clamp(0, size - 1)
         return torch.gather(f, axis, n[None].expand(f.shape))
 
     return torch.lerp(seen(low), seen(low + 1), place - low)

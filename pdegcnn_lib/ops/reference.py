@@ -141,7 +141,7 @@ def shift_along(f: Tensor, axis: int, by: Tensor, periodic: bool = False) -> Ten
     before = torch.where(whole, -fraction / 2, 0)
 
     def seen(n: Tensor) -> Tensor:
-        n = n.long() % size if periodic else n.clamp(0, size - 1).long()
+        n = n.long() % size if periodic else n.long().clamp(0, size - 1)  # in this order for NaN, too
         # take_along_dim would do the same and fix every size in an export.
         return torch.gather(f, axis, n[None].expand(f.shape))
 

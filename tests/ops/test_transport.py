@@ -10,7 +10,8 @@ from torch import Tensor
 
 from pdegcnn_lib import nn, ops
 from pdegcnn_lib.geometry import SE2
-from pdegcnn_lib.spaces import Plane
+from pdegcnn_lib.ops.backends import EXPORTED
+from pdegcnn_lib.spaces import M2, Plane
 from pdegcnn_lib.testing import assert_equivariant
 
 
@@ -102,6 +103,14 @@ def test_whole_orientation_steps_roll(backend):
     torch.testing.assert_close(
         ops.convection(f, g0, backend=backend), torch.roll(f, 3, dims=2), rtol=0, atol=1e-14
     )
+
+
+@pytest.mark.parametrize("g0", [(math.nan, 0.0, 0.0), (0.0, math.inf, 0.0), (0.0, 0.0, math.nan)])
+def test_a_displacement_that_is_not_finite_spreads(g0, backend):
+    """What a training that diverges meets; from an index there is no such word."""
+    f, g = torch.randn(1, 1, 6, 3, 4), torch.tensor([g0])
+    found, written = ops.convection(f, g, backend=backend), EXPORTED.shift(f, M2(6).displacement(g))
+    assert found.isnan().any() and torch.equal(found.isnan(), written.isnan())
 
 
 @pytest.mark.parametrize(("index", "step"), [(0, (2, 0)), (1, (0, 2)), (2, (-2, 0)), (3, (0, -2))])

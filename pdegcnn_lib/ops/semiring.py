@@ -19,6 +19,7 @@ from pdegcnn_lib.geometry.checks import sizes
 from pdegcnn_lib.geometry.constant import constant
 from pdegcnn_lib.ops import _check
 from pdegcnn_lib.ops.backends import implementation
+from pdegcnn_lib.ops.reference import widened
 from pdegcnn_lib.spaces import Plane, Space
 
 
@@ -94,7 +95,8 @@ def log_convolution(
         raise ValueError(f"mu must be positive and finite, got {mu}")
     if mu == 1:
         return convolve(f, k, "log", space, backend)
-    return convolve(mu * f, mu * k, "log", space, backend) / mu
+    wide, k = widened(f, k)  # 16 bits have no room for mu f
+    return (convolve(mu * wide, mu * k, "log", space, backend) / mu).to(f.dtype)
 
 
 def dilation_r2(f: Tensor, k: Tensor, *, backend: str | None = None) -> Tensor:

@@ -208,3 +208,14 @@ def test_logarithmic_convolution_tends_to_dilation(mu, backend):
     excess = ops.log_convolution(f, k, mu=mu, backend=backend) - ops.dilation(f, k, backend=backend)
     assert excess.min() > -1e-13
     assert 0.01 / mu < excess.max() <= math.log(45) / mu
+
+
+@pytest.mark.parametrize("storage", [torch.float16, torch.bfloat16])
+def test_a_large_mu_leaves_the_range_of_16_bits_alone(storage, backend):
+    """mu f is beyond that of float16, the result is not."""
+    f, k = 700 * torch.rand(1, 2, 4, 5, 6).to(storage), torch.rand(2, 4, 3, 3, 3).to(storage)
+    found, known = (
+        ops.log_convolution(*of, mu=100.0, backend=backend) for of in ((f, k), (f.double(), k.double()))
+    )
+    assert found.dtype == storage
+    torch.testing.assert_close(found.double(), known, rtol=torch.finfo(storage).eps, atol=0)

@@ -1,4 +1,4 @@
-// The gradient of the maximum over orientations. Equal maxima share it.
+// The gradient of the maximum over orientations. Equal maxima share it; that of NaN is NaN.
 //
 //     grad_f[v, o, p] = g[v, p] [f[v, o, p] = out[v, p]] / #{o' : f[v, o', p] = out[v, p]}
 //
@@ -15,11 +15,11 @@ extern "C" __global__ void projection_gradient(const Scalar* g, const Scalar* f,
     const long long first = (long long)block() * pixels, plane = first * orientations;
     for (int x = warp() * width<A>; x < pixels; x += warps() * width<A>) {
         const Lanes<A> most = load_inside(out + first, x, pixels, A(0));
-        const Lanes<A> none = splat<A>(A(0)), one = splat<A>(A(1));
-        Lanes<A> count = none;
+        const Lanes<A> zero = splat<A>(A(0)), one = splat<A>(A(1)), none = choose(most == most, zero, most);
+        Lanes<A> count = zero;
         for (int o = 0; o < orientations; o++) {
             const Lanes<A> value = load_inside(f + plane + (long long)o * pixels, x, pixels, A(0));
-            count += choose(value == most, one, none);
+            count += choose(value == most, one, zero);
         }
         const Lanes<A> share = load_inside(g + first, x, pixels, A(0)) / count;
         for (int o = 0; o < orientations; o++) {

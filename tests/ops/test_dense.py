@@ -253,6 +253,15 @@ def test_bad_arguments_are_named(call, kind, says):
         call()
 
 
+def test_the_gradient_of_a_projection_that_is_not_a_number_is_none_either(backend, dtype):
+    """Zero would hide it from who looks at gradients for infinities, as the scaling of a loss does."""
+    f = torch.randn(2, 3, 4, 3, 7, dtype=dtype)
+    f[0, 1, 2, 0, 5], f[1, 0, :, 2, 6], f[1, 2, 3, 1, 0] = torch.nan, -torch.inf, torch.inf
+    (found,) = torch.autograd.grad(ops.projection(f.requires_grad_(), backend=backend).sum(), f)
+    (known,) = torch.autograd.grad(f.amax(2).sum(), f)
+    torch.testing.assert_close(found, known, equal_nan=True)
+
+
 def test_equal_maxima_share_the_gradient_of_the_projection(backend, dtype):
     """Of every width: a vector and more, a row that none divides; as many equal maxima as there are orientations."""
     f = torch.randint(0, 3, (2, 3, 5, 7, 11), dtype=dtype).requires_grad_()

@@ -127,10 +127,12 @@ def _brightness(values: np.ndarray, page: Any, path: Path) -> np.ndarray:
 def _imagej_lengths(meta: Mapping[str, Any], page: Any) -> Lengths | None:
     """The lengths of a voxel, in the unit of the file, by the spacing of ImageJ and the resolution of a page."""
     tags = [page.tags[name].value for name in ("YResolution", "XResolution") if name in page.tags]
-    if "spacing" not in meta or len(tags) != 2 or not all(numerator for numerator, _ in tags):
+    # ImageJ leaves out a spacing of 1 where lengths have a unit.
+    spacing = meta.get("spacing", 1 if "unit" in meta else None)
+    if spacing is None or len(tags) != 2 or not all(numerator for numerator, _ in tags):
         return None
     y, x = (denominator / numerator for numerator, denominator in tags)
-    return float(meta["spacing"]), y, x
+    return float(spacing), y, x
 
 
 def _ome_lengths(description: str) -> Lengths | None:

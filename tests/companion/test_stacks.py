@@ -133,6 +133,15 @@ def test_the_voxels_of_an_imagej_stack_are_read_and_written(volume, tmp_path):
         assert file.imagej_metadata["spacing"] == 0.5
 
 
+def test_imagej_leaves_out_a_spacing_of_one(volume, tmp_path, capsys):
+    how = {"imagej": True, "resolution": (4, 4)}
+    path = save_tiff(volume, tmp_path / "a.tif", **how, metadata={"axes": "ZYX", "unit": "micron"})
+    assert stacks.read(path).voxel == (1, 0.25, 0.25)
+    assert segmented(path, tmp_path / "out") == 1
+    assert "voxels must be cubes, got 1 x 0.25 x 0.25 along z, y, x" in capsys.readouterr().err
+    assert stacks.read(save_tiff(volume, tmp_path / "b.tif", **how, metadata={"axes": "ZYX"})).voxel is None
+
+
 @pytest.mark.parametrize(
     ("sizes", "voxel"),
     [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,12 @@ LARGEST = 1 << 28  # voxels, of a stack and of what a size makes of it: bounds m
 LARGEST_FILE = 1 << 32  # bytes
 MARK = "pdegcnn "  # before the digest of the voxels, in a result: unchanged since
 MICROMETRES = {"pm": 1e-6, "Å": 1e-4, "nm": 1e-3, "µm": 1.0, "mm": 1e3, "cm": 1e4, "m": 1e6, "in": 25400.0}
+# What the header of a NIfTI says of where its voxels lie.
+PLACE = (
+    *("pixdim", "xyzt_units", "qform_code", "sform_code"),
+    *("quatern_b", "quatern_c", "quatern_d", "qoffset_x", "qoffset_y", "qoffset_z"),
+    *("srow_x", "srow_y", "srow_z"),
+)
 INSTALL = "stacks are read by tifffile and nibabel: pip install 'pdegcnn[volumes]'"
 
 
@@ -32,12 +39,13 @@ INSTALL = "stacks are read by tifffile and nibabel: pip install 'pdegcnn[volumes
 class Stack:
     """Grey values `[D, H, W]` and, where the file says so, the lengths of a voxel along z, y, x.
 
-    `affine` is where a NIfTI places its voxels, None for a TIFF.
+    `unit` is that of the lengths in a TIFF; `header` is that of a NIfTI, which says where its voxels lie.
     """
 
     values: Tensor
     voxel: tuple[float, float, float] | None
-    affine: np.ndarray | None = None
+    unit: str | None = None
+    header: Any = None
 
 
 def suffix(path: Path) -> str:
@@ -54,7 +62,7 @@ def read(path: Path) -> Stack:
     if not suffix(path):
         raise DataError(f"volume: {path} must be named {', '.join((*TIFF, *NIFTI))}")
     content = checked_bytes(path, None, "volume", "check its name", largest=LARGEST_FILE)
-    values, voxel, affine, mark = _contents(content, path)
+    values, voxel, unit, header, mark = _contents(content, path)
     if values.dtype.kind not in "biuf":
         got = "colours" if values.dtype.fields else values.dtype.name
         raise DataError(f"volume: {path} must have one real number for each voxel, got {got}")
@@ -73,11 +81,11 @@ def read(path: Path) -> Stack:
             f"volume: {path} has values that are not finite, {wrong} of {numbers.size}, the first is "
             f"{numbers[z, y, x]:g} at z, y, x = {z}, {y}, {x}: each must be a finite number"
         )
-    return Stack(torch.from_numpy(numbers), voxel, affine)
+    return Stack(torch.from_numpy(numbers), voxel, unit, header)
 
 
 Lengths = tuple[float, float, float]
-Contents = tuple[np.ndarray, Lengths | None, np.ndarray | None, str]
+Contents = tuple[np.ndarray, Lengths | None, str | None, Any, str]
 
 
 def _tiff(content: bytes, path: Path) -> Contents:
@@ -90,7 +98,7 @@ def _tiff(content: bytes, path: Path) -> Contents:
             series, meta, page = file.series[0], file.imagej_metadata or {}, file.pages.first
             axes, count, values = series.axes, len(file.series), series.asarray()
             said = file.ome_metadata
-            voxel = _imagej_lengths(meta, page) if said is None else _ome_lengths(said)
+            voxel, unit = _imagej_lengths(meta, page) if said is None else _ome_lengths(said)
             description = str(meta.get("Info") or getattr(page, "description", ""))
     except DataError as error:
         raise DataError(f"volume: {path} {error}") from error
@@ -102,7 +110,7 @@ def _tiff(content: bytes, path: Path) -> Contents:
             f"volume: the axes of {path} must be z, y, x of one grey image, got {axes!r}"
             + (f" in {count} series" if count != 1 else "")
         )
-    return _brightness(values, page, path), voxel, None, description.strip()
+    return _brightness(values, page, path), voxel, unit, None, description.strip()
 
 
 def _brightness(values: np.ndarray, page: Any, path: Path) -> np.ndarray:
@@ -124,19 +132,19 @@ def _brightness(values: np.ndarray, page: Any, path: Path) -> np.ndarray:
     return values
 
 
-def _imagej_lengths(meta: Mapping[str, Any], page: Any) -> Lengths | None:
-    """The lengths of a voxel, in the unit of the file, by the spacing of ImageJ and the resolution of a page."""
+def _imagej_lengths(meta: Mapping[str, Any], page: Any) -> tuple[Lengths | None, str | None]:
+    """The lengths of a voxel, by the spacing of ImageJ and the resolution of a page, and their unit."""
     tags = [page.tags[name].value for name in ("YResolution", "XResolution") if name in page.tags]
     # ImageJ leaves out a spacing of 1 where lengths have a unit.
     spacing = meta.get("spacing", 1 if "unit" in meta else None)
     if spacing is None or len(tags) != 2 or not all(numerator for numerator, _ in tags):
-        return None
+        return None, None
     y, x = (denominator / numerator for numerator, denominator in tags)
-    return float(spacing), y, x
+    return (float(spacing), y, x), meta.get("unit")
 
 
-def _ome_lengths(description: str) -> Lengths | None:
-    """The lengths of a voxel by the XML of an OME-TIFF, in its unit, in micrometres where axes differ in theirs.
+def _ome_lengths(description: str) -> tuple[Lengths | None, str | None]:
+    """The lengths of a voxel by the XML of an OME-TIFF and their unit, micrometres where axes differ in theirs.
 
     None where one is missing. Raises: DataError for another unit than MICROMETRES has where they differ.
     """
@@ -144,7 +152,7 @@ def _ome_lengths(description: str) -> Lengths | None:
     said = {} if pixels is None else pixels.attrib
     names = [f"PhysicalSize{axis}" for axis in "ZYX"]
     if not all(name in said for name in names):
-        return None
+        return None, None
     units = [said.get(f"{name}Unit", "µm") for name in names]
     one = len(set(units)) == 1
     if not one and (unknown := next((unit for unit in units if unit not in MICROMETRES), None)) is not None:
@@ -155,7 +163,7 @@ def _ome_lengths(description: str) -> Lengths | None:
     z, y, x = (
         float(said[name]) * (1 if one else MICROMETRES[unit]) for name, unit in zip(names, units, strict=True)
     )
-    return z, y, x
+    return (z, y, x), json.dumps(units[0] if one else "µm")[1:-1]  # as ImageJ escapes what is not ASCII
 
 
 def _nifti(content: bytes, path: Path) -> Contents:
@@ -170,12 +178,11 @@ def _nifti(content: bytes, path: Path) -> Contents:
         values = np.asarray(image.dataobj)
         x, y, z = image.header.get_zooms()[:3]
         mark = bytes(image.header["descrip"]).rstrip(b"\0").decode("ascii", "replace")
-        affine = image.affine
     except Exception as error:
         raise DataError(f"volume: {path} cannot be read as a NIfTI: {error}") from error
     if values.ndim != 3:
         raise DataError(f"volume: {path} must have the axes x, y, z, got the shape {list(values.shape)}")
-    return values.T, (float(z), float(y), float(x)), affine, mark
+    return values.T, (float(z), float(y), float(x)), None, image.header, mark
 
 
 def _unpacked(content: bytes) -> bytes:
@@ -219,7 +226,7 @@ def _contents(content: bytes, path: Path) -> Contents:
 def _replaceable(path: Path, _values: np.ndarray) -> bool:
     """Whether nothing of the reader's is lost if a result is written in the place of a file."""
     try:
-        there, _, _, mark = _contents(checked_bytes(path, None, "volume", ""), path)
+        there, *_, mark = _contents(checked_bytes(path, None, "volume", ""), path)
     except DataError:
         return False
     return bool(mark) and mark == _mark(there)
@@ -229,7 +236,10 @@ def _encoded(values: np.ndarray, like: Stack, end: str) -> bytes:
     if end in NIFTI:
         import nibabel
 
-        image = nibabel.Nifti1Image(values.T, like.affine)
+        second = isinstance(like.header, nibabel.Nifti2Header)
+        image = (nibabel.Nifti2Image if second else nibabel.Nifti1Image)(values.T, None)
+        for name in PLACE:
+            image.header[name] = like.header[name]
         image.header["descrip"] = _mark(values).encode()
         content = image.to_bytes()
         # Without the time of writing, the same voxels are the same bytes.
@@ -241,6 +251,8 @@ def _encoded(values: np.ndarray, like: Stack, end: str) -> bytes:
     if like.voxel is not None:
         meta["spacing"] = like.voxel[0]
         resolution = (1 / like.voxel[2], 1 / like.voxel[1])
+    if like.unit is not None:
+        meta["unit"] = like.unit
     tifffile.imwrite(buffer, values, imagej=True, metadata=meta, resolution=resolution, compression="zlib")
     return buffer.getvalue()
 

@@ -88,6 +88,21 @@ def test_a_nifti_of_the_second_version_is_read(volume, tmp_path):
     assert found.voxel == (1, 2, 3)
 
 
+@pytest.mark.parametrize("version", ["Nifti1Image", "Nifti2Image"])
+def test_the_result_lies_where_its_nifti_lies(volume, tmp_path, version):
+    """The forms, which may differ, with what they are relative to, and the unit."""
+    image = getattr(nibabel, version)(volume.T, None)
+    image.header.set_xyzt_units("micron")
+    image.header.set_sform([[0.5, 0, 0, 3], [0, -0.5, 0, 7], [0, 0, 0.5, 1]], code=1)
+    image.header.set_qform(np.diag([-0.5, -0.5, 0.5, 1]), code=3)
+    nibabel.save(image, tmp_path / "a.nii")
+    assert segmented(tmp_path / "a.nii", tmp_path / "out") == 0
+    found, header = nibabel.load(tmp_path / "out" / "a_mask.nii"), nibabel.load(tmp_path / "a.nii").header
+    assert found.header["magic"] == header["magic"] and found.get_data_dtype() == np.uint8
+    for name in stacks.PLACE:
+        assert np.array_equal(found.header[name], header[name]), name
+
+
 @pytest.mark.parametrize(
     ("dtype", "got"), [([("R", "u1"), ("G", "u1"), ("B", "u1")], "colours"), (np.complex64, "complex64")]
 )
@@ -122,15 +137,14 @@ def test_the_thinnest_stack_has_three_pages(volume, tmp_path, capsys):
 
 
 def test_the_voxels_of_an_imagej_stack_are_read_and_written(volume, tmp_path):
-    path = save_tiff(
-        volume, tmp_path / "a.tif", imagej=True, resolution=(2, 2), metadata={"axes": "ZYX", "spacing": 0.5}
-    )
+    meta = {"axes": "ZYX", "spacing": 0.5, "unit": "micron"}
+    path = save_tiff(volume, tmp_path / "a.tif", imagej=True, resolution=(2, 2), metadata=meta)
     assert stacks.read(path).voxel == (0.5, 0.5, 0.5)
     assert segmented(path, tmp_path / "out") == 0
     with pytest.raises(DataError, match=r"a_mask\.tif is itself a result"):
         stacks.read(tmp_path / "out" / "a_mask.tif")
     with tifffile.TiffFile(tmp_path / "out" / "a_mask.tif") as file:
-        assert file.imagej_metadata["spacing"] == 0.5
+        assert (file.imagej_metadata["spacing"], file.imagej_metadata["unit"]) == (0.5, "micron")
 
 
 def test_imagej_leaves_out_a_spacing_of_one(volume, tmp_path, capsys):
@@ -143,22 +157,27 @@ def test_imagej_leaves_out_a_spacing_of_one(volume, tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    ("sizes", "voxel"),
+    ("sizes", "voxel", "unit"),
     [
-        ({"X": 0.5, "Y": 1, "Z": 3}, (3, 1, 0.5)),
-        ({"X": 500, "XUnit": "nm", "Y": 1, "Z": 0.003, "ZUnit": "mm"}, (3, 1, 0.5)),
+        ({"X": 0.5, "Y": 1, "Z": 3}, (3, 1, 0.5), r"\u00b5m"),
+        ({"X": 500, "XUnit": "nm", "Y": 1, "Z": 0.003, "ZUnit": "mm"}, (3, 1, 0.5), r"\u00b5m"),
         (
             {f"{axis}{part}": value for axis in "XYZ" for part, value in (("", 2), ("Unit", "pixel"))},
             (2, 2, 2),
+            "pixel",
         ),
-        ({"X": 1, "Y": 1}, None),
+        ({"X": 1, "Y": 1}, None, None),
     ],
 )
-def test_the_voxels_of_an_ome_stack_are_read(volume, tmp_path, sizes, voxel):
+def test_the_voxels_of_an_ome_stack_are_read(volume, tmp_path, sizes, voxel, unit):
     meta = {"axes": "ZYX", **{f"PhysicalSize{name}": value for name, value in sizes.items()}}
-    found = stacks.read(save_tiff(volume, tmp_path / "a.ome.tif", metadata=meta)).voxel
-    assert found == (None if voxel is None else pytest.approx(voxel))
+    found = stacks.read(save_tiff(volume, tmp_path / "a.ome.tif", metadata=meta))
+    assert found.voxel == (None if voxel is None else pytest.approx(voxel))
+    assert found.unit == unit
     if voxel is not None:
+        stacks.write({"mask": volume.astype(np.uint8)}, found, tmp_path / "a", ".tif")
+        with tifffile.TiffFile(tmp_path / "a_mask.tif") as file:
+            assert file.imagej_metadata["unit"] == unit
         meta["PhysicalSizeZUnit"] = "mile"
         with pytest.raises(DataError, match=r"one of pm, .*, in, got 'mile'"):
             stacks.read(save_tiff(volume, tmp_path / "b.ome.tif", metadata=meta))

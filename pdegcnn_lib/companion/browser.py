@@ -16,7 +16,6 @@ from pdegcnn_lib.kernels import lift_kernel
 from pdegcnn_lib.kernels.morphological import nu_alpha
 from pdegcnn_lib.models.tiling import reach
 from pdegcnn_lib.models.vessels import Head
-from pdegcnn_lib.spaces import M2
 
 
 def encoded(x: Tensor) -> str:
@@ -60,7 +59,7 @@ def morphology(name: str, term: Any) -> dict[str, Any]:
     }
 
 
-def steps(model: nn.Module, orientations: int = 8) -> list[dict[str, Any]]:
+def steps(model: nn.Module) -> list[dict[str, Any]]:
     """The steps of a network in their order, with every normalisation folded into what precedes it.
 
     Raises: TypeError for a layer that a page cannot run.
@@ -71,6 +70,7 @@ def steps(model: nn.Module, orientations: int = 8) -> list[dict[str, Any]]:
         if isinstance(layer, layers.Lift):
             norm = children[place + 1]
             factor, bias = normalisation(norm)
+            orientations = layer.space.fibre
             kernel = lift_kernel(layer.coefficients.double(), orientations).transpose(1, 2).flatten(2)
             # [Cout, Or, Cin K K]: every orientation of a channel is an output of its own.
             w = (factor[:, None, None] * kernel).flatten(0, 1)
@@ -80,7 +80,7 @@ def steps(model: nn.Module, orientations: int = 8) -> list[dict[str, Any]]:
             for _ in range(layer.steps):
                 for name, term in terms.items():
                     if name == "convection":
-                        by = M2(orientations).displacement(term.element())
+                        by = term.space.displacement(term.element())
                         found.append({"step": "shift", "channels": len(by), "displacement": encoded(by)})
                     elif name in ("dilation", "erosion"):
                         found.append(morphology(name, term))
@@ -102,12 +102,14 @@ def steps(model: nn.Module, orientations: int = 8) -> list[dict[str, Any]]:
 def network(result: Path, label: str) -> dict[str, Any]:
     """A trained network of the vessel experiments, with what a page says about it."""
     model, record = segment.load(result)
+    found = steps(model)
+    [lift] = (layer for layer in model.children() if isinstance(layer, layers.Lift))
     return {
         "label": label,
         "parameters": record["parameters"],
         "channels": record["in_channels"],
-        "orientations": 8,
+        "orientations": lift.space.fibre,
         "reach": reach(model, record["in_channels"]),
         "threshold": segment.threshold(record),
-        "steps": steps(model),
+        "steps": found,
     }

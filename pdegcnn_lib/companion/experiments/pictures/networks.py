@@ -150,6 +150,7 @@ def lift_of(model: nn.Module, image: Tensor) -> Tensor:
 def view(result: Path, image: Path | None, out: Path) -> list[Path]:
     """Write the pictures of a saved network into a folder: the score of one channel, the metrics, the kernels.
 
+    Of one without dilations and erosions, such as a G-CNN, that is the score alone.
     `image` is what the network is shown, prepared as the pictures that it learned from, by default the crossing of the
     first chapter as it is there. Raises: DataError for a network on volumes and where a file of the reader would be
     replaced, OSError for a folder that takes no files.
@@ -165,12 +166,11 @@ def view(result: Path, image: Path | None, out: Path) -> list[Path]:
         shown = picture.mean(dim=0).expand(record["in_channels"], -1, -1)
     grey, score = shown.mean(dim=0), lift_of(model, shown)
     strongest = int(score.flatten(1).std(dim=1).argmax())
-    figures: dict[str, Callable[[], Figure]] = {
-        "score": partial(orientation_montage, grey, score[strongest]),
-        "metrics": lambda: learned_metrics(
-            {n: o.metric().lengths.tolist() for n, o in operators(model).items()}
-        ),
-    }
-    for name, operator in operators(model).items():
+    figures: dict[str, Callable[[], Figure]] = {"score": partial(orientation_montage, grey, score[strongest])}
+    if kernels := operators(model):
+        figures["metrics"] = lambda: learned_metrics(
+            {n: o.metric().lengths.tolist() for n, o in kernels.items()}
+        )
+    for name, operator in kernels.items():
         figures[name.replace(", ", "-").replace(" ", "")] = partial(learned_fields, operator)
     return pictures.write({out / f"{name}.png": pixels(figure()) for name, figure in figures.items()})

@@ -68,6 +68,14 @@ def test_view_refuses_a_network_on_volumes(tmp_path, capsys):
     assert said in capsys.readouterr().err and not (tmp_path / "out").exists()
 
 
+def test_of_a_network_without_kernels_its_score_is_shown(tmp_path, monkeypatch, capsys):
+    pytest.importorskip("skimage")
+    from pdegcnn_lib.companion.cli import main
+
+    assert main(["view", "vessels/vessels-gcnn6-narrow", "-o", str(tmp_path)]) == 0
+    assert capsys.readouterr().out.split() == [str(tmp_path / "score.png")]
+
+
 def test_view_prepares_a_photograph_as_the_network_saw_them(result, tmp_path, monkeypatch):
     pytest.importorskip("skimage")
     from pdegcnn_lib.companion.data import retina
@@ -83,7 +91,6 @@ def test_view_prepares_a_photograph_as_the_network_saw_them(result, tmp_path, mo
         networks, "lift_of", lambda model, image: shown.append(image) or torch.rand(1, 8, 9, 9)
     )
     monkeypatch.setattr(networks, "operators", lambda model: {})
-    monkeypatch.setattr(networks, "learned_metrics", lambda lengths: plt.figure())
     networks.view(result, tmp_path / "eye.png", tmp_path / "out")
     expected, _ = prepare(record, networks.read(tmp_path / "eye.png"))
     assert torch.equal(shown[0], expected) and abs(float(expected.mean())) < 0.2

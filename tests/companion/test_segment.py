@@ -12,7 +12,14 @@ from pdegcnn_lib.companion import data, segment
 from pdegcnn_lib.companion.cli import main
 from pdegcnn_lib.companion.data import DataError
 from pdegcnn_lib.companion.data.segmentation import smaller
-from pdegcnn_lib.companion.experiments import EXPERIMENTS, grid, load_model, trained, weights_path
+from pdegcnn_lib.companion.experiments import (
+    EXPERIMENTS,
+    grid,
+    load_model,
+    result_path,
+    trained,
+    weights_path,
+)
 from pdegcnn_lib.companion.experiments.own_resolution import enlarged
 from pdegcnn_lib.models.tiling import apply_tiled
 
@@ -230,6 +237,16 @@ def test_networks_that_lie_with_the_library_are_found_from_any_folder(monkeypatc
     for name in (segment.DEFAULT_MODEL, segment.VOLUME_MODEL, "vessels-unet"):
         assert trained.resolve(name).is_file()
     assert not any("digits" in name for name in trained.available()), "they make no mask"
+
+
+def test_a_short_training_of_the_readers_does_not_hide_a_network_of_the_library(
+    result, monkeypatch, tmp_path
+):
+    packaged = trained.resolve(segment.DEFAULT_MODEL)
+    for profile, found in (("full", packaged), ("long", None)):
+        unit = EXPERIMENTS["vessels"].unit("vessels-pdegcnn12", 0, profile)
+        mine = network(result_path(unit), model="vessels-pdegcnn12")
+        assert trained.resolve(segment.DEFAULT_MODEL) == (found or mine)
 
 
 def test_results_go_into_a_folder(result, tmp_path):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import suppress
-from itertools import product
 from pathlib import Path
 
 from pdegcnn_lib import models
@@ -15,26 +15,35 @@ def available() -> dict[str, Path]:
     """The networks that turn a picture into a mask: `experiment/variant` -> the result of the first seed.
 
     They are those whose result says how pictures were prepared for them. Where there is one that was trained for long,
-    it is that one.
+    it is that one; of equals the reader's own, not the one that lies with the library.
     """
+    found: dict[str, Path] = {}
+    for profile in ("full", "long"):
+        found |= dict(_packaged(profile)) | dict(_made(profile))
+    return found
+
+
+def _packaged(profile: str) -> Iterator[tuple[str, Path]]:
+    """Those that lie with the library, wherever the reader works: in its checkout or in the installed package."""
+    for name in models.trained_names():
+        with suppress(FileNotFoundError):
+            result = models.weights.place(name, ".json")
+            record = read_result(result)
+            if "preparation" in record and record["profile"] == profile:
+                yield f"{record['experiment']}/{record['variant']}", result
+
+
+def _made(profile: str) -> Iterator[tuple[str, Path]]:
+    """Those that are committed or made on this machine, first seeds last."""
     from pdegcnn_lib.companion.experiments.grid import find
 
-    found: dict[str, Path] = {}
-    for experiment, profile in product(EXPERIMENTS.values(), ("full", "long")):
+    for experiment in EXPERIMENTS.values():
         for unit in reversed(experiment.units(profile)) if experiment.keep_weights else ():
             result = find(unit)
             if result is None or not weights_path(result).is_file():
                 continue
             if holds(result, "preparation"):
-                found[f"{experiment.name}/{unit.variant}"] = result
-    # Those that lie with the library, wherever the reader works: in its checkout or in the installed package.
-    for name in models.trained_names():
-        with suppress(FileNotFoundError):
-            packaged = models.weights.place(name, ".json")
-            record = read_result(packaged)
-            if "preparation" in record:
-                found.setdefault(f"{record['experiment']}/{record['variant']}", packaged)
-    return found
+                yield f"{experiment.name}/{unit.variant}", result
 
 
 def resolve(model: str) -> Path:

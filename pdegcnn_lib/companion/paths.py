@@ -115,9 +115,14 @@ def check_writable(folder: Path, *, make: bool = True) -> None:
 
 
 def check_replaceable(path: Path, *, force: bool) -> None:
-    """Raise OSError where a file is not to be written: it is there and not `force`, or nothing can be written there."""
+    """Raise OSError where a file is not to be written: it is there and not `force`, or nothing can be written there.
+
+    A folder, a pipe or a device, as /dev/null is, is never replaced.
+    """
     if path.is_dir():
         raise IsADirectoryError(f"{path} is a folder, not a file")
+    if path.exists() and not path.is_file():
+        raise FileExistsError(f"{path} is a pipe or a device, not a file")
     if os.path.lexists(path) and not force:
         raise FileExistsError(f"{path} is there already; --force replaces it")
     check_writable(path.parent, make=False)

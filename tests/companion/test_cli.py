@@ -189,15 +189,26 @@ def test_bad_input_is_one_sentence_and_exit_2(capsys, arguments, says):
     assert err.startswith(f"pdegcnn {arguments[0]}: ")
 
 
-def test_an_output_that_cannot_be_written_is_one_sentence(capsys, monkeypatch, tmp_path):
-    """Found before any training: the folder of the result is a file."""
+@pytest.mark.parametrize(
+    ("place", "says"),
+    [
+        ("file/result.json", "nothing can be written here"),
+        ("folder", "is a folder, not a file"),
+        ("pipe.json", "is a pipe or a device, not a file"),
+    ],
+)
+def test_an_output_that_cannot_be_written_is_one_sentence(capsys, monkeypatch, tmp_path, place, says):
+    """Found before any training: the folder of the result is a file, or the result would be no file."""
     module = sys.modules["pdegcnn_lib.companion.experiments.run"]
     monkeypatch.setattr(module, "train", lambda *a, **k: pytest.fail("trained for nothing"))
     (tmp_path / "file").touch()
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "pipe.json")
     arguments = ["train", "digits-rotated", "--model", "digits-lenet5", "--seed", "0"]
-    assert main([*arguments, "--out", str(tmp_path / "file" / "result.json")]) == 2
+    assert main([*arguments, "--out", str(tmp_path / place)]) == 2
     out, err = capsys.readouterr()
-    assert out == "" and len(err.splitlines()) == 1 and str(tmp_path / "file") in err
+    assert out == "" and len(err.splitlines()) == 1 and str(tmp_path / place.split("/")[0]) in err
+    assert says in err
 
 
 @pytest.mark.parametrize(

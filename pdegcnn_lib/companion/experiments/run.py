@@ -93,7 +93,7 @@ def run(unit: Run, *, out: Path | None = None, device: torch.device | None = Non
     ours = out.is_file() or checkpoint.is_file() or weights.stem == Path(unit.stem).name
     if chosen.keep_weights and weights.exists() and not ours:
         raise ValueError(f"{weights} is there already and not the weights of a run; name another file")
-    paths.check_writable(out.parent)
+    paths.check_replaceable(out, force=True)
     device = device or default_device()
     task = chosen.task(unit.profile, **unit.data)
     model = build_model(unit, task.in_channels)

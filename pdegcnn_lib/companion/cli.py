@@ -229,7 +229,7 @@ def _parser() -> argparse.ArgumentParser:
         "--model", required=True, metavar="NAME", help="a network or variant of the experiment"
     )
     train.add_argument("--seed", required=True, type=int, metavar="N")
-    train.add_argument("--profile", default="fast", metavar="fast|full", help="default: fast")
+    train.add_argument("--profile", default="fast", metavar="fast|full|long", help="default: fast")
     train.add_argument("--out", type=_path, metavar="FILE", help="the result; default: below runs/")
     _grid_options(add("grid", _grid, "do every missing run of the grid, into results/"))
     segment = add("segment", _segment, "find vessels or lines in your own pictures", has_json=False)

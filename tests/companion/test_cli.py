@@ -237,6 +237,13 @@ def test_help_names_every_verb(capsys):
         assert verb in out
 
 
+@pytest.mark.parametrize("verb", ["train", "grid"])
+def test_help_names_every_profile(capsys, verb):
+    with pytest.raises(SystemExit):
+        main([verb, "--help"])
+    assert f"--profile {'|'.join(PROFILES)}" in capsys.readouterr().out
+
+
 def test_an_interruption_says_how_to_go_on(capsys, monkeypatch):
     def interrupt() -> None:
         raise KeyboardInterrupt

@@ -17,16 +17,22 @@ from pdegcnn_lib import __version__
 from pdegcnn_lib.companion import paths, segment
 from pdegcnn_lib.companion.data import DataError, Preparation
 from pdegcnn_lib.companion.data.fundus import SIGMA
-from pdegcnn_lib.nn import frozen
+from pdegcnn_lib.nn import CakeLift, frozen
 
 SMALLEST = 8  # pixels of a side: a lift mirrors 3 of them
 INPUT, OUTPUT = "image", "logit"
 
 
-def description(record: dict[str, Any]) -> dict[str, str]:
+def smallest(network: torch.nn.Module) -> int:
+    """The pixels of a side that a network takes at least: a fixed lift mirrors half of its wavelets."""
+    return max([SMALLEST, *(lift.size // 2 + 1 for lift in network.modules() if isinstance(lift, CakeLift))])
+
+
+def description(record: dict[str, Any], least: int = SMALLEST) -> dict[str, str]:
     """What a reader of the file must know: how pictures are prepared for the network, and what it says.
 
-    `record` is the result of the network. Raises: DataError for one that says nothing about its preparation.
+    `record` is the result of the network, `least` what `smallest` says of it.
+    Raises: DataError for one that says nothing about its preparation.
     """
     if "preparation" not in record:
         raise DataError(f"{record['variant']} does not say how pictures were prepared for it")
@@ -42,7 +48,7 @@ def description(record: dict[str, Any]) -> dict[str, str]:
     return {
         "network": record["model"],
         "options": json.dumps(record["options"]),
-        "input": f"{INPUT}: [batch, {record['in_channels']}, height, width], float32, sides of {SMALLEST} at least",
+        "input": f"{INPUT}: [batch, {record['in_channels']}, height, width], float32, sides of {least} at least",
         "output": f"{OUTPUT}: [batch, 1, height, width]; its sigmoid is the probability of a vessel or line",
         "mode": how.mode,
         **prepared,
@@ -71,12 +77,13 @@ def _quietly() -> Iterator[None]:
 
 def program(network: torch.nn.Module, channels: int) -> torch.export.ExportedProgram:
     """A network on images as a program of operators of torch alone, for any batch and any size of a few pixels."""
+    least = smallest(network)
     free = {
         0: torch.export.Dim("batch"),
-        2: torch.export.Dim("height", min=SMALLEST),
-        3: torch.export.Dim("width", min=SMALLEST),
+        2: torch.export.Dim("height", min=least),
+        3: torch.export.Dim("width", min=least),
     }
-    some = torch.rand(2, channels, 2 * SMALLEST, 3 * SMALLEST)
+    some = torch.rand(2, channels, 2 * least, 3 * least)
     exported = torch.export.export(frozen(network), (some,), dynamic_shapes=(free,), strict=False)
     for node in exported.graph.nodes:
         node.meta.pop("stack_trace", None)  # where this library lies on this machine is nobody's business
@@ -122,7 +129,7 @@ def export(result: Path, out: Path, *, force: bool = False) -> Path:
             raise ModuleNotFoundError("an export to ONNX needs: pip install 'pdegcnn[export]'") from error
     network, record = segment.load(result)
     segment.refuse_volumes(record, "export writes")
-    said = description(record)
+    said = description(record, smallest(network))
     with _quietly():
         content = FORMATS[out.suffix](program(network, record["in_channels"]), said)
     return paths.write_atomically(out, content)

@@ -6,6 +6,7 @@ import json
 import sys
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -85,11 +86,11 @@ def test_the_file_is_valid_small_and_says_what_a_reader_must_know(default_onnx):
     assert "455" in said["scale"] and "deviation 1" in said["normalisation"]
 
 
-def small(folder: Path, model: str = "vessels-cnn3-narrow", **changed: object) -> Path:
+def small(folder: Path, model: str = "vessels-cnn3-narrow", **changed: Any) -> Path:
     """The result of a network that nobody trained."""
     from safetensors.torch import save_file
 
-    built = models.build(model)
+    built = models.build(model, **changed.get("options", {}))
     record = {
         "experiment": "lines",
         "variant": model,
@@ -122,6 +123,16 @@ def test_a_program_of_torch_is_read_back_with_its_description(tmp_path, capsys):
     for batch, *size in SHAPES:
         x = torch.rand(batch, 1, *size)
         torch.testing.assert_close(program.module()(x), network(x), rtol=1e-4, atol=1e-4)
+
+
+def test_a_fixed_lift_takes_what_its_wavelets_can_mirror(tmp_path):
+    """They span 21 pixels, so that 10 are mirrored."""
+    result = small(tmp_path, "vessels-pdegcnn3", options={"lift": "fixed"})
+    files = {"description.json": ""}
+    program = torch.export.load(export.export(result, tmp_path / "net.pt2"), extra_files=files)
+    assert "sides of 11 at least" in json.loads(files["description.json"])["input"]
+    x = torch.rand(1, 1, 11, 30)
+    torch.testing.assert_close(program.module()(x), load_model(result)(x), rtol=1e-4, atol=1e-4)
 
 
 def test_a_file_is_replaced_when_asked_for_and_never_in_part(tmp_path, capsys, monkeypatch):

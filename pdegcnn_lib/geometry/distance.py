@@ -107,7 +107,8 @@ def _extremal(u: Array, size: Array, direction: tuple[Array, Array], h: Array, k
 
     def passage(at0: Array, at1: Array, at_turn: Array) -> Array:
         begin = np.where(start >= 0, at0, -2 * at_turn - at0)
-        beyond = np.where(swings, end < 0, sin1 < 0)
+        # Told by the signs: whether a very long geodesic swings or turns on is lost in rounding.
+        beyond = (end < 0) | (sin1 < 0)
         return np.where(beyond, 2 * at_turn - at1, at1) - begin
 
     time, sine2 = (passage(*parts) for parts in zip(primitive0, primitive1, quarter, strict=True))

@@ -243,6 +243,21 @@ def test_faces_far_points_and_small_points() -> None:
     assert torch.stack([miss[:, 0], miss[:, 1], wrap_angle(miss[:, 2])]).abs().max() < 1e-7
 
 
+@pytest.mark.parametrize("zeta", [3.0, 100.0])
+def test_far_points(zeta: float) -> None:
+    """The shortest geodesic turns to its way, goes straight for longer than float64 knows from forever, turns back."""
+    w, p = scales(1, zeta, 1), points(400) * scales(20, 20, 1)
+    p = p[torch.linalg.vector_norm(p[:, :2], dim=-1) > 20]
+    d, straight = distance(p, w), torch.linalg.vector_norm(p[:, :2], dim=-1)
+    torch.testing.assert_close(distance(SE2.inverse(p), w), d, rtol=1e-9, atol=0)
+    assert (d >= straight).all() and (d <= rho_c(p, w)).all()
+    # On a way without end theta' = sqrt(kappa) |sin psi|, and the length is stationary in the direction of P.
+    b = SE2.half_angle(p).abs()
+    beta, half = torch.atan2(b[:, 1], b[:, 0]), b[:, 2] / 2
+    turns = math.sqrt(1 - zeta**-2) * (2 - torch.cos(beta + half) - torch.cos(beta - half))
+    torch.testing.assert_close(d, straight + turns, rtol=1e-2, atol=0)
+
+
 def test_shapes_dtypes_and_errors() -> None:
     p = points(6).reshape(2, 3, 1, 3)
     w = torch.stack([scales(1, 2, 1), scales(1, 4, 2)])

@@ -111,16 +111,17 @@ def as_axial(w: Tensor | Metric) -> AxialMetric:
 
 
 def point(name: str, p: Tensor) -> tuple[Tensor, Tensor]:
-    """Position and direction of a point `[..., 6]`; ValueError unless the direction has length 1."""
-    x, n = last_axis(name, p, 6).split(3, dim=-1)
-    if not torch.compiler.is_compiling():
-        length = torch.linalg.vector_norm(n, dim=-1)
+    """Position and direction of a point `[..., 6]` in float64; ValueError unless the direction has length 1."""
+    x, n = last_axis(name, p, 6).double().split(3, dim=-1)
+    length = torch.linalg.vector_norm(n, dim=-1)
+    if has_values(length):
         wrong = ~((length - 1).abs() < 1e-3)
         if wrong.any():
             raise ValueError(
                 f"the direction of {name} must have length 1, got length {length[wrong][0].item():g}"
             )
-    return x, n
+    # Where two directions agree but for their rounding, what they differ in must be normal to them, and not in length.
+    return x, n / length[..., None]
 
 
 def coordinates(q: Tensor, p: Tensor) -> Tensor:
@@ -142,7 +143,7 @@ def coordinates(q: Tensor, p: Tensor) -> Tensor:
     across = safe_sqrt(((x - s_m[..., None] * m) ** 2).sum(-1))
     s_m = torch.where(opposite, safe_sqrt(((x - s_d[..., None] * d) ** 2).sum(-1)), s_m)
     s_u = torch.where(straight, across, torch.where(opposite, 0.0, s_u))
-    return torch.stack(torch.broadcast_tensors(s_m, s_d, s_u, beta), dim=-1)
+    return torch.stack(torch.broadcast_tensors(s_m, s_d, s_u, beta), dim=-1).to(torch.result_type(q, p))
 
 
 def logarithmic(c: Tensor) -> Tensor:

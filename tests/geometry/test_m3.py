@@ -155,6 +155,27 @@ def test_gradients_are_finite_where_directions_agree(name: str) -> None:
     assert torch.isfinite(p.grad).all() and torch.isfinite(w.grad).all()
 
 
+@pytest.mark.parametrize("name", ALL)
+def test_directions_that_agree_but_for_rounding(name: str) -> None:
+    """What they differ in may lie along them: a vector counted as forward counted as sideways too."""
+    w, p = torch.tensor([1.0, 4.0, 1.0], dtype=D), points(200, seed=5)
+    q = torch.cat([torch.zeros_like(p[:, :3]), p[:, 3:]], dim=-1)
+    exact = ALL[name](q, p, w)
+    rounded = torch.cat([p[:, :3], p[:, 3:] * (1 + 5e-4)], dim=-1)
+    torch.testing.assert_close(ALL[name](q, rounded, w), exact, rtol=1e-12, atol=0)
+    turn = torch.linalg.qr(torch.randn(3, 3, generator=torch.Generator().manual_seed(0)))[0]
+    there_and_back = torch.cat([p[:, :3].float(), p[:, 3:].float() @ turn @ turn.T], dim=-1)
+    found = ALL[name](q.float(), there_and_back, w.float())
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found.double(), exact, rtol=1e-3, atol=0)
+
+
+def test_estimates_are_mapped_over_points() -> None:
+    p, w = points(7, seed=6), torch.tensor([1.0, 2.0, 0.5], dtype=D)
+    mapped = torch.vmap(lambda p: m3.rho_b(P0, p, w))(p)
+    torch.testing.assert_close(mapped, m3.rho_b(P0, p, w))
+
+
 def test_bad_input() -> None:
     w = torch.tensor([1.0, 2.0, 0.5], dtype=D)
     with pytest.raises(ValueError, match="must have length 1, got length 2"):

@@ -79,7 +79,7 @@ class Metric(ABC):
         own = (slice(None),) * self.component_axes
         first = index if isinstance(index, tuple) else (index,)
         return self.with_parameters(
-            self.parameters[(*first, *(() if Ellipsis in first else (Ellipsis,)), *own)]
+            self.parameters[(*first, *(() if any(i is Ellipsis for i in first) else (Ellipsis,)), *own)]
         )
 
     def window_axes(self, n: int) -> Metric:
@@ -168,7 +168,8 @@ class FullMetric(Metric):
         if h.ndim < 2 or h.shape[-1] != h.shape[-2]:
             raise ValueError(f"factor must have shape [..., n, n], got {list(h.shape)}")
         if has_values(h) and h.numel():
-            positive("|det factor|", torch.linalg.det(h.detach()).abs())
+            # torch has no determinant in 16 bits.
+            positive("|det factor|", torch.linalg.det(h.detach().double()).abs())
 
     @property
     def parameters(self) -> Tensor:

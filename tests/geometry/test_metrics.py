@@ -1,5 +1,6 @@
 """Metrics by length scales and by factors."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -94,6 +95,20 @@ def test_a_metric_answers_for_itself(make):
     assert metric.to(torch.float32).squared(v.float()).dtype == torch.float32
     with pytest.raises(ValueError, match=r"must have shape \[C, 3(, 3)?\], got \[3(, 3)?\]"):
         metric[0].over_channels(3)
+
+
+@pytest.mark.parametrize("make", [DiagonalMetric, lambda w: FullMetric(torch.diag_embed(w))])
+def test_metrics_are_picked_by_an_array(make):
+    metric = make(torch.rand(4, 3) + 0.5)
+    assert torch.equal(metric[np.array([0, 2])].parameters, metric[[0, 2]].parameters)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_a_factor_in_16_bits(dtype):
+    """torch has no determinant of them, by which a factor is held to be invertible."""
+    assert FullMetric(torch.eye(3, dtype=dtype)).parameters.dtype == dtype
+    with pytest.raises(ValueError, match="det factor.* must be positive and finite, got 0"):
+        FullMetric(torch.ones(3, 3, dtype=dtype))
 
 
 def test_a_metric_is_diagonal_or_says_what_it_cannot_do():

@@ -22,6 +22,12 @@ def period(model: nn.Module) -> int:
     return math.lcm(*(getattr(module, "period", 1) for module in model.modules()))
 
 
+def _number(model: nn.Module) -> Tensor:
+    """The first floating number of a network, whose device and dtype say where and in what it works."""
+    found = (x for x in chain(model.parameters(), model.buffers()) if x.is_floating_point())
+    return next(found, torch.empty(0))  # a fixed lift has none, nor has a frozen dilation without its kernel
+
+
 @torch.no_grad()
 def reach(model: nn.Module, channels: int, axes: int = 2) -> int:
     """How far an output looks: a distance in pixels, along an axis, beyond which the input cannot change it.
@@ -34,7 +40,7 @@ def reach(model: nn.Module, channels: int, axes: int = 2) -> int:
     `axes`: 2 for pictures, 3 for volumes.
     Raises: ValueError when the output has another size, or depends on the whole of a large image.
     """
-    image = torch.zeros(1, channels, *axes * [CANVAS[axes]], device=next(model.parameters()).device)
+    image = _number(model).new_zeros(1, channels, *axes * [CANVAS[axes]])
     width = period(model)
     return sum(_reach(part, f, axes, width) for part, f in _parts(model, image, axes))
 
@@ -146,7 +152,7 @@ def apply_tiled(
     if core < 1:
         raise ValueError(f"core must be at least 1, got {core}")
     channels, *shape = image.shape
-    device = next(model.parameters()).device
+    device = _number(model).device
     if halo is None:
         halo = _known_reach(model, channels, len(shape)) if max(shape) > core else 0
     windows, every = list(_windows(shape, core, halo, period(model))), slice(None)

@@ -7,7 +7,8 @@ from torch import nn
 from pdegcnn_lib import models
 from pdegcnn_lib.models import tiling
 from pdegcnn_lib.models.tiling import apply_tiled, period, reach, spans
-from pdegcnn_lib.nn import Convection
+from pdegcnn_lib.nn import CakeLift, Convection, Dilation, frozen
+from pdegcnn_lib.spaces import Plane
 
 
 def moved(model: nn.Module) -> nn.Module:
@@ -41,6 +42,21 @@ def test_tiles_make_no_difference(name, size):
         whole = model(picture[None])[0]
     tiled = apply_tiled(model, picture, core=24)
     torch.testing.assert_close(tiled, whole, atol=1e-5 * float(whole.abs().max()), rtol=0)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_tiles_of_a_network_in_another_dtype(dtype):
+    model, picture = models.build("vessels-pdegcnn3").to(dtype).eval(), torch.randn(1, 40, 30).to(dtype)
+    tiled = apply_tiled(model, picture, core=16)
+    assert tiled.dtype == dtype
+    with torch.no_grad():
+        torch.testing.assert_close(tiled, model(picture[None])[0], atol=0.05, rtol=0.05)
+
+
+@pytest.mark.parametrize("model", [CakeLift(4, size=5), frozen(Dilation(1, space=Plane()))], ids=repr)
+def test_tiles_of_a_network_without_parameters(model):
+    model, picture = nn.Sequential(model, nn.Flatten(1, -3)).eval(), torch.randn(1, 40, 30)
+    torch.testing.assert_close(apply_tiled(model, picture, core=16), model(picture[None])[0])
 
 
 def test_the_reach_allows_for_every_place_in_a_period():

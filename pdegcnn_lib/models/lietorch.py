@@ -124,12 +124,12 @@ def _layers(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
         nn.Conv2d,
         nn.modules.batchnorm._BatchNorm,
     )
-    inside = ""
+    inside: str | None = None
     for name, layer in model.named_modules():
-        if inside and name.startswith(inside):
+        if inside is not None and name.startswith(inside):
             continue
         if isinstance(layer, known):
-            inside = f"{name}."
+            inside = f"{name}.".lstrip(".")  # the network itself may be one
             yield name, layer
         elif next(layer.parameters(recurse=False), None) is not None:
             raise ValueError(f"{name} is a {type(layer).__name__}, which LieTorch has no counterpart of")

@@ -215,3 +215,10 @@ def test_files(tmp_path):
             lietorch_state_dict(tmp_path / f"{name}.pt", network(), version="0.8")
     with pytest.raises(FileNotFoundError):
         lietorch_state_dict(tmp_path / "none.pt", network(), version="0.8")
+
+
+def test_one_term_alone_is_a_network():
+    weights, term = torch.rand(CHANNELS, 3) + 0.1, nn.Dilation(CHANNELS, orientations=4)
+    converted = lietorch_state_dict({"dilation.metric_params": weights}, term, version="0.8")
+    term.load_state_dict(converted.state_dict)
+    torch.testing.assert_close(term.metric.w**2, weights)

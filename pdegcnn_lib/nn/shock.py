@@ -92,16 +92,17 @@ class DiffusionShock(Layer):
 
     def switches(self, f: Tensor) -> tuple[Tensor, Tensor]:
         """The weight g of diffusion in (0, 1] and the sign S of the shock in (-1, 1): two tensors in the shape of f."""
-        u = self.smoothing(f)
+        # Squares of slopes, and the fourth power of the contrast, are below the smallest number of float16.
+        u = self.smoothing(f).to(torch.promote_types(f.dtype, torch.float32))
         contrast, softness = (
-            x.reshape(-1, *(1,) * (f.ndim - 2)) for x in self.logs.to(f.dtype).exp().unbind(-1)
+            x.reshape(-1, *(1,) * (f.ndim - 2)) for x in self.logs.to(u.dtype).exp().unbind(-1)
         )
         if isinstance(self.space, M2):
             slope, across = self._on_m2(u, self.space)
         else:
             slope, across = self._on_the_plane(u, contrast)
         g = 1 / (1 + slope / contrast**2)
-        return g, 2 / math.pi * torch.atan(across / softness)
+        return g.to(f.dtype), (2 / math.pi * torch.atan(across / softness)).to(f.dtype)
 
     def _on_m2(self, u: Tensor, space: M2) -> tuple[Tensor, Tensor]:
         (x, y), (xx, xy, yy) = differences(u)

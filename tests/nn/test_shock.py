@@ -53,6 +53,17 @@ def test_the_step_is_its_definition(space, size):
     assert layer.diffusion.t == layer.shock.t == 0.5 and layer.smoothing.t == 1
 
 
+@BOTH
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_flat_images_in_16_bits(space, size, dtype):
+    """The square of a slope, and the fourth power of the contrast, are 0 in float16: 0 / 0 where nothing is seen."""
+    layer, f = nn.DiffusionShock(2, space=space), torch.zeros(1, 2, *size)
+    f[..., 4, :] = 1
+    out = layer.to(dtype)(f.to(dtype))
+    assert out.dtype == dtype
+    torch.testing.assert_close(out.float(), layer.float()(f), atol=0.02, rtol=0)
+
+
 def test_ridges_grow_and_valleys_deepen():
     """The increment has the sign of the curvature across, with its sign turned: a blurred line is sharpened."""
     y = torch.arange(21).double() - 10

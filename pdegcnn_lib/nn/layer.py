@@ -40,3 +40,12 @@ def watched(*layers: nn.Module) -> bool:
     """Whether somebody listens to one of the layers or has given it another `forward`: it must be called as it is."""
     everywhere = any(getattr(nn.modules.module, f"_global{hooks}") for hooks in HOOKS)
     return everywhere or any("forward" in m.__dict__ or any(getattr(m, h) for h in HOOKS) for m in layers)
+
+
+def asked(module: nn.Module) -> Any:
+    """What a module without inputs returns that is no tensor.
+
+    It is not called where somebody hears what it returns: tools that print networks by such hooks know tensors alone.
+    Hooks that come before alone, as those that `torch.nn.utils.prune` makes parameters by, are to run.
+    """
+    return (module if module._forward_pre_hooks and not module._forward_hooks else module.forward)()

@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from pdegcnn_lib import ops
 from pdegcnn_lib.geometry.estimates import Squared
-from pdegcnn_lib.nn.layer import Layer
+from pdegcnn_lib.nn.layer import Layer, asked
 from pdegcnn_lib.nn.metric import Draw
 from pdegcnn_lib.nn.terms import Diffusion, Dilation
 from pdegcnn_lib.ops._check import beside
@@ -83,7 +83,7 @@ class DiffusionShock(Layer):
 
     def lengths(self) -> Tensor:
         """The length scales of the metric of the gradient, `[C, 3]` on M2."""
-        return self.smoothing.metric.forward().diagonal("a gradient") if self.kept is None else self.kept
+        return asked(self.smoothing.metric).diagonal("a gradient") if self.kept is None else self.kept
 
     @torch.no_grad()
     def freeze(self) -> None:

@@ -19,7 +19,7 @@ from pdegcnn_lib import ops
 from pdegcnn_lib.geometry.autocast import outside_autocast
 from pdegcnn_lib.geometry.estimates import Squared
 from pdegcnn_lib.kernels.morphological import check_time
-from pdegcnn_lib.nn.layer import Layer, watched
+from pdegcnn_lib.nn.layer import Layer, asked, watched
 from pdegcnn_lib.nn.metric import Draw, diffusion_scales, initial_scales, trainable_alpha, trainable_metric
 from pdegcnn_lib.ops._check import beside
 from pdegcnn_lib.spaces import M2, Plane, Space, chosen
@@ -127,7 +127,7 @@ class KernelTerm(Layer):
         if self.kept is not None:
             return self.kept
         return type(self).table(
-            self.metric.forward(),  # no call: hooks, and tools that print networks by them, know tensors alone
+            asked(self.metric),
             alpha=self.exponent(),
             window=self.window,
             space=self.space,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch.nn.utils import prune
 
 from pdegcnn_lib import nn
 
@@ -56,6 +57,22 @@ def test_a_derived_layer_may_take_more_and_name_it_otherwise() -> None:
     assert torch.equal(erosion(x=f), erosion(f))
     traced = torch.fx.symbolic_trace(torch.nn.Sequential(layer))
     assert torch.equal(traced(f), layer(f))
+
+
+@pytest.mark.parametrize("term", [nn.Dilation, nn.DiffusionShock])
+def test_what_is_pruned_of_a_metric_is_made_anew_in_every_call(term: type[torch.nn.Module]) -> None:
+    """A metric is not called where its outputs are heard, for they are no tensors; what comes before it is to run."""
+    layer = term(2)
+    for part in [m for m in layer.modules() if isinstance(m, nn.TrainableDiagonalMetric)]:
+        prune.custom_from_mask(part, "v", torch.ones(2, 3))
+    before = layer(f)
+    before.square().sum().backward()
+    with torch.no_grad():
+        for parameter in layer.parameters():
+            parameter -= 0.5
+    after = layer(f)
+    assert not torch.equal(after, before)
+    after.square().sum().backward()  # by a graph of its own
 
 
 @pytest.mark.parametrize("training", [True, False])

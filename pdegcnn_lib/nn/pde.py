@@ -90,7 +90,7 @@ class PDELayer(Layer):
             "scales": scales,
             "backend": backend,
         }
-        made = [(name, make) for name, make in map(_named, terms) if make is not None]
+        made = [(name, make) for name, make in map(_named, terms) if callable(make)]
         if not made or len(made) < len(terms) or len({name for name, _ in made}) < len(terms):
             raise ValueError(
                 f"terms must be one or more of {', '.join(TERMS)} or classes, each once, got {tuple(terms)}"
@@ -113,7 +113,7 @@ def _named(term: Term) -> tuple[str, Callable[..., nn.Module] | None]:
     """A term's name in a layer, its class in small letters, and what makes it; None for something else."""
     make = TERMS.get(term) if isinstance(term, str) else term
     of = make.func if isinstance(make, partial) else make
-    return getattr(of, "__name__", "").lower(), make if callable(make) else None
+    return getattr(of, "__name__", "").lower(), None if isinstance(make, nn.Module) else make
 
 
 def _options_of(make: Callable[..., nn.Module], options: Mapping[str, Any]) -> dict[str, Any]:

@@ -75,6 +75,11 @@ def test_what_is_pruned_of_a_metric_is_made_anew_in_every_call(term: type[torch.
     after.square().sum().backward()  # by a graph of its own
 
 
+def test_a_layer_in_the_place_of_a_class_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"or classes, each once, got \(Dilation\("):
+        nn.PDELayer(2, 2, terms=(nn.Dilation(2),))
+
+
 @pytest.mark.parametrize("training", [True, False])
 def test_a_normalisation_of_ones_own_is_called(training: bool) -> None:
     layer = nn.PDELayer(2, 3)

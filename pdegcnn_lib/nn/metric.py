@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pdegcnn_lib.geometry import DiagonalMetric, FinslerMetric, FullMetric
+from pdegcnn_lib.geometry.checks import positive
 from pdegcnn_lib.geometry.m3 import AxialMetric
 from pdegcnn_lib.kernels.morphological import check_alpha
 from pdegcnn_lib.spaces import M2, Plane, Space
@@ -75,7 +76,7 @@ class TrainableDiagonalMetric(nn.Module):
     def reset_parameters(self) -> None:
         """Draw new length scales."""
         with torch.no_grad():
-            w = self.scales(self.v.shape[0], self.v.shape[1], self.window)
+            w = positive("scales", self.scales(self.v.shape[0], self.v.shape[1], self.window))
             self.v.copy_(w + torch.log(-torch.expm1(-w)))  # the inverse of softplus
 
     @property
@@ -109,7 +110,7 @@ class TrainableFullMetric(nn.Module):
     def reset_parameters(self) -> None:
         """Draw a new diagonal and a perturbation of a tenth of its size."""
         with torch.no_grad():
-            w = self.scales(self.factor.shape[0], self.factor.shape[1], self.window)
+            w = positive("scales", self.scales(self.factor.shape[0], self.factor.shape[1], self.window))
             noise = torch.randn_like(self.factor) * (0.1 / math.sqrt(self.factor.shape[-1]))
             self.factor.copy_(torch.diag_embed(w) + w.mean(-1)[:, None, None] * noise)
 
@@ -140,7 +141,7 @@ class TrainableFinslerMetric(nn.Module):
     def reset_parameters(self) -> None:
         """Draw a new round metric, as large as a diagonal one, and harmonics of a twentieth."""
         with torch.no_grad():
-            w = self.scales(self.coefficients.shape[0], self.dim, self.window)
+            w = positive("scales", self.scales(self.coefficients.shape[0], self.dim, self.window))
             self.coefficients.normal_(std=0.05)
             self.coefficients[:, 0] = w.log().mean(-1)
 
@@ -168,8 +169,7 @@ class TrainableAxialMetric(nn.Module):
     ) -> None:
         super().__init__()
         self.diagonal = TrainableDiagonalMetric(channels, dim, window, scales)
-        self.mixed = nn.Parameter(torch.empty(channels, 2))
-        nn.init.normal_(self.mixed, std=0.1)
+        self.mixed = nn.Parameter(nn.init.normal_(torch.empty(channels, 2), std=0.1))
 
     def reset_parameters(self) -> None:
         """Draw new length scales, and mixed terms of about a tenth of what they may be."""

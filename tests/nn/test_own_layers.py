@@ -80,6 +80,12 @@ def test_a_layer_in_the_place_of_a_class_is_refused() -> None:
         nn.PDELayer(2, 2, terms=(nn.Dilation(2),))
 
 
+@pytest.mark.parametrize("metric", ["diagonal", "full"])
+def test_length_scales_that_are_drawn_must_be_positive(metric: str) -> None:
+    with pytest.raises(ValueError, match=r"scales must be positive and finite, got -1 at index \[0, 0\]"):
+        nn.Dilation(2, metric=metric, scales=lambda channels, dim, window: -torch.ones(channels, dim))
+
+
 @pytest.mark.parametrize("training", [True, False])
 def test_a_normalisation_of_ones_own_is_called(training: bool) -> None:
     layer = nn.PDELayer(2, 3)

@@ -99,11 +99,11 @@ def _extremal(u: Array, size: Array, direction: tuple[Array, Array], h: Array, k
     peak2 = end**2 + stiffness * cos1**2
     swings = least2 < 0
     turn_cos2 = np.where(swings, np.minimum(-least2 / stiffness, 1), 0)
+    # Not from 1 - cos2, which has no digits of a small swing.
+    turn_sin = np.where(swings, np.sqrt(np.minimum(peak2 / stiffness, 1)), 1)
     primitive0 = _primitives(cos0, sin0**2, start**2, peak2)
     primitive1 = _primitives(cos1, sin1**2, end**2, peak2)
-    quarter = _primitives(
-        np.sqrt(1 - turn_cos2), turn_cos2, np.maximum(np.where(swings, 0, least2), 0), peak2
-    )
+    quarter = _primitives(turn_sin, turn_cos2, np.maximum(np.where(swings, 0, least2), 0), peak2)
 
     def passage(at0: Array, at1: Array, at_turn: Array) -> Array:
         begin = np.where(start >= 0, at0, -2 * at_turn - at0)

@@ -258,6 +258,16 @@ def test_far_points(zeta: float) -> None:
     torch.testing.assert_close(d, straight + turns, rtol=1e-2, atol=0)
 
 
+@pytest.mark.parametrize("zeta", [1 + 1e-6, 1.2, 1.5, 2.0, 4.0])
+def test_straight_at_the_side_one_slides(zeta: float) -> None:
+    """The pendulum swings by next to nothing there: 1 - cos^2 of its turn has no digits left."""
+    y = torch.linspace(1e-3, 2 / zeta**2, 40, dtype=torch.float64)
+    for p, w in (([0 * y, y, 0 * y], scales(1, zeta, 1)), ([y, 0 * y, 0 * y], scales(zeta, 1, 1))):
+        momentum, length = minimising_momentum(torch.stack(p, -1), w)
+        torch.testing.assert_close(length, zeta * y, rtol=1e-12, atol=0)
+        torch.testing.assert_close(momentum, zeta * torch.stack(p, -1) / y[:, None], rtol=0, atol=1e-9)
+
+
 def test_shapes_dtypes_and_errors() -> None:
     p = points(6).reshape(2, 3, 1, 3)
     w = torch.stack([scales(1, 2, 1), scales(1, 4, 2)])

@@ -29,10 +29,11 @@ class Labels:
 class Segmentation:
     """Images `[N, C, H, W]` with the true mask, the field of view and, where there is one, a second observer's mask.
 
-    The masks are `[N, 1, H, W]` of bool. Nothing outside the field of view is learned from or counted. Of images that
-    were made smaller, `coverage` is the part of each pixel that the true mask covers, `[N, 1, H, W]` in [0, 1], and
-    `original` are the masks as they were drawn. `preparation` says how a picture becomes an image of the kind, where
-    it is known: without it a network that learned from them is not applied to a reader's pictures.
+    The masks are `[N, 1, H, W]` of bool. Outside the field of view nothing is counted, and where a patch of training
+    reaches there its target is 0, whatever the mask says. Of images that were made smaller, `coverage` is the part of
+    each pixel that the true mask covers, `[N, 1, H, W]` in [0, 1], and `original` are the masks as they were drawn.
+    `preparation` says how a picture becomes an image of the kind, where it is known: without it a network that learned
+    from them is not applied to a reader's pictures.
     """
 
     names: tuple[str, ...]

@@ -83,9 +83,11 @@ class Experiment:
         raise ValueError(f"model must be one of {', '.join(self.labels)} in {self.name}, got {name!r}")
 
     def unit(self, name: str, seed: int, profile: str) -> Run:
-        """The run of one variant with one seed; ValueError for a variant that the experiment does not list."""
+        """The run of one variant with one seed; ValueError for what the experiment does not have."""
         check_profile(profile)
         variant = self.variant(name)
+        if profile not in self.training:
+            raise ValueError(f"{self.name} has the profiles {', '.join(self.training)}, got {profile!r}")
         if profile == "long":
             own = self.found.get(key(name, variant.model, self.found), {})
         else:

@@ -76,6 +76,11 @@ def test_a_network_of_ones_own_goes_through_the_experiment_the_tables_and_the_co
     assert found.shape == (24, 40) and ((found >= 0.5) == (picture[0] > 0.5)).float().mean() > 0.95
 
 
+def test_a_profile_that_the_experiment_does_not_have_is_quoted(experiment):
+    with pytest.raises(ValueError, match="stripes has the profiles fast, full, got 'long'"):
+        experiment.unit("stripes-net", 0, "long")
+
+
 def test_a_result_that_says_nothing_of_its_pictures_is_not_applied_to_others(experiment):
     record = {**grid.obtain(experiment.unit("stripes-net", 0, "full"))}
     del record["preparation"]

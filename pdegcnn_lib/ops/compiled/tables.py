@@ -21,8 +21,7 @@ def formula(law: str, alpha: float, dim: int, t: float, dtype: torch.dtype) -> s
     Nor has it one where a power of the time alone, t^(-1/(2 alpha - 1)), goes far through the range of the type.
     """
     if law == "morphological":
-        far = abs(math.log(t)) > (2 * alpha - 1) * math.log(torch.finfo(dtype).max) / 4
-        return None if alpha == 0.5 or far else "Power"
+        return "Power" if abs(math.log(t)) < (alpha - 0.5) * math.log(torch.finfo(dtype).max) / 2 else None
     return {0.5: f"Poisson<{dim}>", 1.0: "Gaussian"}.get(alpha)
 
 

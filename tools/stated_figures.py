@@ -129,7 +129,10 @@ STATED = [
     (VESSELS, "{size gcnn12} parameters, 27 times as many, it has {gcnn12} after the 6 000 steps"),
     (VESSELS, "of its search, in {runs gcnn12}, and {gcnn12_cl} in clDice: {gcnn12 - pde12} percent ahead"),
     (VERDICTS, "of 27 times its size, is {gcnn12 - pde12} percent ahead of it, on all eight:"),
-    (VESSELS, "With 16 channels the network has {set_wide} after these 6 000 steps, {set_wide - set12} more,"),
+    (
+        VESSELS,
+        "With 16 channels the network has {set_wide} after these 6 000 steps, {set_wide - set12} more,",
+    ),
     (VESSELS, "12 000 of the search {wide12} in {runs wide12}, {wide12 - pde12} more than with 10."),
     (VESSELS, "{size wide12} parameters, bring it to {wide12} in {runs wide12} and {wide12_cl} in clDice,"),
     (VERDICTS, "With 16 channels and {size wide12} parameters it has {wide12 - pde12} percent more, in"),

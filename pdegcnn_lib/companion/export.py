@@ -17,15 +17,16 @@ from pdegcnn_lib import __version__
 from pdegcnn_lib.companion import paths, segment
 from pdegcnn_lib.companion.data import DataError, Preparation
 from pdegcnn_lib.companion.data.fundus import SIGMA
-from pdegcnn_lib.nn import CakeLift, frozen
+from pdegcnn_lib.nn import CakeLift, Lift, frozen
 
 SMALLEST = 8  # pixels of a side: a lift mirrors 3 of them
 INPUT, OUTPUT = "image", "logit"
 
 
 def smallest(network: torch.nn.Module) -> int:
-    """The pixels of a side that a network takes at least: a fixed lift mirrors half of its wavelets."""
-    return max([SMALLEST, *(lift.size // 2 + 1 for lift in network.modules() if isinstance(lift, CakeLift))])
+    """The pixels of a side that a network takes at least: a lift mirrors half of its kernels."""
+    lifts = (layer for layer in network.modules() if isinstance(layer, (Lift, CakeLift)))
+    return max([SMALLEST, *(lift.size // 2 + 1 for lift in lifts)])
 
 
 def description(record: dict[str, Any], least: int = SMALLEST) -> dict[str, str]:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from pdegcnn_lib import models
+from pdegcnn_lib import models, nn
 from pdegcnn_lib.companion import data, export, segment
 from pdegcnn_lib.companion.cli import main
 from pdegcnn_lib.companion.experiments import load_model, read_result, trained, weights_path
@@ -133,6 +133,12 @@ def test_a_fixed_lift_takes_what_its_wavelets_can_mirror(tmp_path):
     assert "sides of 11 at least" in json.loads(files["description.json"])["input"]
     x = torch.rand(1, 1, 11, 30)
     torch.testing.assert_close(program.module()(x), load_model(result)(x), rtol=1e-4, atol=1e-4)
+
+
+def test_so_does_a_wide_lift_of_a_network_of_ones_own():
+    network = torch.nn.Sequential(nn.Lift(1, 2, orientations=4, size=19), nn.Projection()).eval()
+    x = torch.rand(1, 1, 10, 30)
+    torch.testing.assert_close(export.program(network, 1).module()(x), network(x), rtol=1e-4, atol=1e-4)
 
 
 def test_a_file_is_replaced_when_asked_for_and_never_in_part(tmp_path, capsys, monkeypatch):

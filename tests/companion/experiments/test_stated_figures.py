@@ -1,14 +1,13 @@
 """The figures that prose states beside the tables, by hand, are those of the committed results."""
 
-import importlib.util
+import sys
 
 import pytest
 
 from pdegcnn_lib.companion import paths
 
-SPEC = importlib.util.spec_from_file_location("stated_figures", paths.root() / "tools/stated_figures.py")
-stated = importlib.util.module_from_spec(SPEC)
-SPEC.loader.exec_module(stated)
+sys.path.append(str(paths.root() / "tools"))
+import stated_figures as stated
 
 
 @pytest.mark.parametrize(("place", "sentence"), stated.STATED)

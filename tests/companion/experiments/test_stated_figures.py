@@ -4,10 +4,16 @@ import sys
 
 import pytest
 
-from pdegcnn_lib.companion import paths
+from pdegcnn_lib.companion import experiments, paths
+from pdegcnn_lib.companion.experiments import claims, comparison
 
 sys.path.append(str(paths.root() / "tools"))
 import stated_figures as stated
+from stated_sentences import DIGITS, SAID, WON
+
+
+def said_once(place, words):
+    return " ".join((paths.root() / place).read_text(encoding="utf-8").split()).count(words) == 1
 
 
 @pytest.mark.parametrize(("place", "sentence"), stated.STATED)
@@ -15,6 +21,32 @@ def test_figures_in_prose_are_those_of_the_results(place, sentence):
     prose = (paths.root() / place).read_text(encoding="utf-8")
     assert f" {stated.written(sentence)}" in " ".join(prose.split())  # no word runs into its beginning
     assert stated.restated(prose, sentence) == prose
+
+
+@pytest.fixture(scope="module")
+def verdicts():
+    judged = claims.judged("long")
+    return {(v.claim.experiment, v.claim.ours, v.claim.rival): v.word for v in judged}
+
+
+@pytest.mark.parametrize(("place", "words", "experiment", "ours", "rival", "word"), SAID)
+def test_words_in_prose_are_the_verdicts(place, words, experiment, ours, rival, word, verdicts):
+    assert said_once(place, words)
+    assert verdicts[experiment, ours, rival] == word
+
+
+@pytest.mark.parametrize(("place", "words", "ours", "rival", "won"), WON)
+def test_photographs_that_prose_counts_are_won(place, words, ours, rival, won):
+    assert said_once(place, words)
+    long = experiments.committed_results("vessels", "long")
+    observer = long[0]["metrics"]["observer"]
+    human = {"variant": "", "seed": 0, "metrics": observer}
+    assert comparison.compare([*long, human], ours, rival).won == won
+
+
+def test_every_run_of_the_papers_network_on_digits_is_ahead_of_every_run_of_lenet():
+    assert said_once(DIGITS, "each of its runs is ahead of each of LeNet-5,")
+    assert min(stated.scores("paper")) > max(stated.scores("lenet"))
 
 
 def test_figures_of_earlier_results_are_restated_and_nothing_else():

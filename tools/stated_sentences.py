@@ -5,6 +5,7 @@ from __future__ import annotations
 VESSELS, VERDICTS = "notebooks/31_vessels.md", "notebooks/36_do_the_claims_hold.md"
 DIGITS, README = "notebooks/30_rotated_digits_on_mnist.md", "README.md"
 LINES, TUBES = "notebooks/32_lines.md", "notebooks/37_tubes.md"
+PARTS = "notebooks/33_what_matters.md"
 
 # The networks that are spoken of, trained for long, the mean over their seeds: experiment, variant, metric.
 RUNS = {
@@ -54,6 +55,10 @@ RUNS = {
     "eightfold": ("tubes-search", "tubes-cnn-16x4-augmented-4800-0.01", "dice"),
     "twice": ("tubes-search", "tubes-cnn-16x4-augmented-1200-0.01", "dice"),
     "once": ("tubes-search", "tubes-cnn-16x4-augmented-600-0.01", "dice"),
+    "on_plane": ("vessels-parts", "vessels-pdecnn6", "dice"),
+    "transport": ("vessels-parts", "vessels-pdegcnn6-convection-only", "dice"),
+    "four_ways": ("vessels-parts", "vessels-pdegcnn6-orientations-4", "dice"),
+    "window3": ("vessels-parts", "vessels-pdegcnn6-window-3", "dice"),
     "lines6": ("lines", "vessels-pdegcnn6-rho_c", "dice"),
     "lines_cnn6": ("lines", "vessels-cnn6-narrow", "dice"),
     "lines_gcnn6": ("lines", "vessels-gcnn6-narrow", "dice"),
@@ -265,6 +270,11 @@ STATED = [
         TUBES,
         "with {size t1889} it finds as much of the tubes as a CNN of {size tturned} that had turned volumes",
     ),
+    (PARTS, "Trained for long, the unchanged network has {pde6} percent in {runs pde6}."),
+    (PARTS, "without orientations, it is left with {on_plane} in {runs on_plane}, with four in place of"),
+    (PARTS, "of eight with {four_ways} in {runs four_ways},"),
+    (PARTS, "without dilation and erosion, with {transport} in {runs transport}:"),
+    (PARTS, "A window of three has {window3} in {runs window3},"),
     (README, "a PDE-G-CNN of {size pde12} parameters has a Dice score of {pde12} %"),
     (README, "the mean of {runs pde12}, a U-Net of {size unet} has {unet} % in {count unet},"),
     (README, "and the second human observer {observer} %, who is ahead in clDice."),
@@ -274,66 +284,4 @@ STATED = [
         VESSELS,
         "the second observer has {observer_cl} and the network {pde12_cl}, more than any other here but the",
     ),
-]
-
-# Words that stand for a verdict on two networks trained for long: experiment, ours, the rival, what the claim does.
-PDE, HEAD = "digits-pdegcnn", "digits-pdegcnn-invariant"
-TWELVE = ("vessels", "vessels-pdegcnn12")
-SAID = [
-    (DIGITS, "with the paper's own the two are level.", "digits-rotated", PDE, "digits-lenet5", "level"),
-    (DIGITS, "the invariant head is ahead and the", "digits-rotated", HEAD, "digits-lenet5", "holds"),
-    (DIGITS, "of 12 700, the paper's own fails:", "digits-rotated", PDE, "digits-gcnn", "fails"),
-    (DIGITS, "the paper's own is ahead of LeNet-5 too:", "digits-rotated-12k", PDE, "digits-lenet5", "holds"),
-    (DIGITS, "the paper's own is level with it.", "digits-rotated-12k", PDE, "digits-gcnn", "level"),
-    (VERDICTS, "ahead with 6, is level with it;", "digits-rotated", PDE, "digits-lenet5", "level"),
-    (
-        VERDICTS,
-        "with the G-CNN the paper's own is level there.",
-        "digits-rotated-12k",
-        PDE,
-        "digits-gcnn",
-        "level",
-    ),
-    (
-        VERDICTS,
-        "its depth and ten times its size, and level with it.",
-        "vessels",
-        "vessels-pdegcnn6",
-        "vessels-gcnn6-narrow",
-        "level",
-    ),
-    (
-        VERDICTS,
-        "and is level with this G-CNN of fourteen times its size.",
-        "vessels",
-        "vessels-pdegcnn12-wide",
-        "vessels-gcnn12-narrow",
-        "level",
-    ),
-    (VERDICTS, "on all eight: there the claim fails.", *TWELVE, "vessels-gcnn12-narrow", "fails"),
-]
-
-# On how many of the eight photographs a network is ahead of another or, without a name, of the second observer.
-WON = [
-    (VESSELS, "a human on five of the eight photographs,", "vessels-pdegcnn12", "", 5),
-    (VESSELS, "in Dice, on five of the eight, which other", "vessels-gcnn12-narrow", "", 5),
-    (
-        VESSELS,
-        "Of thirteen times its size, it is behind on all eight;",
-        "vessels-pdegcnn12",
-        "vessels-unet",
-        8,
-    ),
-    (VESSELS, "percent less, on all eight photographs.", "vessels-pdegcnn6", "vessels-cnn6-narrow", 8),
-    (
-        VESSELS,
-        "its parameters and is ahead on all eight photographs.",
-        "vessels-pdegcnn12",
-        "vessels-gcnn6-narrow",
-        8,
-    ),
-    (VESSELS, "of its depth, on all eight photographs;", "vessels-gcnn12-narrow", "vessels-pdegcnn12", 8),
-    (VERDICTS, "on all eight photographs, and level with the second", "vessels-pdegcnn12", "vessels-unet", 8),
-    (VERDICTS, "27 times its size, on all eight, and", "vessels-pdegcnn12", "vessels-cnn12-narrow", 8),
-    (VERDICTS, "percent, on all eight too, but by", "vessels-unet", "vessels-pdegcnn6", 8),
 ]

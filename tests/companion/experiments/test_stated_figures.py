@@ -9,7 +9,8 @@ from pdegcnn_lib.companion.experiments import claims, comparison
 
 sys.path.append(str(paths.root() / "tools"))
 import stated_figures as stated
-from stated_sentences import DIGITS, SAID, WON
+from stated_sentences import DIGITS
+from stated_words import SAID, WON
 
 
 def said_once(place, words):

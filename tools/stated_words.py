@@ -1,0 +1,67 @@
+"""The words of the book that stand for verdicts on results: a test holds them against those of today."""
+
+from __future__ import annotations
+
+from stated_sentences import DIGITS, VERDICTS, VESSELS
+
+# Words that stand for a verdict on two networks trained for long: experiment, ours, the rival, what the claim does.
+PDE, HEAD = "digits-pdegcnn", "digits-pdegcnn-invariant"
+TWELVE = ("vessels", "vessels-pdegcnn12")
+SAID = [
+    (DIGITS, "with the paper's own the two are level.", "digits-rotated", PDE, "digits-lenet5", "level"),
+    (DIGITS, "the invariant head is ahead and the", "digits-rotated", HEAD, "digits-lenet5", "holds"),
+    (DIGITS, "of 12 700, the paper's own fails:", "digits-rotated", PDE, "digits-gcnn", "fails"),
+    (DIGITS, "the paper's own is ahead of LeNet-5 too:", "digits-rotated-12k", PDE, "digits-lenet5", "holds"),
+    (DIGITS, "the paper's own is level with it.", "digits-rotated-12k", PDE, "digits-gcnn", "level"),
+    (VERDICTS, "ahead with 6, is level with it;", "digits-rotated", PDE, "digits-lenet5", "level"),
+    (
+        VERDICTS,
+        "with the G-CNN the paper's own is level there.",
+        "digits-rotated-12k",
+        PDE,
+        "digits-gcnn",
+        "level",
+    ),
+    (
+        VERDICTS,
+        "its depth and ten times its size, and level with it.",
+        "vessels",
+        "vessels-pdegcnn6",
+        "vessels-gcnn6-narrow",
+        "level",
+    ),
+    (
+        VERDICTS,
+        "and is level with this G-CNN of fourteen times its size.",
+        "vessels",
+        "vessels-pdegcnn12-wide",
+        "vessels-gcnn12-narrow",
+        "level",
+    ),
+    (VERDICTS, "on all eight: there the claim fails.", *TWELVE, "vessels-gcnn12-narrow", "fails"),
+]
+
+# On how many of the eight photographs a network is ahead of another or, without a name, of the second observer.
+WON = [
+    (VESSELS, "a human on five of the eight photographs,", "vessels-pdegcnn12", "", 5),
+    (VESSELS, "in Dice, on five of the eight, which other", "vessels-gcnn12-narrow", "", 5),
+    (
+        VESSELS,
+        "Of thirteen times its size, it is behind on all eight;",
+        "vessels-pdegcnn12",
+        "vessels-unet",
+        8,
+    ),
+    (VESSELS, "percent less, on all eight photographs.", "vessels-pdegcnn6", "vessels-cnn6-narrow", 8),
+    (
+        VESSELS,
+        "its parameters and is ahead on all eight photographs.",
+        "vessels-pdegcnn12",
+        "vessels-gcnn6-narrow",
+        8,
+    ),
+    (VESSELS, "of its depth, on all eight photographs;", "vessels-gcnn12-narrow", "vessels-pdegcnn12", 8),
+    (VERDICTS, "on all eight photographs, and level with the second", "vessels-pdegcnn12", "vessels-unet", 8),
+    (VERDICTS, "27 times its size, on all eight, and", "vessels-pdegcnn12", "vessels-cnn12-narrow", 8),
+    (VERDICTS, "percent, on all eight too, but by", "vessels-unet", "vessels-pdegcnn6", 8),
+]

@@ -4,8 +4,9 @@
 `setup` covers the lock and pyproject.toml, `browser` what the module for a browser is compiled from. `book` covers the
 pages, the whole library (its docstrings are pages), the tools, the ledger and the results that the first page quotes.
 `notebooks` writes one hash for each notebook: its text, the modules of the library that it imports directly or through
-others, the kernel sources where one of those modules loads them, and the results of the experiments that it names. A
-change elsewhere in the library does not make a notebook stale, nor does a result that the notebook does not read.
+others, with the scripts of their names, the kernel sources where one of those modules loads them, and the results of
+the experiments that it names. A change elsewhere in the library does not make a notebook stale, nor does a result that
+the notebook does not read.
 Needs nothing but Python's own library.
 """
 
@@ -51,6 +52,11 @@ def digest(path: Path) -> str:
 def module_file(name: str) -> Path | None:
     base = ROOT.joinpath(*name.split("."))
     return next((p for p in (base.with_suffix(".py"), base / "__init__.py") if p.is_file()), None)
+
+
+def beside(module: Path) -> list[Path]:
+    """A module with the sources of its name in other languages, which it reads."""
+    return [p for p in module.parent.glob(f"{module.stem}.*") if p.suffix in SOURCES]
 
 
 def imported(source: str) -> set[str]:
@@ -127,7 +133,7 @@ def notebook_inputs(notebook: Path) -> list[Path]:
     return [
         notebook,
         ROOT / "tools/notebooks.py",
-        *sorted(p for m in needed if (p := module_file(m))),
+        *sorted(f for m in needed if (p := module_file(m)) for f in beside(p)),
         *(files("kernels_cu") if KERNELS in needed else []),
         *results_named([source, *(p.read_text(encoding="utf-8") for p in own)]),
     ]

@@ -261,6 +261,14 @@ def test_an_example_makes_stale_the_notebook_that_reads_it(tree, monkeypatch):
     assert fingerprint(tree, monkeypatch) != before
 
 
+def test_the_page_of_versions_is_made_where_the_lock_leaves_a_package_out(tmp_path, monkeypatch):
+    """The lock has CuPy for Linux alone."""
+    monkeypatch.syspath_prepend(TOOLS)
+    pages = load("generated_pages")
+    monkeypatch.setattr(pages, "PACKAGES", ["torch", "cupy-for-no-system"])
+    assert "| cupy-for-no-system | not installed |" in pages.status(tmp_path)
+
+
 def test_a_wrong_type_in_a_script_of_the_pages_is_named_with_its_line(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(TOOLS)
     types = load("browser_types")

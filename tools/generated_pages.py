@@ -8,7 +8,7 @@ import io
 import json
 import os
 import platform
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from statistics import mean
 
@@ -22,6 +22,14 @@ def table(head: list[str], rows: list[list[str]]) -> str:
     return "\n".join("| " + " | ".join(row) + " |" for row in [head, ["---"] * len(head), *rows])
 
 
+def installed(package: str) -> str:
+    """The version of a package; the lock has CuPy for Linux alone."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"
+
+
 def status(executed: Path) -> str:
     """Versions and device of this build, then one row per notebook from what papermill noted in it."""
     import torch
@@ -29,7 +37,7 @@ def status(executed: Path) -> str:
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
     machine = [
         ["Python", platform.python_version()],
-        *([name, version(name)] for name in PACKAGES),
+        *([name, installed(name)] for name in PACKAGES),
         ["system", f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"],
         ["GPU", gpu],
     ]

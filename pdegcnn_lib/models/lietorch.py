@@ -33,6 +33,28 @@ class Conversion:
     notes: list[str] = field(default_factory=list)
 
 
+@dataclass
+class _Group:
+    """The tensors of a layer of theirs, called by their name, and which were: one that nobody calls for is lost."""
+
+    prefix: str
+    tensors: Mapping[str, Tensor]
+    called: set[str] = field(default_factory=set)
+
+    def __call__(self, name: str) -> Tensor:
+        if name not in self.tensors:
+            raise ValueError(
+                f"{self.prefix} should have {name}, and has {', '.join(self.tensors)}: truncated, or another network"
+            )
+        self.called.add(name)
+        return self.tensors[name]
+
+    @property
+    def lost(self) -> list[str]:
+        """Names with an underscore in front are their grids of B-splines, which follow from the size."""
+        return [name for name in self.tensors if name not in self.called and not name.startswith("_")]
+
+
 def lietorch_state_dict(
     checkpoint: Mapping[str, Any] | str | Path, model: nn.Module, *, version: str
 ) -> Conversion:
@@ -67,7 +89,13 @@ def lietorch_state_dict(
         )
     mirrored, expected = THEIRS in ways.values(), model.state_dict()
     for (name, layer), (prefix, tensors) in zip(ours, theirs.items(), strict=True):
-        made = _convert(name, layer, prefix, tensors, mirrored, result)
+        get = _Group(prefix, tensors)
+        made = _convert(name, layer, get, mirrored, result)
+        if get.lost:
+            raise ValueError(
+                f"{prefix} has {', '.join(get.lost)}, which {name or 'the layer here'} has no place for: "
+                "another network"
+            )
         for key, value in made.items():
             wanted = expected[key]
             if wanted.shape != value.shape:
@@ -135,14 +163,6 @@ def _layers(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
             raise ValueError(f"{name} is a {type(layer).__name__}, which LieTorch has no counterpart of")
 
 
-def _tensor(prefix: str, tensors: Mapping[str, Tensor], name: str) -> Tensor:
-    if name not in tensors:
-        raise ValueError(
-            f"{prefix} should have {name}, and has {', '.join(tensors)}: truncated, or another network"
-        )
-    return tensors[name]
-
-
 def _way(layer: nn.Module, tensors: Mapping[str, Tensor], version: str) -> str | None:
     """Which way a layer of theirs turns with the orientation, where that can be told from its outputs."""
     space = getattr(layer, "space", None)
@@ -164,13 +184,12 @@ def _way(layer: nn.Module, tensors: Mapping[str, Tensor], version: str) -> str |
 def _convert(
     name: str,
     layer: nn.Module,
-    prefix: str,
-    tensors: Mapping[str, Tensor],
+    get: _Group,
     mirrored: bool,
     result: Conversion,
 ) -> dict[str, Tensor]:
     """The tensors of one layer here from those of its counterpart."""
-    get: Callable[[str], Tensor] = lambda key: _tensor(prefix, tensors, key)  # noqa: E731
+    prefix = get.prefix
     at: Callable[[str], str] = lambda key: f"{name}.{key}".lstrip(".")  # noqa: E731
     if isinstance(layer, Lift | GroupConvolution):
         return {at("coefficients"): _spline(layer, prefix, get("_weights"), mirrored, result)}
@@ -182,9 +201,7 @@ def _convert(
             )
         return {at("g0"): g0 * g0.new_tensor([1, -1, -1]) if mirrored else g0}
     if isinstance(layer, KernelTerm):
-        return {
-            at(f"metric.{key}"): value for key, value in _metric(name, layer, prefix, get, result).items()
-        }
+        return {at(f"metric.{key}"): value for key, value in _metric(name, layer, get, result).items()}
     if isinstance(layer, Linear):
         weight = get("weight")
         return {at("weight"): weight.flatten(1) if weight.ndim == 4 else weight.mT}
@@ -222,10 +239,8 @@ def _spline(
     return a.flip(2) if mirrored else a
 
 
-def _metric(
-    name: str, layer: KernelTerm, prefix: str, get: Callable[[str], Tensor], result: Conversion
-) -> dict[str, Tensor]:
-    g, space = get("metric_params"), layer.space
+def _metric(name: str, layer: KernelTerm, get: _Group, result: Conversion) -> dict[str, Tensor]:
+    prefix, g, space = get.prefix, get("metric_params"), layer.space
     if not isinstance(layer, Dilation | Erosion) or isinstance(layer.alpha, nn.Module):
         raise ValueError(f"{prefix}: diffusion and a trained alpha are other functions in LieTorch than here")
     if not isinstance(space, M2) or space.orientations not in (1, 2, 4):

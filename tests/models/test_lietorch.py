@@ -169,6 +169,18 @@ def without(weights: dict[str, Tensor], key: str) -> dict[str, Tensor]:
         (checkpoint(5), network(size=5), "0.8.2", "kernel of 5 by 5 pixels.*another function"),
         (without(checkpoint(), "final"), network(), "0.8", "7 layers .*here 8: it is truncated"),
         (without(checkpoint(), "lift.2.bias"), network(), "0.8", "lift.2 should have bias"),
+        (
+            checkpoint() | {"final.0.bias": torch.ones(1)},
+            network(),
+            "0.8",
+            "final.0 has bias, which 4 has no",
+        ),
+        (
+            checkpoint() | {"pde.0.dilation.epsilon": torch.ones(3)},  # a switch of theirs
+            network(),
+            "0.8",
+            "pde.0.dilation has epsilon, which 2.evolution.dilation has no place",
+        ),
         (checkpoint(), models.build("vessels-cnn3-narrow", 1), "0.8", "8 layers.*another network"),
         (
             checkpoint(),

@@ -24,8 +24,8 @@ def _symmetries(layer: Callable[[Tensor], Tensor], f: Tensor) -> Mapping[Hashabl
     """Those of the first space that the module names in itself or a part, otherwise those of the features."""
     parts = layer.modules() if isinstance(layer, nn.Module) else ()
     spaces = (getattr(part, "space", None) for part in parts)
-    named = [space for space in spaces if isinstance(space, Space) and space.symmetries()]
-    return (named[0] if named else of_features(f)).symmetries()
+    named = next((space for space in spaces if isinstance(space, Space)), None)
+    return (of_features(f) if named is None else named).symmetries()
 
 
 def equivariance_error(

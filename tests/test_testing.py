@@ -3,7 +3,9 @@
 import pytest
 import torch
 
-from pdegcnn_lib.nn import PDELayer
+from pdegcnn_lib.geometry import SE2
+from pdegcnn_lib.nn import Dilation, Lift, PDELayer, Projection
+from pdegcnn_lib.spaces import Sampled
 from pdegcnn_lib.testing import assert_equivariant, equivariance_error, quarter_turn, relative_error
 
 
@@ -63,6 +65,14 @@ def test_a_layer_is_held_to_the_turns_that_its_orientations_have(orientations, t
     else:
         with pytest.raises(ValueError, match="no exact symmetry of the grid"):
             assert_equivariant(layer, f)
+
+
+def test_a_network_on_a_grid_without_turns_is_held_to_none_of_its_images():
+    """Nor are features of a group without turns taken for those of M2, because they have as many axes."""
+    network = torch.nn.Sequential(Lift(1, 2, size=3, orientations=5), Projection()).eval()
+    term = Dilation(2, space=Sampled(SE2, [0.0, 0.3, 0.6, 0.9]))
+    for module, f in ((network, torch.randn(1, 1, 6, 6)), (term, torch.randn(1, 2, 4, 6, 6))):
+        assert equivariance_error(module, f) == {}
 
 
 def test_relative_error():

@@ -41,7 +41,8 @@ class Evolution:
     the others the length scales of a diagonal metric. `alpha` is that of dilation and erosion, `spacing` the distance
     of two pixels. Time steps are `cfl` times the largest that is monotone.
     Shapes: `f [..., Or, H, W]` -> the same, float64. Orientations are periodic, edge values continue the function.
-    Raises: ValueError for a term that is not [3], an alpha outside [1/2, 1], fewer than 3 orientations, a negative t.
+    Raises: ValueError for a term that is not [3], an alpha outside [1/2, 1], fewer than 3 orientations, a negative t,
+    and for an f that is not finite.
     """
 
     convection: Tensor | None = None
@@ -71,6 +72,8 @@ class Evolution:
             raise ValueError(f"f must be [..., Or, H, W] with at least 3 orientations, got {list(f.shape)}")
         if not (math.isfinite(t) and t >= 0):
             raise ValueError(f"t must be non-negative and finite, got {t}")
+        if not torch.isfinite(f).all():
+            raise ValueError("f must be finite: between infinite values there is no slope to go by")
         u = f.detach().double().cpu().reshape(-1, *f.shape[-3:])
         steps = torch.tensor([self.spacing, self.spacing, 2 * math.pi / u.shape[1]], dtype=torch.float64)
         filters = self._filters(u.shape[1])

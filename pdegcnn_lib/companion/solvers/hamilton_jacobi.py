@@ -65,7 +65,8 @@ def hamilton_jacobi(
     `spacing` is the distance of two pixels in the unit of w. The orientation axis is periodic; across the border the
     function is continued by its edge value, so nothing flows in.
     Convention: sign = +1 is dilation, -1 is erosion, the dilation of -f with its sign turned back.
-    Raises: ValueError for a metric that is not diagonal, an alpha outside [1/2, 1], a negative t, a cfl outside (0, 1].
+    Raises: ValueError for a metric that is not diagonal, an alpha outside [1/2, 1], a negative t, a cfl outside (0, 1],
+    and for an f that is not finite, of which no step is monotone.
     Source: the equations of the main paper, section 5.3; the scheme is the monotone upwind scheme of Rouy and Tourin
     along the axes of the frame.
     """
@@ -88,6 +89,8 @@ def hamilton_jacobi(
         raise ValueError(f"f must have at least {len(scales)} axes, got {list(f.shape)}")
     if not on_plane and f.shape[-3] < 3:
         raise ValueError(f"f must have at least 3 orientations, got {f.shape[-3]}")
+    if not torch.isfinite(f).all():
+        raise ValueError("f must be finite: between infinite values there is no slope to go by")
     orientations = 1 if on_plane else f.shape[-3]
     u = sign * f.detach().double().cpu().reshape(-1, orientations, *f.shape[-2:])
 

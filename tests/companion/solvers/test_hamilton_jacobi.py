@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import pytest
 import torch
 from torch import Tensor
 
-from pdegcnn_lib.companion.solvers import hamilton_jacobi
+from pdegcnn_lib.companion.solvers import Evolution, hamilton_jacobi
 from pdegcnn_lib.geometry import FullMetric, distance
 from pdegcnn_lib.kernels.morphological import power_law
 
@@ -105,3 +106,7 @@ def test_errors() -> None:
         hamilton_jacobi(f[0], w, alpha=1.0, t=1.0)
     with pytest.raises(ValueError, match="orientations"):
         hamilton_jacobi(f[:2], w, alpha=1.0, t=1.0)
+    f[0, 0, 0] = -torch.inf
+    for solve in (Evolution(dilation=w), partial(hamilton_jacobi, w=w, alpha=1.0)):
+        with pytest.raises(ValueError, match="finite"):
+            solve(f, t=1.0)

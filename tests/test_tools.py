@@ -13,6 +13,8 @@ from types import ModuleType, SimpleNamespace
 import nbformat
 import pytest
 
+from pdegcnn_lib.companion.data import chase
+
 TOOLS = Path(__file__).resolve().parent.parent / "tools"
 
 NOTEBOOK = """\
@@ -267,6 +269,23 @@ def test_the_page_of_versions_is_made_where_the_lock_leaves_a_package_out(tmp_pa
     pages = load("generated_pages")
     monkeypatch.setattr(pages, "PACKAGES", ["torch", "cupy-for-no-system"])
     assert "| cupy-for-no-system | not installed |" in pages.status(tmp_path)
+
+
+@pytest.mark.skipif(not chase.available(), reason="CHASE_DB1 is not in PDEGCNN_DATA")
+def test_the_photographs_of_a_page_are_found_where_the_data_set_is(tmp_path, monkeypatch):
+    """All files beside each other, as the owner's archive has them."""
+    (tmp_path / "CHASEDB1").mkdir()
+    for name in chase.sha256():
+        path = next(chase.folder().rglob(Path(name).name))
+        (tmp_path / "CHASEDB1" / path.name).symlink_to(path)
+    monkeypatch.syspath_prepend(TOOLS)
+    monkeypatch.setenv("PDEGCNN_DATA", str(tmp_path))
+    found, source = load("browser_pages").photographs()
+    assert [(label, image.size) for label, image in found] == [
+        ("Photograph 1", (900, 865)),
+        ("Photograph 2", (900, 865)),
+    ]
+    assert "CHASE_DB1" in source
 
 
 def test_a_wrong_type_in_a_script_of_the_pages_is_named_with_its_line(tmp_path, monkeypatch):

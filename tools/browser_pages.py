@@ -84,10 +84,8 @@ def photographs() -> tuple[list[tuple[str, Any]], str]:
 
     if chase.available():
         names = [chase.names()[n] for n in (21, 24)]
-        found = [
-            (f"Photograph {n + 1}", Image.open(chase.folder() / f"images/{name}.jpg"))
-            for n, name in enumerate(names)
-        ]
+        pixels = [(255 * chase.photograph(name)).round().byte().permute(1, 2, 0).numpy() for name in names]
+        found = [(f"Photograph {n}", Image.fromarray(each)) for n, each in enumerate(pixels, start=1)]
         source = (
             "The photographs are from the test set of "
             '<a href="https://blogs.kingston.ac.uk/retinal/chasedb1/">CHASE_DB1</a> '

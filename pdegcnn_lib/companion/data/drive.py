@@ -60,7 +60,9 @@ def available(parts: tuple[bool, ...] = (True, False)) -> bool:
 
 def _pixels(name: str, axes: int) -> Tensor:
     path, content = places.content("DRIVE", {name: None}, HOW_TO_GET)
-    pixels = np.array(picture(content, path, "DRIVE"))
+    image = picture(content, path, "DRIVE")
+    # The numbers of a palette say nothing of its colours: a mask saved anew may have white first.
+    pixels = np.array(image.convert("L") if image.mode == "P" else image)
     expected = (*SIZE, 3)[:axes]
     if pixels.shape != expected:
         raise DataError(f"DRIVE: {path} has the shape {list(pixels.shape)}, it must have {list(expected)}")
@@ -71,7 +73,7 @@ def _mask(name: str) -> Tensor:
     pixels = _pixels(name, 2)
     if len(pixels.unique()) != 2:
         raise DataError(f"DRIVE: {folder() / name} must hold two values, got {len(pixels.unique())}")
-    return pixels > 0
+    return pixels == pixels.max()
 
 
 def load(train: bool, *, mode: str = "green") -> Segmentation:

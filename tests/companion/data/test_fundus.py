@@ -159,6 +159,19 @@ def test_drive_is_read_from_its_official_layout(folder):
     assert not torch.equal(test.truth, test.observer)
 
 
+def test_a_mask_of_drive_is_what_it_shows_and_not_the_numbers_of_its_palette(tmp_path, monkeypatch):
+    """A GIF that was saved from colours may have white first."""
+    monkeypatch.setenv("PDEGCNN_DATA", str(tmp_path))
+    (tmp_path / "DRIVE").mkdir()
+    file, field = tmp_path / "DRIVE/mask.gif", disc(*drive.SIZE, 270)
+    for dark in (0, 100):
+        pixels = np.where(field.numpy(), 255, dark).astype(np.uint8)
+        image_module.fromarray(pixels).convert("RGB").save(file)
+        with image_module.open(file) as saved:
+            assert saved.getpalette()[0] == 255
+        assert torch.equal(drive._mask("mask.gif"), field)
+
+
 def test_drive_is_checked_file_by_file(folder):
     name = folder / "test/mask/07_test_mask.gif"
     image_module.fromarray(np.zeros((10, 10), np.uint8)).save(name)

@@ -6,6 +6,7 @@ import io
 import math
 import time
 import warnings
+import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -87,15 +88,17 @@ def _read(path: Path, device: torch.device, model: nn.Module | None = None) -> d
     """
     parts = {"model", "optimizer", "average", "rng", "state"}
     try:
-        saved = torch.load(path, map_location=device, weights_only=True)
+        content = path.read_bytes()
+    except FileNotFoundError:  # the same run, done by another process too, has ended meanwhile
+        return None
+    try:
+        if part := zipfile.ZipFile(io.BytesIO(content)).testzip():  # which torch leaves out
+            raise ValueError(f"{part} has another checksum")
+        saved = torch.load(io.BytesIO(content), map_location=device, weights_only=True)
         if not isinstance(saved, dict) or not parts <= saved.keys():
             raise KeyError("a part of the state is missing")
         if model is not None and _shapes(saved["model"]) != _shapes(model.state_dict()):
             raise ValueError("it is that of another network")
-    except FileNotFoundError:  # the same run, done by another process too, has ended meanwhile
-        return None
-    except OSError:
-        raise
     except Exception as error:  # a file that was cut short fails in a way of its own at every length
         aside = paths.set_aside(path)
         warnings.warn(

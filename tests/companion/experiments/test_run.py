@@ -18,7 +18,7 @@ from pdegcnn_lib.companion.experiments import EXPERIMENTS, Task, Training, run
 from pdegcnn_lib.companion.experiments import run as run_function
 from pdegcnn_lib.companion.experiments.provenance import threads
 from pdegcnn_lib.companion.experiments.run import checkpoint_path
-from pdegcnn_lib.companion.experiments.training import _generators, _restore_generators, train
+from pdegcnn_lib.companion.experiments.training import _generators, _read, _restore_generators, _save, train
 
 CPU = torch.device("cpu")
 GPU = (pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU"))
@@ -228,6 +228,23 @@ def test_what_is_kept_is_the_mean_of_the_networks_along_the_way(tiny):
         mean = forget * mean + (1 - forget) * trained(n + 1, 0.0)
     assert trained(40, 0.8) == pytest.approx(mean, rel=1e-12)
     assert trained(40, 0.8) - trained(40, 0.0) > 0.1, "it lags behind"
+
+
+@pytest.mark.parametrize("place", [0.0, 0.2, 0.5, 0.8, 0.999])
+@pytest.mark.parametrize(
+    "damage", [lambda file, n: file[:n], lambda file, n: file[:n] + b"?" + file[n + 1 :]]
+)
+def test_a_checkpoint_is_not_taken_where_a_byte_of_it_is_missing_or_another(tmp_path, damage, place):
+    """Cut short in the middle it made torch seek to where no file is; of numbers torch asks no checksum."""
+    path = tmp_path / "run.checkpoint.pt"
+    weights = {"weight": torch.full((5000,), 1 / 3)}
+    state = dict.fromkeys(("optimizer", "average", "rng", "state"), {})
+    _save(path, {"model": weights, **state})
+    assert torch.equal(_read(path, CPU)["model"]["weight"], weights["weight"])
+    whole = path.read_bytes()
+    path.write_bytes(damage(whole, int(place * len(whole))))
+    with pytest.warns(RuntimeWarning, match=r"run.checkpoint.pt is damaged .*starts from its beginning"):
+        assert _read(path, CPU) is None
 
 
 def test_a_loss_that_is_not_finite_stops_the_run(tiny, monkeypatch):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import json
 import math
 import time
@@ -58,7 +59,7 @@ def checkpoint_path(unit: Run) -> Path:
 def drop_checkpoint(unit: Run) -> None:
     """Delete the state of a run that came to an end, and what other code left of it."""
     checkpoint = checkpoint_path(unit)
-    for left in checkpoint.parent.glob(f"{Path(unit.stem).name}-*.checkpoint.pt"):
+    for left in checkpoint.parent.glob(f"{glob.escape(Path(unit.stem).name)}-*.checkpoint.pt"):
         left.unlink(missing_ok=True)  # another process may have been here first
 
 

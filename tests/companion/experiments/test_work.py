@@ -194,6 +194,16 @@ def test_what_other_code_left_of_a_run_goes_with_its_end(tiny):
     assert not stale[0].exists() and stale[1].exists()
 
 
+def test_the_name_of_a_variant_is_no_pattern_for_what_is_deleted(tiny):
+    """Its own checkpoint goes, whatever signs it is called by, and nobody else's."""
+    units = [replace(tiny.UNIT, variant=variant) for variant in ("[3]", "3", "*")]
+    for unit in units:
+        write_atomically(checkpoint_path(unit), b"")
+    work.drop_checkpoint(units[0])
+    work.drop_checkpoint(units[2])
+    assert [checkpoint_path(unit).exists() for unit in units] == [False, True, False]
+
+
 def test_a_run_that_diverges_leaves_no_checkpoint(tiny, monkeypatch):
     loss, seen = tiny.Stripes.loss, []
 

@@ -127,14 +127,14 @@ def interval(
 
 
 def against_base(
-    base: Sequence[Record], changed: Iterable[Record], metric: str = "dice_by_image"
+    base: Sequence[Record], changed: Iterable[Record], metric: str = "dice_by_image", *, together: int = 1
 ) -> dict[str, Comparison]:
-    """Each variant among `changed` against the runs of the one variant `base` that have the same seeds."""
+    """Each variant among `changed` against the runs of the one variant `base` that have the same seeds: `compare`."""
     found = {}
     for variant, group in grouped(changed).items():
         seeds = {r["seed"] for r in group}
         rivals = [r for r in base if r["seed"] in seeds]
-        found[variant] = compare([*group, *rivals], variant, base[0]["variant"], metric)
+        found[variant] = compare([*group, *rivals], variant, base[0]["variant"], metric, together=together)
     return found
 
 

@@ -194,12 +194,12 @@ def score_by_size(
     return figure
 
 
-def change_plot(base: Sequence[Record], changed: Iterable[Record]) -> Figure:
+def change_plot(base: Sequence[Record], changed: Iterable[Record], *, together: int = 1) -> Figure:
     """What each change does to the score: the paired difference to the base in percent, with its 95 % interval.
 
-    The band is `seed_band`, what another seed does.
+    The band is `seed_band`, what another seed does. Of the test images so many `together` count as one, see `compare`.
     """
-    found = against_base(base, changed)
+    found = against_base(base, changed, together=together)
     figure, ax = plt.subplots(figsize=(6.6, 0.8 + 0.24 * len(found)))
     if len(base) > 1:
         band = 100 * seed_band(base)

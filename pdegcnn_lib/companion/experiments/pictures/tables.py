@@ -107,14 +107,15 @@ def lead(found: Comparison | Verdict) -> list[str]:
     return [signed(found.difference), f"[{signed(found.low)},\u00a0{signed(found.high)}]"]
 
 
-def change_table(base: Sequence[Record], changed: Iterable[Record]) -> str:
+def change_table(base: Sequence[Record], changed: Iterable[Record], *, together: int = 1) -> str:
     """A Markdown table of what a change does: the score of the base and of each change, and the paired difference.
 
-    Changes are held against the runs of the base with the same seeds.
+    Changes are held against the runs of the base with the same seeds; of the test images so many `together` count as
+    one, see `comparison.compare`.
     """
     name = base[0]["variant"]
     changed = list(changed)
-    found = against_base(base, changed)
+    found = against_base(base, changed, together=together)
     rows = []
     for variant, group in {name: list(base), **grouped(changed)}.items():
         score = spread([r["metrics"]["dice"] for r in group])

@@ -83,6 +83,13 @@ def test_changes_are_held_against_the_base_of_the_same_seed():
     assert rows[0].startswith("| none | 2\u202f560 | 2 | 42.5\u00a0±\u00a0")
     assert rows[1] == "| no erosion | 2\u202f560 | 1 | 77.0 | +2.0 | [+2.0,\u00a0+2.0] |"
 
+    # Two images of one person are one: nothing is known of other persons, and the interval is not that of two.
+    apart = [run("vessels-pdegcnn6-no-erosion", 0, [0.71, 0.83])]
+    assert pictures.change_table(base, apart).endswith("| [\u221210.7,\u00a0+14.7] |")
+    assert pictures.change_table(base, apart, together=2).endswith("| [+2.0,\u00a0+2.0] |")
+    [interval, _] = pictures.change_plot(base, apart, together=2).axes[0].lines[-2:]
+    assert np.allclose(interval.get_xdata(), [2, 2])
+
     [ax] = pictures.change_plot(base, changed).axes
     assert [t.get_text() for t in ax.get_yticklabels()] == ["no erosion"]
     *_, interval, point = ax.lines

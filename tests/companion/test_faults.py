@@ -25,6 +25,7 @@ from pdegcnn_lib.companion.experiments import (
 )
 from pdegcnn_lib.companion.experiments import trained as trained_networks
 from pdegcnn_lib.companion.experiments.config import LARGEST_SEED, Training
+from pdegcnn_lib.models import weights
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -133,10 +134,14 @@ def test_a_damaged_result_keeps_nobody_from_the_others(tmp_path, monkeypatch):
     unit = experiment("lines").units("full")[0]
     put(tmp_path / f"results/{unit.stem}.json", b'{"digest": ')
     put(tmp_path / f"results/{unit.stem}.safetensors")
-    assert trained_networks.resolve("vessels/vessels-pdegcnn6").is_file()
+    whole = trained_networks.resolve("vessels/vessels-pdegcnn6")
     damaged = trained_networks.resolve(f"lines/{unit.variant}")
     with pytest.raises(DataError, match=f"{unit.variant}.*json is damaged or no result"):
         load_model(damaged)
+    put(tmp_path / "package/trained/vessels-pdegcnn6.json", whole.read_bytes())
+    put(tmp_path / "package/trained/vessels-unet.json", b"{")
+    monkeypatch.setattr(weights, "PACKAGE", tmp_path / "package")
+    assert trained_networks.resolve("vessels/vessels-pdegcnn6").is_file()
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"no checkpoint", None])

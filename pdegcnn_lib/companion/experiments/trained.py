@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pdegcnn_lib import models
 from pdegcnn_lib.companion.experiments.registry import EXPERIMENTS
-from pdegcnn_lib.companion.experiments.run import holds, read_result, weights_path
+from pdegcnn_lib.companion.experiments.run import holds, weights_path
 
 
 def available() -> dict[str, Path]:
@@ -25,12 +25,12 @@ def available() -> dict[str, Path]:
 
 def _packaged(profile: str) -> Iterator[tuple[str, Path]]:
     """Those that lie with the library, wherever the reader works: in its checkout or in the installed package."""
-    for name in models.trained_names():
+    for name, stem in models.weights.TRAINED.items():
+        experiment, of, run = stem.split("/")
         with suppress(FileNotFoundError):
             result = models.weights.place(name, ".json")
-            record = read_result(result)
-            if "preparation" in record and record["profile"] == profile:
-                yield f"{record['experiment']}/{record['variant']}", result
+            if of == profile and holds(result, "preparation"):
+                yield f"{experiment}/{run.rpartition('-seed')[0]}", result
 
 
 def _made(profile: str) -> Iterator[tuple[str, Path]]:

@@ -13,11 +13,23 @@ from pdegcnn_lib.companion.data.preparation import Preparation
 
 @dataclass(frozen=True)
 class Labels:
-    """The true mask, the field of view and, where there is one, a second observer's mask: `[N, 1, H, W]` of bool."""
+    """The true mask, the field of view and, where there is one, a second observer's mask: `[N, 1, H, W]` of bool.
+
+    Raises: ValueError for others, and for a field without a pixel, where any mask would be right.
+    """
 
     truth: Tensor
     field: Tensor
     observer: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        shape = len(self.truth), 1, *self.truth.shape[-2:]
+        for name in ("truth", "field", "observer"):
+            mask = getattr(self, name)
+            if mask is not None and (mask.shape != shape or mask.dtype != torch.bool):
+                raise ValueError(f"{name} must be bool {list(shape)}, got {mask.dtype} {list(mask.shape)}")
+        if not self.field.flatten(1).any(dim=1).all():
+            raise ValueError("field must hold at least one pixel of every image, got an empty one")
 
     def take(self, chosen: slice) -> Labels:
         """Those of some of the images."""
@@ -47,12 +59,11 @@ class Segmentation:
 
     def __post_init__(self) -> None:
         count, _, height, width = self.images.shape
-        for name in ("truth", "field", "observer"):
-            mask = getattr(self, name)
-            if mask is not None and (mask.shape != (count, 1, height, width) or mask.dtype != torch.bool):
-                raise ValueError(
-                    f"{name} must be bool [{count}, 1, {height}, {width}], got {mask.dtype} {list(mask.shape)}"
-                )
+        if self.truth.shape != (shape := (count, 1, height, width)):
+            raise ValueError(
+                f"truth must be bool {list(shape)}, got {self.truth.dtype} {list(self.truth.shape)}"
+            )
+        Labels(self.truth, self.field, self.observer)  # which raises for what they are not
         if len(self.names) != count:
             raise ValueError(f"names must name {count} images, got {len(self.names)}")
 

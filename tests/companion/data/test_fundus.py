@@ -9,7 +9,7 @@ import torch
 
 from pdegcnn_lib.companion import data
 from pdegcnn_lib.companion.data import DataError, chase, drive, fundus
-from pdegcnn_lib.companion.data.segmentation import Segmentation, smaller
+from pdegcnn_lib.companion.data.segmentation import Labels, Segmentation, smaller
 
 pytest.importorskip("scipy")
 image_module = pytest.importorskip("PIL.Image")
@@ -75,6 +75,18 @@ def test_a_set_of_images_holds_together():
     assert len(both) == 2 and both.take(slice(1, None)).names == ("b",)
     with pytest.raises(ValueError, match=r"truth must be bool \[2, 1, 4, 4\], got torch.float32"):
         replace(both, truth=masks.float())
+    with pytest.raises(ValueError, match=r"truth must be bool \[2, 1, 4, 4\], got torch.bool \[2, 1, 4, 3\]"):
+        replace(both, truth=masks[..., :3])
+    with pytest.raises(
+        ValueError, match=r"observer must be bool \[2, 1, 4, 4\], got torch.bool \[1, 1, 4, 4\]"
+    ):
+        replace(both, observer=masks[:1])
+    with pytest.raises(ValueError, match=r"field must be bool \[2, 1, 4, 4\], got torch.uint8"):
+        Labels(masks, 255 * (~masks).byte())  # as files hold it
+    with pytest.raises(
+        ValueError, match="field must hold at least one pixel of every image, got an empty one"
+    ):
+        replace(both, field=torch.stack([masks[0], ~masks[1]]))  # else Dice there is 1
     with pytest.raises(ValueError, match="names must name 2 images, got 1"):
         replace(both, names=("a",))
 

@@ -157,7 +157,7 @@ def work_off(
 
     Several processes may work side by side: each run is locked while it is done, and a lock ends with its process.
     After `minutes` no further run is begun. An experiment whose data are not here is left out, with a word through
-    `say`. Raises: RuntimeError at the end where a run failed, OSError at once.
+    `say`. Raises: RuntimeError at the end where a run failed, ImportError and OSError at once.
     """
     from filelock import FileLock, Timeout
 
@@ -189,7 +189,9 @@ def work_off(
         except DataError as error:
             without_data.add(unit.experiment)
             say(f"{unit.experiment} is left out: {error}")
-        except (ArithmeticError, RuntimeError, ValueError) as error:
+        except (ImportError, OSError):  # the next run would end so too
+            raise
+        except Exception as error:
             passed_over.add(unit.stem)
             failed.append(error)
             say(f"{unit.stem} failed and is passed over: {type(error).__name__}: {error}")

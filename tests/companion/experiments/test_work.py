@@ -154,14 +154,24 @@ def test_a_result_that_this_machine_has_made_is_kept_and_not_made_again(tiny, mo
         assert path(grid.committed_path(unit)).read_bytes() == path(result_path(unit)).read_bytes()
 
 
-def test_a_run_that_fails_does_not_keep_the_others_from_being_done(tiny, monkeypatch):
+@pytest.mark.parametrize("kind", [ValueError, RuntimeError, TypeError, IndexError, MemoryError])
+def test_a_run_that_fails_does_not_keep_the_others_from_being_done(tiny, monkeypatch, kind):
     said, units = [], tiny.TINY.units("full")
 
-    fail_at(monkeypatch, units[0], ValueError("Input contains NaN."))
+    fail_at(monkeypatch, units[0], kind("Input contains NaN."))
     with pytest.raises(RuntimeError, match="1 runs failed"):
         work.work_off([tiny.TINY], "full", say=said.append)
-    assert said[0] == f"{units[0].stem} failed and is passed over: ValueError: Input contains NaN."
+    assert said[0] == f"{units[0].stem} failed and is passed over: {kind.__name__}: Input contains NaN."
     assert grid.known(units[1]) and grid.missing(tiny.TINY, "full") == [units[0]], "it is tried again"
+
+
+@pytest.mark.parametrize("error", [ImportError("no module"), OSError("disk full")])
+def test_what_every_run_would_end_in_ends_the_grid(tiny, monkeypatch, error):
+    units = tiny.TINY.units("full")
+    fail_at(monkeypatch, units[0], error)
+    with pytest.raises(type(error), match=str(error)):
+        work.work_off([tiny.TINY], "full")
+    assert not grid.known(units[1])
 
 
 def test_a_last_step_that_diverges_is_recorded_too(tiny, monkeypatch):

@@ -8,7 +8,6 @@ import io
 import json
 import os
 import platform
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from statistics import mean
 
@@ -22,22 +21,17 @@ def table(head: list[str], rows: list[list[str]]) -> str:
     return "\n".join("| " + " | ".join(row) + " |" for row in [head, ["---"] * len(head), *rows])
 
 
-def installed(package: str) -> str:
-    """The version of a package; the lock has CuPy for Linux alone."""
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "not installed"
-
-
 def status(executed: Path) -> str:
     """Versions and device of this build, then one row per notebook from what papermill noted in it."""
     import torch
 
+    from pdegcnn_lib.companion.experiments.provenance import installed
+
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
     machine = [
         ["Python", platform.python_version()],
-        *([name, installed(name)] for name in PACKAGES),
+        # The lock has CuPy for Linux alone.
+        *([name, installed(name) or "not installed"] for name in PACKAGES),
         ["system", f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"],
         ["GPU", gpu],
     ]

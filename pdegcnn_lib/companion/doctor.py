@@ -7,14 +7,13 @@ import subprocess
 import warnings
 from collections.abc import Callable
 from functools import partial
-from importlib.metadata import PackageNotFoundError, version
 
 import torch
 
 from pdegcnn_lib import ops
 from pdegcnn_lib.companion import data, paths
 from pdegcnn_lib.companion.data import places
-from pdegcnn_lib.companion.experiments.provenance import processor, versions
+from pdegcnn_lib.companion.experiments.provenance import installed, processor, versions
 from pdegcnn_lib.ops.compiled import binaries, host
 
 OPTIONAL = (
@@ -83,21 +82,11 @@ def _data_folder() -> dict[str, str | None]:
     return {"path": str(place), "problem": places.unreadable(place)}
 
 
-def _installed() -> dict[str, str | None]:
-    found: dict[str, str | None] = {}
-    for name in OPTIONAL:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = None
-    return found
-
-
 def report() -> dict[str, object]:
     """Everything that `pdegcnn doctor` prints, as plain values."""
     return {
         "versions": versions(),
-        "optional": _installed(),
+        "optional": {name: installed(name) for name in OPTIONAL},
         "backends": _backends(),
         "compiler": compiler(),
         "cache": _cache(),
@@ -106,7 +95,7 @@ def report() -> dict[str, object]:
         "gpu": torch.cuda.get_device_name(0) if torch.cuda.is_available() else None,
         "data_folder": _data_folder(),
         "data": {
-            "digits (scikit-learn)": _installed()["scikit-learn"] is not None,
+            "digits (scikit-learn)": installed("scikit-learn") is not None,
             "MNIST": _there(data.mnist.available),
             "CHASE_DB1": _there(data.chase.available),
             "DRIVE": _there(data.drive.available),

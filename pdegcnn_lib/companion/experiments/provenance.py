@@ -84,15 +84,19 @@ def threads(device: str) -> int | None:
     return int(found[1]) if found else None
 
 
+def installed(package: str) -> str | None:
+    """The version of a package; None where it is not installed."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
 def versions() -> dict[str, str]:
     """The versions that can change a number."""
     found = {"python": platform.python_version(), "pdegcnn": __version__, "torch": torch.__version__}
-    for name in ("numpy", "scipy", "scikit-learn"):
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
+    others = {name: installed(name) for name in ("numpy", "scipy", "scikit-learn")}
+    return found | {name: number for name, number in others.items() if number is not None}
 
 
 def provenance(device: torch.device) -> dict[str, object]:

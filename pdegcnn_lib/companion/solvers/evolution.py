@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pdegcnn_lib.companion.solvers.hamilton_jacobi import _ascents, _neighbour_weights
+from pdegcnn_lib.companion.solvers.hamilton_jacobi import _ascents, _check_finite, _neighbour_weights
 from pdegcnn_lib.geometry import SE2, as_metric
 from pdegcnn_lib.kernels.window import orientation_angles
 
@@ -72,8 +72,7 @@ class Evolution:
             raise ValueError(f"f must be [..., Or, H, W] with at least 3 orientations, got {list(f.shape)}")
         if not (math.isfinite(t) and t >= 0):
             raise ValueError(f"t must be non-negative and finite, got {t}")
-        if not torch.isfinite(f).all():
-            raise ValueError("f must be finite: between infinite values there is no slope to go by")
+        _check_finite(f)
         u = f.detach().double().cpu().reshape(-1, *f.shape[-3:])
         steps = torch.tensor([self.spacing, self.spacing, 2 * math.pi / u.shape[1]], dtype=torch.float64)
         filters = self._filters(u.shape[1])

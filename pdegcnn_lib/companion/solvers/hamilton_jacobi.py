@@ -49,6 +49,13 @@ def _ascents(f: Tensor, filters: Tensor, spacing: float) -> list[Tensor]:
     return found
 
 
+def _check_finite(f: Tensor) -> None:
+    """Raise ValueError for a function with a value between which and its neighbours there is no slope."""
+    if len(wrong := (~torch.isfinite(f)).nonzero()):
+        index = wrong[0].tolist()
+        raise ValueError(f"f must be finite, got {f[tuple(index)].item()} at {index}")
+
+
 def hamilton_jacobi(
     f: Tensor,
     w: Tensor | Metric,
@@ -89,8 +96,7 @@ def hamilton_jacobi(
         raise ValueError(f"f must have at least {len(scales)} axes, got {list(f.shape)}")
     if not on_plane and f.shape[-3] < 3:
         raise ValueError(f"f must have at least 3 orientations, got {f.shape[-3]}")
-    if not torch.isfinite(f).all():
-        raise ValueError("f must be finite: between infinite values there is no slope to go by")
+    _check_finite(f)
     orientations = 1 if on_plane else f.shape[-3]
     u = sign * f.detach().double().cpu().reshape(-1, orientations, *f.shape[-2:])
 

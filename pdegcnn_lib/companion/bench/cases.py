@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -153,13 +154,19 @@ def cde_layer(device: str, backend: str | None) -> Call:
 
 
 def training_step(
-    name: str, batch: tuple[int, int, int, int], device: str = "cpu", *, capture: bool = False
+    name: str,
+    batch: tuple[int, int, int, int],
+    device: str = "cpu",
+    *,
+    capture: bool = False,
+    **options: Any,
 ) -> Call:
     """A step of the training loop of the experiments, on random images `[B, C, H, W]`: patches or digits.
 
-    Rivals and peers are timed launch by launch, so it is captured only where that is asked for.
+    Rivals and peers are timed launch by launch, so it is captured only where that is asked for. The options are those
+    of `models.build`.
     """
-    model = models.build(name, batch[1]).to(device).train()
+    model = models.build(name, batch[1], **options).to(device).train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, fused=device == "cuda" or None)
     images = torch.rand(batch, device=device)
     criterion: Callable[[Tensor, Tensor], Tensor] = dice_loss

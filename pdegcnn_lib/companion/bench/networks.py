@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 
@@ -11,19 +12,36 @@ from pdegcnn_lib.companion.bench.cases import Call, training_step
 from pdegcnn_lib.companion.bench.measure import peak_in_fresh_process, side_by_side
 from pdegcnn_lib.companion.bench.steps import BATCH
 from pdegcnn_lib.companion.experiments.provenance import provenance
+from pdegcnn_lib.companion.experiments.vessels import AS_WIDE
 from pdegcnn_lib.memory import keep_freed_memory
 
 NETWORKS = tuple(
     name
     for layers in (3, 6, 12)
     for name in (f"vessels-cnn{layers}-narrow", f"vessels-gcnn{layers}-narrow", f"vessels-pdegcnn{layers}")
-) + ("vessels-unet",)
+) + ("vessels-pdegcnn12-wide", "vessels-unet")
+# What variants among them are: a network and its options.
+VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
+    "vessels-pdegcnn12-wide": ("vessels-pdegcnn12", {"channels": AS_WIDE})
+}
 PHOTOGRAPH = (1, 1, 480, 499)  # a photograph of CHASE_DB1 at half resolution
+
+
+def network_of(name: str) -> tuple[str, dict[str, Any]]:
+    """The network and the options that a name among `NETWORKS` stands for."""
+    return VARIANTS.get(name, (name, {}))
+
+
+def step(name: str, batch: tuple[int, int, int, int] = BATCH) -> Call:
+    """A training step on random patches `[B, C, H, W]`."""
+    model, options = network_of(name)
+    return training_step(model, batch, **options)
 
 
 def segmentation(name: str) -> Call:
     """The segmentation of a whole photograph."""
-    model, image = models.build(name).eval(), torch.rand(PHOTOGRAPH)
+    built, options = network_of(name)
+    model, image = models.build(built, **options).eval(), torch.rand(PHOTOGRAPH)
 
     def call() -> object:
         with torch.no_grad():
@@ -34,7 +52,7 @@ def segmentation(name: str) -> Call:
 
 def memory_of_step(name: str) -> tuple[Call, Call]:
     """A small step that loads everything, and the step whose memory counts."""
-    return training_step(name, (1, 1, 16, 16)), training_step(name, BATCH)
+    return step(name, (1, 1, 16, 16)), step(name)
 
 
 def run(
@@ -46,16 +64,19 @@ def run(
     """Measure the networks on the CPU: milliseconds of a step and of a photograph, MiB at the peak of a step."""
     keep_freed_memory()  # as training does
     progress("training steps")
-    steps = side_by_side({name: training_step(name, BATCH) for name in names}, seconds=seconds)
+    steps = side_by_side({name: step(name) for name in names}, seconds=seconds)
     progress("photographs")
     photographs = side_by_side({name: segmentation(name) for name in names}, seconds=seconds)
     rows = []
     for name in names:
         progress(f"memory of {name}")
+        model, options = network_of(name)
         rows.append(
             {
-                "model": name,
-                "parameters": models.parameter_count(models.build(name)),
+                "variant": name,
+                "model": model,
+                "options": options,
+                "parameters": models.parameter_count(models.build(model, **options)),
                 "step_ms": steps[name].as_dict(),
                 "photograph_ms": photographs[name].as_dict(),
                 "peak_mib": peak_in_fresh_process(f"networks.memory_of_step({name!r})"),

@@ -53,7 +53,7 @@ def networks_as_text(result: dict[str, Any]) -> str:
     for row in result["networks"]:
         peak = f"{row['peak_mib']:>11.0f}" if row["peak_mib"] is not None else f"{'-':>11}"
         lines.append(
-            f"{row['model']:<24}{row['parameters']:>11}{row['step_ms']['median']:>10.0f}"
+            f"{row['variant']:<24}{row['parameters']:>11}{row['step_ms']['median']:>10.0f}"
             f"{row['photograph_ms']['median']:>16.0f}{peak}"
         )
     return "\n".join(lines)

@@ -61,10 +61,15 @@ def set_aside_damaged(units: Sequence[Run], say: Callable[[str], None] = lambda 
 
 
 def clear_away(units: Sequence[Run], say: Callable[[str], None] = lambda line: None) -> None:
-    """Clear away what kills left of runs: damaged results, checkpoints of runs that came to an end, parts of files."""
+    """Clear away what kills left of runs: damaged results, checkpoints of runs that came to an end, parts of files.
+
+    A checkpoint younger than the end stays: somebody does that run once more, as `pdegcnn train` is asked to.
+    """
     set_aside_damaged(units, say)
     for unit in units:
-        if known(unit):  # it was killed between its last file and the end of its checkpoint
+        end, checkpoint = end_of(unit), checkpoint_path(unit)
+        again = checkpoint.is_file() and end is not None and checkpoint.stat().st_mtime > end.stat().st_mtime
+        if end is not None and not again:  # it was killed between its last file and the end of its checkpoint
             drop_checkpoint(unit)
     for folder in {path(unit).parent for unit in units for path in (committed_path, checkpoint_path)}:
         paths.drop_parts(folder)

@@ -1,6 +1,7 @@
 """The work of the grid: what is done, what is recorded, what is not done twice, and what kills leave."""
 
 import json
+import os
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -102,6 +103,21 @@ def test_a_run_killed_before_its_checkpoint_is_deleted_leaves_none_for_good(tiny
     }[again]()
     assert not checkpoint_path(unit).exists() and result.read_bytes() == content
     assert not grid.known(other)
+
+
+@pytest.mark.parametrize("asked", ["grid --unit", "grid"])
+def test_a_run_that_somebody_does_once_more_keeps_its_checkpoint(tiny, asked):
+    """The result that lies with the project does not end it."""
+    unit = tiny.TINY.units("full")[0]
+    work.do(unit)
+    write_atomically(checkpoint_path(unit), b"half of it")
+    later = grid.committed_path(unit).stat().st_mtime + 60
+    os.utime(checkpoint_path(unit), (later, later))
+    {
+        "grid --unit": lambda: work.do(unit),
+        "grid": lambda: work.work_off([tiny.TINY], "full", minutes=0),
+    }[asked]()
+    assert checkpoint_path(unit).read_bytes() == b"half of it"
 
 
 def test_a_run_killed_between_weights_and_result_goes_on_without_a_checkpoint(tiny, monkeypatch):

@@ -25,7 +25,7 @@ def cost_table(cost: Cost) -> str:
     for row in cost["networks"]:
         times = [thousands(round(row[key]["median"])) for key in ("step_ms", "photograph_ms")]
         peak = "" if row["peak_mib"] is None else f"{row['peak_mib']:.0f}"
-        rows.append([label(row["model"]), thousands(row["parameters"]), *times, peak])
+        rows.append([label(row["variant"]), thousands(row["parameters"]), *times, peak])
     head = ["network", "parameters", "training step, ms", "photograph, ms", "peak memory of a step, MiB"]
     return markdown_table(head, rows) + f"\n\n*{cost['provenance']['device']}*"
 
@@ -38,7 +38,7 @@ def cost_by_parameters(cost: Cost) -> Figure:
         x, y = row["parameters"], row["step_ms"]["median"]
         ax.scatter([x], [y], s=60, edgecolor="black", lw=0.6, **style)
         ax.annotate(
-            short_label(row["model"]),
+            short_label(row["variant"]),
             (x, y),
             xytext=(7, 0),
             textcoords="offset points",
@@ -52,7 +52,11 @@ def cost_by_parameters(cost: Cost) -> Figure:
 
 def minutes(record: Record, cost: Cost) -> float:
     """The minutes that the steps of a run take where `cost` was measured."""
-    [step_ms] = [row["step_ms"]["median"] for row in cost["networks"] if row["model"] == record["model"]]
+    [step_ms] = [
+        row["step_ms"]["median"]
+        for row in cost["networks"]
+        if (row["model"], row["options"]) == (record["model"], record["options"])
+    ]
     return float(record["training"]["steps"] * step_ms / 60e3)
 
 

@@ -7,6 +7,7 @@ Geometric Adaptations.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -27,6 +28,7 @@ from pdegcnn_lib.nn import (
     PDELayerR2,
     Projection,
 )
+from pdegcnn_lib.nn.metric import Draw, initial_scales
 from pdegcnn_lib.nn.pde import CDDE, DE
 
 TASK = "vessels"
@@ -156,6 +158,10 @@ def gcnn(
     return nn.Sequential(*body, Projection(), Head(LAST))
 
 
+def _times(factor: float, draw: Draw, *shape: Any, **given: Any) -> Tensor:
+    return factor * draw(*shape, **given)
+
+
 def pdegcnn(
     in_channels: int,
     *,
@@ -164,6 +170,8 @@ def pdegcnn(
     lift: str = "trained",
     orientations: int = 8,
     residual: bool = False,
+    norm: bool = True,
+    first_scales: float = 1.0,
     dropout: float = DROPOUT,
     **pde: Any,
 ) -> nn.Module:
@@ -171,12 +179,23 @@ def pdegcnn(
 
     It is exactly so under quarter turns where 4 divides the orientations. `lift` is `trained` or `fixed` as in
     the G-CNN; with `residual` a layer with as many channels behind it as before it adds to its features, which costs no
-    parameter; `dropout` as in `cnn`. Options beyond those and `orientations` are those of `PDELayer`.
+    parameter; without `norm` the PDE layers mix their channels and do not normalise them; `first_scales` multiplies
+    the length scales w that the metrics begin with: the smaller, the farther a kernel reaches. `dropout` as in `cnn`.
+    Options beyond those and `orientations` are those of `PDELayer`.
+    Raises: ValueError for `first_scales` that are no positive number.
     """
     _check(layers, channels, dropout)
+    if (
+        isinstance(first_scales, bool)
+        or not isinstance(first_scales, int | float)
+        or not 0 < first_scales < math.inf
+    ):
+        raise ValueError(f"first_scales must be a positive number, got {first_scales!r}")
+    if first_scales != 1:
+        pde["scales"] = partial(_times, first_scales, pde.get("scales") or initial_scales)
     body = _lift(in_channels, channels, orientations, lift, pde.get("backend"))
     leave_out = partial(nn.Dropout3d, dropout)
-    body += _evolve(PDELayer, leave_out, layers, channels, residual, orientations=orientations, **pde)
+    body += _evolve(PDELayer, leave_out, layers, channels, residual, norm, orientations=orientations, **pde)
     return nn.Sequential(*body, Projection(), Head(LAST))
 
 
@@ -204,16 +223,20 @@ def _evolve(
     layers: int,
     channels: int,
     residual: bool = False,
+    norm: bool = True,
     **options: Any,
 ) -> list[nn.Module]:
     """The PDE layers of a network of so many layers, which has two others; dropout after the first and the fifth.
 
-    `residual` adds its input to what a layer makes of it, where both have as many channels.
+    `residual` adds its input to what a layer makes of it, where both have as many channels; without `norm` no layer
+    normalises.
     """
     count = {3: 1, 6: 4, 12: 10}[layers]
     body: list[nn.Module] = []
     for i in range(count):
         made = layer(channels, out := LAST if i == count - 1 else channels, **options)
+        if not norm:
+            made.norm = nn.Identity()
         body.append(Residual(made) if residual and out == channels else made)
         if i == 0 or (layers == 12 and i == 4):
             body.append(dropout())

@@ -1,9 +1,13 @@
 """The segmentation networks: what their own options change."""
 
+import math
+
 import pytest
 import torch
 
 from pdegcnn_lib import models
+from pdegcnn_lib.nn import PDELayer
+from pdegcnn_lib.testing import assert_equivariant
 
 
 @pytest.mark.parametrize(
@@ -57,3 +61,32 @@ def test_a_network_has_its_usual_channels_unless_others_are_asked_for(family):
     for wrong in (0, True, 2.0):
         with pytest.raises(ValueError, match=f"channels must be a positive integer, got {wrong!r}"):
             models.build(name, 1, channels=wrong)
+
+
+def _pde_layers(name, **options):
+    torch.manual_seed(0)
+    return [layer for layer in models.build(name, 1, **options) if isinstance(layer, PDELayer)]
+
+
+def test_without_norm_a_layer_mixes_and_no_more():
+    model = models.build("vessels-pdegcnn12", 1, norm=False).double()
+    usual = models.parameter_count(models.build("vessels-pdegcnn12", 1))
+    assert models.parameter_count(model) == usual - 2 * (9 * 10 + 16)
+    layer, f = model[2], torch.randn(2, 10, 8, 9, 9, dtype=torch.float64)
+    assert torch.equal(layer(f), layer.linear(torch.nn.Sequential(*layer.evolution.values())(f)))
+    assert_equivariant(model.eval(), torch.rand(1, 1, 11, 13, dtype=torch.float64), tolerance=1e-11)
+
+
+@pytest.mark.parametrize("factor", [0.6, 1.7])
+def test_metrics_begin_with_scales_so_many_times_as_large(factor):
+    layers = zip(*(_pde_layers("vessels-pdegcnn6", first_scales=s) for s in (1.0, factor)), strict=True)
+    for usual, other in layers:
+        for term in ("dilation", "erosion"):
+            begins = [layer.evolution[term].metric.w for layer in (usual, other)]
+            torch.testing.assert_close(begins[1], factor * begins[0])
+
+
+@pytest.mark.parametrize("wrong", [0, -1.0, math.nan, math.inf, True, "1"])
+def test_first_scales_are_a_positive_number(wrong):
+    with pytest.raises(ValueError, match=f"first_scales must be a positive number, got {wrong!r}"):
+        models.build("vessels-pdegcnn6", 1, first_scales=wrong)

@@ -84,15 +84,15 @@ def covariant(model: str, seeds: int) -> Variant:
     return Variant(model, f"{model}-covariant", estimate, profiles=("long",), long_seeds=seeds)
 
 
-def deeper(what: str, average: float = AVERAGE, **options: object) -> Variant:
+def deeper(what: str, steps: int | None = None, average: float = AVERAGE, **options: object) -> Variant:
     """The PDE-G-CNN of twelve layers with some options changed, judged on a part of the training images.
 
-    It takes the steps and the rate that its search begins with.
+    It takes the rate that its search begins with, and as many steps unless others are asked for.
     """
-    begins = beginning("vessels", TWELVE[2], STEPS["long"].steps)
+    begins = beginning("vessels", TWELVE[2], steps or STEPS["long"].steps)
     return Variant(
         TWELVE[2],
-        f"{TWELVE[2]}-{what}",
+        f"{TWELVE[2]}-{what}" + ("" if steps is None else f"-{steps}"),
         options=options,
         data={"validation": True},
         training={**begins, "average": average},
@@ -158,7 +158,11 @@ enter(
             deeper("residual-half-time", residual=True, t=0.5),
             deeper("covariant", estimate="rho_b_com_covariant"),
             deeper("wide", channels=AS_WIDE),
+            deeper("no-norm", norm=False),
+            *(deeper(f"scales-{factor}", first_scales=factor) for factor in (0.6, 1.7)),
             deeper("last", average=0.0),
+            deeper("residual", 6000, residual=True),
+            deeper("wide", 6000, channels=AS_WIDE),
         ),
         seeds={"long": 1},
         keep_weights=False,

@@ -2,7 +2,6 @@
 
 from pdegcnn_lib.companion.experiments import pictures
 
-
 WIDE = ("vessels-pdegcnn12-wide", "vessels-pdegcnn12", {"channels": 16})
 
 

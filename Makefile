@@ -49,7 +49,7 @@ help: ## list these verbs
 	@echo
 	@echo "  PROFILE=fast|full  what the notebooks compute (now: $(PROFILE))"
 	@echo "  PYTHON=PROGRAM     the interpreter that makes .venv (now: $(PYTHON))"
-	@echo "  JOBS=N             notebooks and tests at a time (now: $(JOBS))"
+	@echo "  JOBS=N             notebooks, tests and trainings at a time (now: $(JOBS))"
 	@echo "  PDEGCNN_DATA=DIR   where MNIST, CHASE_DB1, DRIVE lie (now: $(or $(PDEGCNN_DATA),not set))"
 
 # ---- environment -----------------------------------------------------------------------------------------------
@@ -142,8 +142,10 @@ bench: setup ## time the kernels
 gpu: setup ## everything that needs a GPU; fails where there is none
 	@$(venv)/python -m pdegcnn_lib.companion.bench.gpu
 
-grid: setup ## train every model of every experiment with every seed into results/, resuming
-	@$(venv)/pdegcnn grid
+# Two runs of one thread train more than one of two: each job takes the next run that nobody does.
+grid: setup ## train every model of every experiment with every seed into results/, resuming, JOBS at a time
+	@jobs=; for job in $$(seq $(JOBS)); do OMP_NUM_THREADS=1 $(venv)/pdegcnn grid & jobs="$$jobs $$!"; done; \
+	  failed=0; for job in $$jobs; do wait $$job || failed=$$?; done; exit $$failed
 
 recheck: setup ## evaluate every committed network again and compare its score with the recorded one
 	@$(venv)/python -m pdegcnn_lib.companion.experiments.recheck

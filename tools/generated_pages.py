@@ -120,7 +120,7 @@ def evidence() -> tuple[str, dict[str, str]]:
     ]
     said = {name.replace("-", "_"): number for name, number in numbers.items()}
     said["second_observer"] = f"{next(iter(runs.values()))[0]['metrics']['observer']['dice']:.3f}"
-    for verdict in claims.judged("long"):
+    for verdict in claims.judged():
         if verdict.claim.experiment == "vessels":
             name = f"{verdict.claim.ours}_against_{verdict.claim.rival}".replace("-", "_")
             times = verdict.parameters[1] / verdict.parameters[0]

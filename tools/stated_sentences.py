@@ -99,8 +99,6 @@ RUNS = {
 
 # Those of the profile `full`: after 600 steps, or on tubes 1 500 where the network has turned volumes.
 SHORT = {
-    "spde6": ("vessels", "vessels-pdegcnn6", "dice"),
-    "sgcnn6": ("vessels", "vessels-gcnn6-narrow", "dice"),
     "colour_pde6": ("vessels-rgb", "vessels-pdegcnn6", "dice"),
     "colour_gcnn6": ("vessels-rgb", "vessels-gcnn6", "dice"),
     "t417": ("tubes", "tubes-pdegcnn-8x2-6", "dice"),
@@ -128,7 +126,6 @@ STATED = [
     (VESSELS, "layers of a PDE-G-CNN still gain {double_pde12 - kept_pde12} percent from 12 000."),
     (VESSELS, "beyond which it gained {double_unet - kept_unet} percent on validation."),
     (VESSELS, "it is {gcnn12 - observer} percent above the second observer in Dice,"),
-    (VESSELS, "it is level: {sgcnn6 - spde6} percent behind, which other photographs could turn round."),
     (VESSELS, "eleven times its size and {colour_gcnn6 - colour_pde6} percent behind the G-CNN of 24 times."),
     (VESSELS, "the U-Net has {unet}, after the 6 000 steps beyond"),
     (VESSELS, "layers and {size pde6} parameters has {pde6} in {runs pde6}, also after"),
@@ -234,7 +231,10 @@ STATED = [
     (VERDICTS, "From 12 000 digits the paper's own is {paper_12k - lenet_12k} percent ahead of LeNet-5,"),
     (VERDICTS, "and the invariant head {invariant_12k - lenet_12k};"),
     (VERDICTS, "LeNet-5 on turned digits, and {upright - upright_gcnn} of this G-CNN."),
-    (README, "One of {size upright} that has never seen a digit turned reads {upright} % of turned ones,"),
+    (
+        README,
+        "One of {size upright} that has never seen a digit turned reads {upright} % of turned ones, in {runs upright},",
+    ),
     (README, "where LeNet-5 reads {upright_lenet} %."),
     (DIGITS, "and LeNet-5 with {size lenet} reads {lenet} in {runs lenet}."),
     (DIGITS, "held back LeNet-5 reads {kept_lenet} percent with the mean and {last_lenet} with the last,"),

@@ -137,15 +137,14 @@ def _replicated(groups: Mapping[str, Sequence[Record]]) -> bool:
     return any(len(group) > 1 for group in groups.values())
 
 
-def judged(profile: str = "full") -> list[Verdict]:
-    """Every claim for which results of a profile are committed, with its verdict; both networks are of that profile.
+def judged() -> list[Verdict]:
+    """Every claim of two networks that were trained as long as a search says, with its verdict by committed results.
 
-    Trained for long, one whose search is over and one that has what a search begins with are not compared. Where no
-    network of an experiment has a second run, the variance over seeds is that of the experiments on the same task.
+    Where no network of an experiment has a second run, the variance over seeds is that of the experiments on the same
+    task.
     """
-    records = {name: committed_results(name, profile) for name in {claim.experiment for claim in CLAIMS}}
-    fair = (claim for claim in CLAIMS if profile != "long" or _alike(claim))
-    found = (judge(claim, _with_seeds(claim.experiment, records)) for claim in fair)
+    records = {name: committed_results(name, "long") for name in {claim.experiment for claim in CLAIMS}}
+    found = (judge(claim, _with_seeds(claim.experiment, records)) for claim in CLAIMS if _settled(claim))
     return [verdict for verdict in found if verdict is not None]
 
 
@@ -159,6 +158,6 @@ def _with_seeds(name: str, records: Mapping[str, Sequence[Record]]) -> list[Reco
     return [*records[name], *borrowed]
 
 
-def _alike(claim: Claim) -> bool:
+def _settled(claim: Claim) -> bool:
     entry = experiment(claim.experiment)
-    return entry.settled(claim.ours) == entry.settled(claim.rival)
+    return entry.settled(claim.ours) and entry.settled(claim.rival)

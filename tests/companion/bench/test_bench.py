@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -143,12 +144,13 @@ def test_sources_are_timed_beside_earlier_ones_and_must_agree_with_them(
 ) -> None:
     monkeypatch.setattr(before, "SMALL", (1, 1, 3, 6, 6))
     package = paths.root()
-    assert before.ratio(package, "convection", False, turns=1, calls=1) > 0
-    with pytest.raises(RuntimeError, match="convection failed before"):
-        before.ratio(tmp_path, "convection", False, turns=1, calls=1)
-    monkeypatch.setattr(before, "REVISION", "no-such-revision")
+    step = replace(before.CASES[-1], setup=before._STEP.format(batch=(1, 1, 8, 8)))
+    for case in (before._operator("convection", "convection"), step):
+        assert before.ratio(package, case, turns=1, calls=1) > 0
+        with pytest.raises(RuntimeError, match=f"{case.name} failed before".replace("+", r"\+")):
+            before.ratio(tmp_path, case, turns=1, calls=1)
     with pytest.raises(RuntimeError, match="no-such-revision is not in the history here"):
-        before.unpacked(before.REVISION, tmp_path)
+        before.unpacked("no-such-revision", tmp_path)
 
 
 def test_runs_side_by_side_are_counted_together_and_a_failing_one_is_named() -> None:

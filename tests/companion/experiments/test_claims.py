@@ -101,10 +101,24 @@ def test_an_experiment_of_single_runs_borrows_the_spread_over_seeds_of_its_task(
         ]
 
     monkeypatch.setattr(claims, "committed_results", committed)
-    found = {verdict.claim.experiment: verdict for verdict in claims.judged("long")}
+    found = {verdict.claim.experiment: verdict for verdict in claims.judged()}
     single = found["vessels-rgb"]
     # Pooled over two networks of two runs each: a variance of 0.0002, two degrees of freedom, and two single runs.
     assert single.seeds_known and single.high == pytest.approx(4.3027 * (2 * 0.0002) ** 0.5, rel=1e-4)
+
+
+def test_networks_whose_search_is_not_over_have_no_verdict(monkeypatch):
+    """Lines, after what their search begins with: the claim is on the list, and waits."""
+    row = {"dice_by_image": [0.8] * 8}
+    monkeypatch.setattr(
+        claims,
+        "committed_results",
+        lambda name, profile: [run(v, 0, **row) for v in experiments.experiment(name).labels],
+    )
+    judged = {verdict.claim.experiment for verdict in claims.judged()}
+    assert "vessels" in judged and "lines" not in judged
+    monkeypatch.setattr(experiments.registry.Experiment, "settled", lambda self, name: True)
+    assert "lines" in {verdict.claim.experiment for verdict in claims.judged()}
 
 
 def test_a_claim_without_runs_has_no_verdict():

@@ -26,7 +26,7 @@ def test_figures_in_prose_are_those_of_the_results(place, sentence):
 
 @pytest.fixture(scope="module")
 def verdicts():
-    judged = claims.judged("long")
+    judged = claims.judged()
     return {(v.claim.experiment, v.claim.ours, v.claim.rival): v.word for v in judged}
 
 

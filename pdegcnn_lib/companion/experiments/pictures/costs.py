@@ -25,7 +25,7 @@ def cost_table(cost: Cost) -> str:
     for row in cost["networks"]:
         times = [thousands(round(row[key]["median"])) for key in ("step_ms", "photograph_ms")]
         peak = "" if row["peak_mib"] is None else f"{row['peak_mib']:.0f}"
-        rows.append([label(row["variant"]), thousands(row["parameters"]), *times, peak])
+        rows.append([whole(label(row["variant"])), thousands(row["parameters"]), *times, peak])
     head = ["network", "parameters", "training step, ms", "photograph, ms", "peak memory of a step, MiB"]
     return markdown_table(head, rows) + f"\n\n*{cost['provenance']['device']}*"
 

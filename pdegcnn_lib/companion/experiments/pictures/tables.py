@@ -121,7 +121,13 @@ def change_table(base: Sequence[Record], changed: Iterable[Record], *, together:
         score = spread([r["metrics"]["dice"] for r in group])
         cells = lead(found[variant]) if variant in found else ["", ""]
         rows.append(
-            [change_label(variant, name), thousands(group[0]["parameters"]), str(len(group)), score, *cells]
+            [
+                whole(change_label(variant, name)),
+                thousands(group[0]["parameters"]),
+                str(len(group)),
+                score,
+                *cells,
+            ]
         )
     head = ["change", "parameters", "seeds", "Dice, %", "minus base, %", "95 % interval"]
     return markdown_table(head, rows)

@@ -233,7 +233,7 @@ STATED = [
     (VERDICTS, "LeNet-5 on turned digits, and {upright - upright_gcnn} of this G-CNN."),
     (
         README,
-        "One of {size upright} that has never seen a digit turned reads {upright} % of turned ones, in {runs upright},",
+        "{size upright} that has never seen a digit turned reads {upright} % of turned ones, in {runs upright},",
     ),
     (README, "where LeNet-5 reads {upright_lenet} %."),
     (DIGITS, "and LeNet-5 with {size lenet} reads {lenet} in {runs lenet}."),

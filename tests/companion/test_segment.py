@@ -257,3 +257,23 @@ def test_results_go_into_a_folder(result, tmp_path):
 def test_a_missing_picture_says_so(tmp_path):
     with pytest.raises(DataError, match="nothing.png is missing; check its name"):
         segment.read(tmp_path / "nothing.png")
+
+
+@pytest.mark.skipif(not data.chase.available(), reason="CHASE_DB1 is not in PDEGCNN_DATA")
+def test_the_command_finds_in_test_photographs_what_the_record_of_its_network_says(tmp_path):
+    """Its field, size, tiles and threshold are those of the experiment: the Dice score at the original resolution."""
+    from pdegcnn_lib.companion.experiments.metrics import dice
+
+    _, record = segment.load(trained.resolve(segment.DEFAULT_MODEL))
+    names = data.chase.names()[20:]
+    scores = []
+    for name in names:
+        picture = data.chase.photograph(name)
+        pixels = (picture * 255).round().byte().permute(1, 2, 0).numpy()
+        Image.fromarray(pixels).save(tmp_path / f"{name}.png")
+        assert main(["segment", str(tmp_path / f"{name}.png"), "-o", str(tmp_path / "out")]) == 0
+        mask = torch.from_numpy(np.array(Image.open(tmp_path / "out" / f"{name}_mask.png")) > 0)
+        field = data.fundus.field_of_view(picture)
+        scores.append(dice(mask[None], data.chase.vessels(name)[None], field[None]))
+    assert len(scores) == 8 and np.mean(scores) > 0.785
+    assert scores == pytest.approx(record["metrics"]["dice_by_image"], abs=1e-3)

@@ -97,24 +97,27 @@ CLAIMS = (
 def judge(claim: Claim, records: Sequence[Record]) -> Verdict | None:
     """Hold a claim against the records of its experiment; None without a run of both networks.
 
-    The interval is that of `compare` where each image has a score of its own, with images that belong together counted
-    as one, otherwise that of a difference of two proportions with the variance over the seeds of each. A network with
-    one or two runs borrows that of the others among the records (`comparison.over_seeds`).
+    The interval is that of `compare` where every record has a score of each image, with images that belong together
+    counted as one, otherwise that of a difference of two proportions with the variance over the seeds of each. A
+    network with one or two runs borrows that of the others among the records (`comparison.over_seeds`).
     """
     groups = grouped(records)
     ours, rival = (groups.get(name, []) for name in (claim.ours, claim.rival))
     if not ours or not rival:
         return None
-    metric = "dice_by_image" if "dice_by_image" in ours[0]["metrics"] else "accuracy"
-    if metric == "accuracy":
-        accuracies = {name: [r["metrics"][metric] for r in group] for name, group in groups.items()}
+    by_image = [scores_by_image(record) for record in records]
+    if None in by_image:
+        accuracies = {name: [r["metrics"]["accuracy"] for r in group] for name, group in groups.items()}
         means = [mean(accuracies[name]) for name in (claim.ours, claim.rival)]
         difference = means[0] - means[1]
         count = tested(ours[0])
         digits = [(p * (1 - p) / count, count - 1) for p in means]
         low, high = interval(difference, [*digits, *over_seeds(accuracies, claim.ours, claim.rival)])
     else:
-        found = compare(records, claim.ours, claim.rival, metric, together=claim.together)
+        scored = [
+            {"variant": r["variant"], "metrics": {"score": s}} for r, s in zip(records, by_image, strict=True)
+        ]
+        found = compare(scored, claim.ours, claim.rival, "score", together=claim.together)
         difference, low, high = found.difference, found.low, found.high
     return Verdict(
         claim,
@@ -125,6 +128,17 @@ def judge(claim: Claim, records: Sequence[Record]) -> Verdict | None:
         (len(ours), len(rival)),
         _replicated(groups),
     )
+
+
+def scores_by_image(record: Record) -> list[float] | None:
+    """The Dice score of every test image, or for every test digit whether it was read; None where that is not known."""
+    metrics = record["metrics"]
+    if "misread" not in metrics:
+        return metrics.get("dice_by_image")
+    read = [1.0] * tested(record)
+    for digit in map(int, metrics["misread"].split()):
+        read[digit] = 0.0
+    return read
 
 
 def tested(record: Record) -> int:

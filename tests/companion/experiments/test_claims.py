@@ -58,6 +58,20 @@ def test_accuracies_have_the_interval_of_two_proportions():
     assert (found.high - found.low) / (narrower.high - narrower.low) == pytest.approx(5**0.5, rel=0.01)
 
 
+def test_networks_that_misread_the_same_digits_are_compared_digit_by_digit():
+    """Of 10 000 digits one misreads 500, the other these and 20 more: that is no chance, which two proportions miss."""
+    first = " ".join(map(str, range(500)))
+    runs = [
+        run("ours", 0, accuracy=0.95, misread=first),
+        run("rival", 0, accuracy=0.948, misread=f"{first} {' '.join(map(str, range(9000, 9020)))}"),
+    ]
+    found = judge(CLAIM, runs)
+    assert found.word == "holds" and found.difference == pytest.approx(0.002)
+    deviation = (0.002 * 0.998 / 9999) ** 0.5
+    assert found.high - found.difference == pytest.approx(1.9602 * deviation, rel=1e-3)
+    assert judge(CLAIM, [*runs, run("other", 0, accuracy=0.9)]).word == "level", "of one it is not known"
+
+
 def test_seeds_that_lie_apart_widen_the_interval_of_accuracies():
     def judged(apart: float):
         ours = [run("ours", seed, accuracy=0.92 + apart * by) for seed, by in enumerate((-1, 0, 1))]

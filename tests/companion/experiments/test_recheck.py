@@ -1,5 +1,7 @@
 """Every committed result can be read, and its weights are those of the network that it names."""
 
+import json
+
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -56,6 +58,29 @@ def test_a_damaged_file_is_named_and_the_others_are_evaluated(tiny, monkeypatch,
     assert recheck.main() == 0
 
 
+def test_a_record_gains_what_the_judge_did_not_say_then_where_its_score_holds(tiny, monkeypatch):
+    monkeypatch.setattr(tiny.Stripes, "evaluate", lambda self, model, device: {"accuracy": model_sum(model)})
+    units = [tiny.TINY.unit("digits-pdegcnn", seed, "full") for seed in (0, 1)]
+    for unit in units:
+        work.do(unit)
+    first, second = map(grid.committed_path, units)
+    moved = experiments.read_result(second)
+    moved["metrics"]["accuracy"] += 1
+    second.write_text(json.dumps(moved))
+    before = experiments.read_result(first)
+    monkeypatch.setattr(
+        tiny.Stripes, "evaluate", lambda self, model, device: {"accuracy": model_sum(model), "misread": "3 5"}
+    )
+    assert recheck.main(["tiny"]) == 1 and experiments.read_result(first) == before
+    assert recheck.main(["tiny", "--add"]) == 1
+    after = experiments.read_result(first)
+    assert after["metrics"] == {**before["metrics"], "misread": "3 5"}
+    assert after["added"]["metrics"] == ["misread"] and "revision" in after["added"]
+    assert experiments.read_result(second) == moved
+    with pytest.raises(ValueError, match="got 'other'"):
+        recheck.main(["other"])
+
+
 def absent(results):
     raise DataError("no data")
 
@@ -68,7 +93,7 @@ def test_the_digits_are_read_as_well_as_was_recorded():
     """By the network that is evaluated fastest; `make recheck` has all of them."""
     [result] = (paths.results() / "digits-upright/full").glob("digits-lenet5-seed0-*.json")
     try:
-        [(_, then, now)] = recheck.scores([result])
+        [(_, then, now, _)] = recheck.scores([result])
     except DataError as error:
         pytest.skip(str(error))
     assert now == pytest.approx(then, abs=recheck.TOLERANCE)

@@ -40,10 +40,10 @@ COST = {
 
 def test_costs_are_those_of_the_record():
     rows = pictures.cost_table(COST).splitlines()
-    assert rows[2] == "| CNN, 6 layers | 25\u202f662 | 50 | 500 | 90 |" and rows[3].endswith(
+    assert rows[2] == "| CNN, 6\u00a0layers | 25\u202f662 | 50 | 500 | 90 |" and rows[3].endswith(
         "| 200 | 2\u202f000 |  |"
     )
-    assert rows[4].startswith("| PDE-G-CNN, 12 layers, wide | 5\u202f152 | 500 ")
+    assert rows[4].startswith("| PDE\u2011G\u2011CNN, 12\u00a0layers, wide | 5\u202f152 | 500 ")
     [ax] = pictures.cost_by_parameters(COST).axes
     assert sorted(tuple(c.get_offsets()[0]) for c in ax.collections) == [
         (2560.0, 200.0),

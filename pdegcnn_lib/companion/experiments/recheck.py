@@ -66,17 +66,17 @@ def add(result: Path, metrics: Mapping[str, object]) -> None:
 def main(arguments: Sequence[str] = ()) -> int:
     """Evaluate all networks, a line for each; 1 where a score has moved, a file is damaged or nothing was evaluated."""
     parser = argparse.ArgumentParser(prog="recheck", description=__doc__)
-    parser.add_argument("experiments", nargs="*", help="those to evaluate; all without a name")
+    parser.add_argument(
+        "folders", nargs="*", help="such as vessels or digits-rotated/long; all without a name"
+    )
     parser.add_argument("--add", action="store_true", help="add what a record lacks and the judge says today")
     asked = parser.parse_args(arguments)
-    for name in asked.experiments:
-        experiment(name)
     keep_freed_memory(0)
     trained = [
         result
         for result in committed()
         if weights_path(result).is_file()
-        and (not asked.experiments or result.relative_to(paths.results()).parts[0] in asked.experiments)
+        and (not asked.folders or any(result.is_relative_to(paths.results() / f) for f in asked.folders))
     ]
     moved = done = damaged = 0
     said: set[str] = set()

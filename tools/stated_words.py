@@ -8,12 +8,19 @@ from stated_sentences import DIGITS, VERDICTS, VESSELS
 PDE, HEAD = "digits-pdegcnn", "digits-pdegcnn-invariant"
 TWELVE = ("vessels", "vessels-pdegcnn12")
 SAID = [
-    (DIGITS, "with the paper's own the two are level.", "digits-rotated", PDE, "digits-lenet5", "level"),
-    (DIGITS, "the invariant head is ahead and the", "digits-rotated", HEAD, "digits-lenet5", "holds"),
+    (DIGITS, "the invariant head and for the paper's own.", "digits-rotated", PDE, "digits-lenet5", "holds"),
+    (
+        DIGITS,
+        "holds, with time, for the invariant head and",
+        "digits-rotated",
+        HEAD,
+        "digits-lenet5",
+        "holds",
+    ),
     (DIGITS, "of 12 700, the paper's own fails:", "digits-rotated", PDE, "digits-gcnn", "fails"),
     (DIGITS, "the paper's own is ahead of LeNet-5 too:", "digits-rotated-12k", PDE, "digits-lenet5", "holds"),
     (DIGITS, "the paper's own is level with it.", "digits-rotated-12k", PDE, "digits-gcnn", "level"),
-    (VERDICTS, "ahead with 6, is level with it;", "digits-rotated", PDE, "digits-lenet5", "level"),
+    (VERDICTS, "and the paper's own, with 6, is", "digits-rotated", PDE, "digits-lenet5", "holds"),
     (
         VERDICTS,
         "with the G-CNN the paper's own is level there.",

@@ -15,7 +15,10 @@ Record = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Comparison:
-    """A minus B over paired test images: the mean difference, its 95 % interval, the images won, the p-value."""
+    """A minus B over paired test images: the mean difference, its 95 % interval, the images won, the p-value.
+
+    Where more than one image belongs `together`, `won` and `images` count these groups.
+    """
 
     difference: float
     low: float
@@ -23,11 +26,13 @@ class Comparison:
     won: int
     images: int
     p_value: float
+    together: int = 1
 
     def __str__(self) -> str:
+        what = "images" if self.together == 1 else f"groups of {self.together} images"
         return (
             f"{100 * self.difference:+.2f} [{100 * self.low:+.2f}, {100 * self.high:+.2f}] percent, "
-            f"ahead on {self.won} of {self.images} images, p = {self.p_value:.2g}"
+            f"ahead on {self.won} of {self.images} {what}, p = {self.p_value:.2g}"
         )
 
 
@@ -81,7 +86,8 @@ def compare(
     }
     low, high = interval(float(difference.mean()), [over_images, *over_seeds(means, a, b)])
     p_value = stats.wilcoxon(difference).pvalue if difference.any() else 1.0
-    return Comparison(float(difference.mean()), low, high, int((difference > 0).sum()), count, float(p_value))
+    won = int((difference > 0).sum())
+    return Comparison(float(difference.mean()), low, high, won, count, float(p_value), together)
 
 
 OWN = 3  # runs from which on a variant has a variance over seeds of its own

@@ -246,7 +246,7 @@ def _parser() -> argparse.ArgumentParser:
     segment.add_argument(
         "--model",
         metavar="NAME|FILE",
-        help="a trained network; default: vessels-pdegcnn12, for NIfTI tubes/tubes-pdegcnn-8x2-6",
+        help="a trained network; default: vessels-pdegcnn12-wide, for NIfTI tubes/tubes-pdegcnn-8x2-6",
     )
     segment.add_argument(
         "--scale", type=float, metavar="X", help="resize by X first; default: the size of training"

@@ -26,7 +26,7 @@ from pdegcnn_lib.models.tiling import apply_tiled
 
 __all__ = ["load", "natural_scale", "prepare", "probability", "read", "run", "stems", "threshold", "write"]
 
-DEFAULT_MODEL = "vessels/vessels-pdegcnn12"
+DEFAULT_MODEL = "vessels/vessels-pdegcnn12-wide"
 VOLUME_MODEL = "tubes/tubes-pdegcnn-8x2-6"
 OVERLAY = (230, 159, 0)  # the orange of the book's figures
 LARGEST_SCALE = 8

@@ -16,6 +16,7 @@ PACKAGE = Path(__file__).resolve().parents[1]
 
 # Name -> the result of the network below `results/`, with its weights beside it; pyproject.toml puts them into a wheel.
 TRAINED = {
+    "vessels-pdegcnn12-wide": "vessels/long/vessels-pdegcnn12-wide-seed0-2c791fae3f5c",
     "vessels-pdegcnn12": "vessels/long/vessels-pdegcnn12-seed0-dd927b281b5c",
     "vessels-pdegcnn6": "vessels/long/vessels-pdegcnn6-seed0-c2e4ff778a59",
     "vessels-cnn6-narrow": "vessels/long/vessels-cnn6-narrow-seed0-622f682efdc8",

@@ -82,7 +82,7 @@ def test_the_file_is_valid_small_and_says_what_a_reader_must_know(default_onnx):
     record = read_result(DEFAULT)
     assert said == export.description(record)
     assert said["mode"] == "green" and float(said["threshold"]) == segment.threshold(record)
-    assert said["parameters"] == "2698" and said["source"].startswith(f"{segment.DEFAULT_MODEL}, seed 0")
+    assert said["parameters"] == "5152" and said["source"].startswith(f"{segment.DEFAULT_MODEL}, seed 0")
     assert "455" in said["scale"] and "deviation 1" in said["normalisation"]
 
 

@@ -244,7 +244,7 @@ def test_a_short_training_of_the_readers_does_not_hide_a_network_of_the_library(
 ):
     packaged = trained.resolve(segment.DEFAULT_MODEL)
     for profile, found in (("full", packaged), ("long", None)):
-        unit = EXPERIMENTS["vessels"].unit("vessels-pdegcnn12", 0, profile)
+        unit = EXPERIMENTS["vessels"].unit("vessels-pdegcnn12-wide", 0, profile)
         mine = network(result_path(unit), model="vessels-pdegcnn12")
         assert trained.resolve(segment.DEFAULT_MODEL) == (found or mine)
 

@@ -75,5 +75,5 @@ def test_an_installed_package_reads_its_own_copies(tmp_path, monkeypatch):
 
 
 def test_an_unknown_name_is_quoted():
-    with pytest.raises(ValueError, match="name must be one of vessels-pdegcnn12, .*, got 'resnet'"):
+    with pytest.raises(ValueError, match="name must be one of vessels-pdegcnn12-wide, .*, got 'resnet'"):
         models.trained("resnet")

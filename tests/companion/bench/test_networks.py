@@ -14,4 +14,4 @@ def test_every_network_gets_its_row():
         assert row["step_ms"]["median"] > 0 and row["photograph_ms"]["calls"] >= 3
         assert row["peak_mib"] is None or 5 < row["peak_mib"] < 900
     text = report.networks_as_text(result)
-    assert "vessels-pdegcnn3" in text and "1264" in text and "threads" in text
+    assert "vessels-pdegcnn3" in text and "1264" in text and "thread" in text

@@ -144,7 +144,7 @@ gpu: setup ## everything that needs a GPU; fails where there is none
 
 # Two runs of one thread train more than one of two: each job takes the next run that nobody does.
 grid: setup ## train every model of every experiment with every seed into results/, resuming, JOBS at a time
-	@jobs=; for job in $$(seq $(JOBS)); do OMP_NUM_THREADS=1 $(venv)/pdegcnn grid & jobs="$$jobs $$!"; done; \
+	@jobs=; trap 'kill $$jobs 2>/dev/null; wait; exit 130' INT TERM; for job in $$(seq $(JOBS)); do OMP_NUM_THREADS=1 $(venv)/pdegcnn grid & jobs="$$jobs $$!"; done; \
 	  failed=0; for job in $$jobs; do wait $$job || failed=$$?; done; exit $$failed
 
 recheck: setup ## evaluate every committed network again and compare its score with the recorded one

@@ -139,7 +139,10 @@ STATED = [
     (VESSELS, "{size gcnn12} parameters, 27 times as many, it has {gcnn12} after the 6 000 steps"),
     (VESSELS, "of its search, in {runs gcnn12}, and {gcnn12_cl} in clDice: {gcnn12 - pde12} percent ahead"),
     (VERDICTS, "of 27 times its size, is {gcnn12 - pde12} percent ahead of it, on all eight:"),
-    (VESSELS, "of the search it has {wide12} in {runs wide12}, {wide12 - pde12} more than with 10 channels."),
+    (
+        VESSELS,
+        "of the search the wide one has {wide12} in {runs wide12}, {wide12 - pde12} more than with 10 channels.",
+    ),
     (VESSELS, "{size wide12} parameters, bring it to {wide12} in {runs wide12} and {wide12_cl} in clDice,"),
     (VERDICTS, "With 16 channels and {size wide12} parameters it has {wide12 - pde12} percent more, in"),
     (README, "numbers; with {size wide12} the PDE-G-CNN has {wide12} % in {count wide12}."),

@@ -59,7 +59,8 @@ def add(result: Path, metrics: Mapping[str, object]) -> None:
     new = {key: value for key, value in metrics.items() if key not in record["metrics"]}
     if new:
         record["metrics"] |= new
-        record["added"] = {"metrics": sorted(new), **provenance(torch.device("cpu"))}
+        origin = {"metrics": sorted(new), **provenance(torch.device("cpu"))}
+        record["added"] = [*record.get("added", []), origin]
         paths.write_atomically(result, json.dumps(record, indent=1) + "\n")
 
 

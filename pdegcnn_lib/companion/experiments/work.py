@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -63,14 +64,18 @@ def set_aside_damaged(units: Sequence[Run], say: Callable[[str], None] = lambda 
 def clear_away(units: Sequence[Run], say: Callable[[str], None] = lambda line: None) -> None:
     """Clear away what kills left of runs: damaged results, checkpoints of runs that came to an end, parts of files.
 
-    A checkpoint younger than the end stays: somebody does that run once more, as `pdegcnn train` is asked to.
+    A checkpoint younger than the end stays: somebody does that run once more, as `pdegcnn train` is asked to. A result
+    that is checked out later counts as younger.
     """
     set_aside_damaged(units, say)
     for unit in units:
-        end, checkpoint = end_of(unit), checkpoint_path(unit)
-        again = checkpoint.is_file() and end is not None and checkpoint.stat().st_mtime > end.stat().st_mtime
-        if end is not None and not again:  # it was killed between its last file and the end of its checkpoint
-            drop_checkpoint(unit)
+        end = end_of(unit)
+        if end is None:
+            continue
+        with suppress(FileNotFoundError):  # another process may clear away the same
+            if checkpoint_path(unit).stat().st_mtime > end.stat().st_mtime:
+                continue
+        drop_checkpoint(unit)  # it was killed between its last file and the end of its checkpoint
     for folder in {path(unit).parent for unit in units for path in (committed_path, checkpoint_path)}:
         paths.drop_parts(folder)
 

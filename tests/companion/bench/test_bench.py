@@ -147,7 +147,7 @@ def test_sources_are_timed_beside_earlier_ones_and_must_agree_with_them(
     step = replace(before.CASES[-1], setup=before._STEP.format(batch=(1, 1, 8, 8)))
     for case in (before._operator("convection", "convection"), step):
         assert before.ratio(package, case, turns=1, calls=1) > 0
-        with pytest.raises(RuntimeError, match=f"{case.name} failed before".replace("+", r"\+")):
+        with pytest.raises(RuntimeError, match=re.escape(f"{case.name} failed before")):
             before.ratio(tmp_path, case, turns=1, calls=1)
     with pytest.raises(RuntimeError, match="no-such-revision is not in the history here"):
         before.unpacked("no-such-revision", tmp_path)

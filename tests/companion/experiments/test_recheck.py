@@ -75,7 +75,8 @@ def test_a_record_gains_what_the_judge_did_not_say_then_where_its_score_holds(ti
     assert recheck.main(["tiny/full", "--add"]) == 1
     after = experiments.read_result(first)
     assert after["metrics"] == {**before["metrics"], "misread": "3 5"}
-    assert after["added"]["metrics"] == ["misread"] and "revision" in after["added"]
+    [added] = after["added"]
+    assert added["metrics"] == ["misread"] and "revision" in added
     assert experiments.read_result(second) == moved
     assert recheck.main(["tiny/long"]) == 1, "nothing lies there"
 

@@ -143,9 +143,13 @@ gpu: setup ## everything that needs a GPU; fails where there is none
 	@$(venv)/python -m pdegcnn_lib.companion.bench.gpu
 
 # Two runs of one thread train more than one of two: each job takes the next run that nobody does.
+trainings := $(addprefix .training-,$(shell seq $(JOBS)))
+.PHONY: $(trainings)
+$(trainings):
+	@OMP_NUM_THREADS=1 $(venv)/pdegcnn grid
+
 grid: setup ## train every model of every experiment with every seed into results/, resuming, JOBS at a time
-	@jobs=; trap 'kill $$jobs 2>/dev/null; wait; exit 130' INT TERM; for job in $$(seq $(JOBS)); do OMP_NUM_THREADS=1 $(venv)/pdegcnn grid & jobs="$$jobs $$!"; done; \
-	  failed=0; for job in $$jobs; do wait $$job || failed=$$?; done; exit $$failed
+	@$(MAKE) -j$(JOBS) $(trainings)
 
 recheck: setup ## evaluate every committed network again and compare its score with the recorded one
 	@$(venv)/python -m pdegcnn_lib.companion.experiments.recheck

@@ -12,7 +12,7 @@ from pdegcnn_lib.companion.bench.cases import Call, training_step
 from pdegcnn_lib.companion.bench.measure import peak_in_fresh_process, side_by_side
 from pdegcnn_lib.companion.bench.steps import BATCH
 from pdegcnn_lib.companion.experiments.provenance import provenance
-from pdegcnn_lib.companion.experiments.vessels import AS_WIDE
+from pdegcnn_lib.companion.experiments.registry import experiment
 from pdegcnn_lib.memory import keep_freed_memory
 
 NETWORKS = tuple(
@@ -20,16 +20,16 @@ NETWORKS = tuple(
     for layers in (3, 6, 12)
     for name in (f"vessels-cnn{layers}-narrow", f"vessels-gcnn{layers}-narrow", f"vessels-pdegcnn{layers}")
 ) + ("vessels-pdegcnn12-wide", "vessels-unet")
-# What variants among them are: a network and its options.
-VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
-    "vessels-pdegcnn12-wide": ("vessels-pdegcnn12", {"channels": AS_WIDE})
-}
 PHOTOGRAPH = (1, 1, 480, 499)  # a photograph of CHASE_DB1 at half resolution
 
 
 def network_of(name: str) -> tuple[str, dict[str, Any]]:
-    """The network and the options that a name among `NETWORKS` stands for."""
-    return VARIANTS.get(name, (name, {}))
+    """The network and the options that a name stands for: those of its variant in the experiment, where it has one."""
+    vessels = experiment("vessels")
+    if name not in vessels.labels:
+        return name, {}
+    variant = vessels.variant(name)
+    return variant.model, dict(variant.options)
 
 
 def step(name: str, batch: tuple[int, int, int, int] = BATCH) -> Call:

@@ -20,6 +20,7 @@ MODULE = Path(".make/browser/kernels.wasm")
 NETWORKS = {
     "vessels/vessels-pdegcnn6": "6 layers",
     "vessels/vessels-pdegcnn12": "12 layers",
+    "vessels/vessels-pdegcnn12-wide": "12 layers of 16 channels",
 }
 # The scripts of every page and of the worker, in the order in which they are read.
 PAGE_SCRIPTS = {

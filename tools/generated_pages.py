@@ -86,14 +86,15 @@ def ledger_page() -> str:
     return ledger.table()
 
 
-WORDS = {"holds": "ahead of", "level": "level with", "fails": "behind"}
+WORDS = {"holds": "ahead of", "level": "not told apart from", "fails": "behind"}
 
 
 def evidence() -> tuple[str, dict[str, str]]:
     """What the first page says of results: a table of each network on vessels, and numbers.
 
-    The networks are those whose search is over. The numbers are how many each network has, what the second observer
-    scores, and, in words too, what the results say of networks.
+    The networks are those whose search is over, and of those with something changed the ones of another size. The
+    numbers are how many each network has, what the second observer scores, and, in words too, what the results say of
+    networks.
     """
     from pdegcnn_lib.companion.experiments import claims, pictures
     from pdegcnn_lib.companion.experiments.comparison import grouped
@@ -109,14 +110,14 @@ def evidence() -> tuple[str, dict[str, str]]:
 
     rows = [
         [
-            pictures.label(found[0]["model"]),
+            pictures.label(name),
             numbers[name],
             spaced(steps[name]),
             f"{mean(r['metrics']['dice'] for r in found):.3f}",
             str(len(found)),
         ]
         for name, found in sorted(runs.items(), key=lambda item: item[1][0]["parameters"])
-        if name == found[0]["model"]
+        if name == found[0]["model"] or found[0]["parameters"] != runs[found[0]["model"]][0]["parameters"]
     ]
     said = {name.replace("-", "_"): number for name, number in numbers.items()}
     said["second_observer"] = f"{next(iter(runs.values()))[0]['metrics']['observer']['dice']:.3f}"

@@ -51,7 +51,7 @@ SAID = [
 # On how many of the eight photographs a network is ahead of another or, without a name, of the second observer.
 WON = [
     (VESSELS, "a human on five of the eight photographs,", "vessels-pdegcnn12", "", 5),
-    (VESSELS, "in Dice, on five of the eight, which other", "vessels-gcnn12-narrow", "", 5),
+    (VESSELS, "in Dice, on five of the eight, with an", "vessels-gcnn12-narrow", "", 5),
     (
         VESSELS,
         "Of thirteen times its size, it is behind on all eight;",
@@ -68,7 +68,8 @@ WON = [
         8,
     ),
     (VESSELS, "of its depth, on all eight photographs;", "vessels-gcnn12-narrow", "vessels-pdegcnn12", 8),
-    (VERDICTS, "on all eight photographs, and level with the second", "vessels-pdegcnn12", "vessels-unet", 8),
+    (VERDICTS, "on all eight photographs, with an interval that", "vessels-pdegcnn12", "vessels-unet", 8),
+    (VESSELS, "ahead of these six layers, on all eight photographs;", "vessels-unet", "vessels-pdegcnn6", 8),
     (VERDICTS, "27 times its size, on all eight, and", "vessels-pdegcnn12", "vessels-cnn12-narrow", 8),
     (VERDICTS, "percent, on all eight too, but by", "vessels-unet", "vessels-pdegcnn6", 8),
 ]

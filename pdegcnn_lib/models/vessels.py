@@ -29,7 +29,7 @@ from pdegcnn_lib.nn import (
     Projection,
 )
 from pdegcnn_lib.nn.metric import Draw, initial_scales
-from pdegcnn_lib.nn.pde import CDDE, DE
+from pdegcnn_lib.nn.pde import CDDE, CDE, DE
 
 TASK = "vessels"
 LAST = 16  # channels before the final pointwise map
@@ -182,7 +182,8 @@ def pdegcnn(
     parameter; without `norm` the PDE layers mix their channels and do not normalise them; `first_scales` multiplies
     the length scales w that the metrics begin with: the smaller, the farther a kernel reaches. `dropout` as in `cnn`.
     Options beyond those and `orientations` are those of `PDELayer`.
-    Raises: ValueError for `first_scales` that are no positive number.
+    Raises: ValueError for `first_scales` that are no positive number, and for others than 1 where a term beyond those
+    of the usual layer may draw lengths of its own; TypeError for a `residual` or a `norm` that is no truth value.
     """
     _check(layers, channels, dropout)
     if (
@@ -191,7 +192,14 @@ def pdegcnn(
         or not 0 < first_scales < math.inf
     ):
         raise ValueError(f"first_scales must be a positive number, got {first_scales!r}")
+    for name, flag in {"residual": residual, "norm": norm}.items():
+        if not isinstance(flag, bool):
+            raise TypeError(f"{name} must be True or False, got {flag!r}")
     if first_scales != 1:
+        if pde.get("scales") is None and not set(terms := pde.get("terms", CDE)) <= set(CDE):
+            raise ValueError(
+                f"first_scales must be 1 with terms beyond {CDE}, got {first_scales!r} with {terms}"
+            )
         pde["scales"] = partial(_times, first_scales, pde.get("scales") or initial_scales)
     body = _lift(in_channels, channels, orientations, lift, pde.get("backend"))
     leave_out = partial(nn.Dropout3d, dropout)

@@ -93,7 +93,8 @@ def on_the_command_line(name: str, picture: str) -> np.ndarray:
 
 
 @pytest.mark.parametrize(
-    ("name", "picture"), [(SIX, "whole"), (TWELVE, "whole"), (SIX, "part"), (SIX, "half")]
+    ("name", "picture"),
+    [(SIX, "whole"), (TWELVE, "whole"), (segment.DEFAULT_MODEL, "part"), (SIX, "part"), (SIX, "half")],
 )
 def test_the_page_finds_what_the_command_line_finds(page: Page, name: str, picture: str) -> None:
     page.select_option("#network", name)

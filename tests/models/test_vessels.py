@@ -90,3 +90,14 @@ def test_metrics_begin_with_scales_so_many_times_as_large(factor):
 def test_first_scales_are_a_positive_number(wrong):
     with pytest.raises(ValueError, match=f"first_scales must be a positive number, got {wrong!r}"):
         models.build("vessels-pdegcnn6", 1, first_scales=wrong)
+
+
+def test_first_scales_leave_what_diffusion_draws_alone():
+    with pytest.raises(ValueError, match=r"first_scales must be 1 .* got 0.6 with .*diffusion"):
+        models.build("vessels-pdegcnn6-cdde", 1, first_scales=0.6)
+
+
+@pytest.mark.parametrize("option", ["norm", "residual"])
+def test_a_switch_is_true_or_false(option):
+    with pytest.raises(TypeError, match=f"{option} must be True or False, got 'no'"):
+        models.build("vessels-pdegcnn6", 1, **{option: "no"})

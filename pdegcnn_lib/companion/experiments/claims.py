@@ -97,16 +97,15 @@ CLAIMS = (
 def judge(claim: Claim, records: Sequence[Record]) -> Verdict | None:
     """Hold a claim against the records of its experiment; None without a run of both networks.
 
-    The interval is that of `compare` where every record has a score of each image, with images that belong together
-    counted as one, otherwise that of a difference of two proportions with the variance over the seeds of each. A
-    network with one or two runs borrows that of the others among the records (`comparison.over_seeds`).
+    The interval is that of `compare` where every run of the two has a score of each image, with images that belong
+    together counted as one, otherwise that of a difference of two proportions with the variance over the seeds of each.
+    A network with one or two runs borrows that of the others among the records (`comparison.over_seeds`).
     """
     groups = grouped(records)
     ours, rival = (groups.get(name, []) for name in (claim.ours, claim.rival))
     if not ours or not rival:
         return None
-    by_image = [scores_by_image(record) for record in records]
-    if None in by_image:
+    if any(scores_by_image(record) is None for record in (*ours, *rival)):
         accuracies = {name: [r["metrics"]["accuracy"] for r in group] for name, group in groups.items()}
         means = [mean(accuracies[name]) for name in (claim.ours, claim.rival)]
         difference = means[0] - means[1]
@@ -115,7 +114,8 @@ def judge(claim: Claim, records: Sequence[Record]) -> Verdict | None:
         low, high = interval(difference, [*digits, *over_seeds(accuracies, claim.ours, claim.rival)])
     else:
         scored = [
-            {"variant": r["variant"], "metrics": {"score": s}} for r, s in zip(records, by_image, strict=True)
+            {"variant": r["variant"], "metrics": {"score": scores_by_image(r) or [r["metrics"]["accuracy"]]}}
+            for r in records
         ]
         found = compare(scored, claim.ours, claim.rival, "score", together=claim.together)
         difference, low, high = found.difference, found.low, found.high

@@ -69,7 +69,12 @@ def test_networks_that_misread_the_same_digits_are_compared_digit_by_digit():
     assert found.word == "holds" and found.difference == pytest.approx(0.002)
     deviation = (0.002 * 0.998 / 9999) ** 0.5
     assert found.high - found.difference == pytest.approx(1.9602 * deviation, rel=1e-3)
-    assert judge(CLAIM, [*runs, run("other", 0, accuracy=0.9)]).word == "level", "of one it is not known"
+    assert judge(CLAIM, [*runs, run("other", 0, accuracy=0.9)]) == found, (
+        "what others misread is nobody's concern"
+    )
+    assert judge(CLAIM, [*runs, run("rival", 1, accuracy=0.948)]).word == "level", (
+        "of one run it is not known"
+    )
 
 
 def test_seeds_that_lie_apart_widen_the_interval_of_accuracies():

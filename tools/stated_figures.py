@@ -45,7 +45,8 @@ def figure(asked: str) -> str:
         return WORDS[number] + {"count": "", "runs": " run" if number == 1 else " runs"}[first]
     if first in ("least", "most"):
         return f"{100 * (min if first == 'least' else max)(scores(rest)):.1f}"
-    return f"{100 * (score(first) - (score(rest.removeprefix('- ')) if rest else 0)):.1f}"
+    found = 100 * (score(first) - (score(rest.removeprefix("- ")) if rest else 0))
+    return f"{found:.1f}".replace("-", "\u2212")
 
 
 def pieces(sentence: str) -> Iterator[tuple[bool, str]]:

@@ -93,7 +93,7 @@ def _grid(arguments: argparse.Namespace) -> None:
     elif arguments.cluster:
         from pdegcnn_lib.companion.experiments import cluster
 
-        resources = cluster.Resources(**{**asked, "more": dict(asked.get("more", []))})
+        resources = cluster.Resources(**{**asked, "more": cluster.once(asked.get("more", []))})
         cluster.submit(chosen, profile, resources, say=say)
     else:
         work.work_off(chosen, profile, minutes=arguments.minutes, say=say)

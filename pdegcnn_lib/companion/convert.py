@@ -38,7 +38,11 @@ def convert(
         known = "is no file" if checkpoint.exists() else "is not there"
         raise DataError(f"there is no checkpoint {checkpoint}: it {known}")
     paths.check_replaceable(out, force=force)
-    chosen = {name: _value(text) for name, text in options}
+    chosen: dict[str, Any] = {}
+    for name, text in options:
+        if name in chosen:
+            raise ValueError(f"option {name} must be given once, got {chosen[name]!r} and {text}")
+        chosen[name] = _value(text)
     try:
         network = models.build(model, channels, **chosen)
     except TypeError as error:  # what was asked for on the command line is of the wrong kind

@@ -33,8 +33,11 @@ def description(record: dict[str, Any], least: int = SMALLEST) -> dict[str, str]
     """What a reader of the file must know: how pictures are prepared for the network, and what it says.
 
     `record` is the result of the network, `least` what `smallest` says of it.
-    Raises: DataError for one that says nothing about its preparation.
+    Raises: DataError for one that says nothing about its preparation, or does not say what it is.
     """
+    said = ("experiment", "variant", "seed", "digest", "model", "options", "in_channels", "parameters")
+    if left_out := [name for name in said if name not in record]:
+        raise DataError(f"the record of the network says nothing of its {', '.join(left_out)}")
     if "preparation" not in record:
         raise DataError(f"{record['variant']} does not say how pictures were prepared for it")
     how = Preparation(**record["preparation"])

@@ -233,14 +233,16 @@ def folded(path: Path) -> str:
 def stems(images: list[Path], out: Path) -> dict[Path, Path]:
     """Where the results of each picture go. Raises: ValueError when two would be written to the same files."""
     places: dict[Path, Path] = {}
+    taken: set[str] = set()
     for image in images:
-        place = out / image.name.removesuffix(stacks.suffix(image) or image.suffix)
+        place = out / image.name[: len(image.name) - len(stacks.suffix(image) or image.suffix)]
         # On many systems eye.png and EYE.png, or an accent written in two ways, are one file.
-        if folded(place) in map(folded, places.values()):
+        if folded(place) in taken:
             raise ValueError(
                 f"the results of two pictures named {image.stem!r} would overwrite each other in {out}"
             )
         places[image] = place
+        taken.add(folded(place))
     return places
 
 

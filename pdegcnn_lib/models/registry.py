@@ -53,6 +53,7 @@ _ENTRIES: dict[str, Entry] = {}
 def register(*entries: Entry) -> None:
     """Put networks on the list, those of a reader's own too: `build`, experiments, tables and `segment` then know them.
 
+    A cell of a notebook may be run again: its network takes the place of the one that it made before.
     Raises: ValueError for a name that is taken by another network, and for a builder with a `**` parameter of another
     name than `pde` or `pde_r2`, of which nobody knows what it takes.
     """
@@ -63,8 +64,15 @@ def register(*entries: Entry) -> None:
                     f"the builder of {new.name} must name its options, or collect those of a PDE layer by "
                     f"**{' or **'.join(PASSED_ON)}, got **{p.name}"
                 )
-        if _ENTRIES.setdefault(new.name, new) != new:
+        if (old := _ENTRIES.get(new.name, new)) != new and not _again(old.builder, new.builder):
             raise ValueError(f"name must be one that no network has yet, got {new.name!r}")
+        _ENTRIES[new.name] = new
+
+
+def _again(old: Callable[..., nn.Module], new: Callable[..., nn.Module]) -> bool:
+    """Whether both are one function of a notebook or a script, defined once more."""
+    places = [(getattr(f, "__module__", None), getattr(f, "__qualname__", None)) for f in (old, new)]
+    return places[0] == places[1] and places[0][0] == "__main__" and places[0][1] is not None
 
 
 def names() -> list[str]:

@@ -63,6 +63,10 @@ def test_what_cannot_be_converted_is_a_sentence_and_leaves_nothing(checkpoint, t
         ((checkpoint, "--model", "vessels-pdegcnn6", *usual[2:]), "the checkpoint has "),
         ((checkpoint, *usual, "--channels", "3"), "block.0 has the shape "),
         ((checkpoint, *usual, "--option", "window=3"), f"{MODEL} takes the options "),
+        (
+            (checkpoint, *usual, "--option", "channels=16", "--option", "channels=10"),
+            "option channels must be given once, got 16 and 10",
+        ),
         ((*other, "--option", "window=5"), "window must be (KOr, KH, KW), got 5"),
         ((*other, "--option", "orientations=4.0"), "orientations must be "),
         ((checkpoint, *usual[:-1], tmp_path / "ours.pt"), "the name of the file must end in .safetensors"),

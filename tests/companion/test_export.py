@@ -181,9 +181,13 @@ def test_bad_input_is_one_sentence(tmp_path, capsys):
     assert "must end in .onnx or .pt2, got" in said(small(tmp_path), "net")
     assert "model must be a file or one of" in said("resnet")
     record = json.loads(small(tmp_path).read_text())
-    del record["preparation"]
+    prepared = record.pop("preparation")
     (tmp_path / "net.json").write_text(json.dumps(record))
     assert "does not say how pictures were prepared" in said(tmp_path / "net.json")
+    del record["seed"], record["digest"]
+    record["preparation"] = prepared
+    (tmp_path / "net.json").write_text(json.dumps(record))
+    assert "the record of the network says nothing of its seed, digest" in said(tmp_path / "net.json")
     assert "writes networks on images" in said(small(tmp_path, "tubes-cnn"))
     assert not (tmp_path / "net.pt2").exists()
 

@@ -129,6 +129,11 @@ def test_a_picture_that_cannot_be_read_is_named_and_the_others_are_done(result, 
     ]
 
 
+def test_an_ending_in_capitals_is_taken_off_too():
+    places = segment.stems([Path("A.NII.GZ"), Path("b.PNG"), Path("c")], Path("out"))
+    assert [place.name for place in places.values()] == ["A", "b", "c"]
+
+
 def test_results_do_not_overwrite_each_other(result, tmp_path, capsys):
     (tmp_path / "a").mkdir()
     pictures = [save(FORMATS["rgb.png"], tmp_path / name) for name in ("eye.png", "a/eye.jpg")]

@@ -22,3 +22,19 @@ def test_a_network_of_ones_own_is_one_entry():
             models.register(replace(mine, name="other", builder=lambda c, **rest: None))
     finally:
         del models.registry._ENTRIES["mine-net"]
+
+
+def test_a_cell_that_defines_its_network_once_more_replaces_it():
+    def cell(kernel):
+        def net(channels):
+            return torch.nn.Conv2d(channels, 4, kernel)
+
+        net.__module__, net.__qualname__ = "__main__", "net"
+        models.register(models.Entry("mine-net", "mine", "mine", "Plane", 1, 4, "Mine", "a net", net))
+
+    try:
+        cell(3)
+        cell(5)
+        assert models.build("mine-net", 2).kernel_size == (5, 5)
+    finally:
+        del models.registry._ENTRIES["mine-net"]

@@ -23,6 +23,15 @@ def two_steps(f, w, gain, offset, mean, var, momentum):
     return functional.batch_norm(ops.linear(f, w), mean, var, gain, offset, True, momentum, 1e-5)
 
 
+def test_many_channels_are_left_to_torch(backend, dtype):
+    """The products of 129 channels, one matrix for each block of points, would be larger than the features."""
+    tensors = problem(129, (1, 4, 5), dtype, 3)
+    running = [(torch.zeros(3, dtype=dtype), torch.ones(3, dtype=dtype)) for _ in range(2)]
+    found = ops.normalised_linear(*tensors, *running[0], momentum=0.3, backend=backend)
+    law = two_steps(*tensors, *running[1], 0.3)
+    assert torch.equal(found, law.reshape(found.shape)) and torch.equal(running[0][1], running[1][1])
+
+
 # One channel, counts that no block of rows divides, images longer than a block's points and no multiple of a vector.
 @pytest.mark.parametrize(
     ("channels", "out", "size"),

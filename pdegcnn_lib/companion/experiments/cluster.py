@@ -12,7 +12,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, redirect_stderr, suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -32,8 +32,33 @@ if TYPE_CHECKING:
     from submitit.helpers import DelayedSubmission
 
 PROGRAMS = ("sbatch", "sinfo", "srun")
+# Options of sbatch that are no further ones.
+OWN = {
+    **dict.fromkeys(
+        ("dependency", "requeue", "array"), "what makes an array go on after a kill, and not to be chosen"
+    ),
+    **{
+        name: f"given by --{option}"
+        for name, option in {
+            "partition": "partition",
+            "time": "time",
+            "cpus-per-task": "cpus",
+            "gpus-per-node": "gpus",
+            "mem": "mem",
+        }.items()
+    },
+}
 PROBE_SECONDS = 20  # how long a node is waited for that looks whether it sees the folders
 TIME_LIMITS = 100  # how often a run may come to the time limit and go on
+
+
+def once(options: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Options by name. Raises: ValueError for one that is given twice."""
+    found: dict[str, str] = {}
+    for name, value in options:
+        if found.setdefault(name, value) != value:
+            raise ValueError(f"sbatch {name} must be given once, got {found[name]!r} and {value!r}")
+    return found
 
 
 @dataclass(frozen=True)
@@ -53,6 +78,9 @@ class Resources:
     more: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        for name in self.more:
+            if (known := name.replace("_", "-")) in OWN:
+                raise ValueError(f"sbatch {known} is {OWN[known]}, got {self.more[name]!r}")
         for name, said in (("limit", "time, in minutes,"), ("cpus", "cpus"), ("tasks", "tasks")):
             if getattr(self, name) < 1:
                 raise ValueError(f"{said} must be at least 1, got {getattr(self, name)}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from math import inf
 from statistics import mean, stdev, variance
 from typing import Any
 
@@ -57,7 +58,10 @@ def scores(records: Iterable[Record], variant: str, metric: str) -> np.ndarray:
     rows = [r["metrics"][metric] for r in records if r["variant"] == variant]
     if not rows:
         raise ValueError(f"variant must have a run among the records, got {variant!r}")
-    return np.array(rows)
+    found = np.array(rows)
+    if not np.isfinite(found).all():
+        raise ValueError(f"the scores of {variant} must be finite, got {found[~np.isfinite(found)][0]}")
+    return found
 
 
 def compare(
@@ -69,12 +73,17 @@ def compare(
     the difference would hold on other images of the kind and for other seeds (`interval`, `over_seeds`). The p-value is
     that of Wilcoxon's signed-rank test over the images, two-sided. Images that belong together, so many one after the
     other, as those of both eyes of a child, count as one, by their mean.
-    Raises: ValueError without a run of one, or where `together` does not divide the number of images.
+    Of one observation nothing is known of others: the interval is then without bounds.
+    Raises: ValueError without a run of one, for scores of other images or that are not finite, or where `together` does
+    not divide the number of images.
     """
     from scipy import stats
 
     records = list(records)
     by_image = [scores(records, variant, metric) for variant in (a, b)]
+    counts = [rows.shape[1] for rows in by_image]
+    if counts[0] != counts[1]:
+        raise ValueError(f"{a} and {b} must be scored on the same images, got {counts[0]} and {counts[1]}")
     if together < 1 or by_image[0].shape[1] % together:
         raise ValueError(f"together must divide the {by_image[0].shape[1]} images, got {together}")
     runs = [rows.reshape(len(rows), -1, together).mean(2) for rows in by_image]
@@ -85,6 +94,8 @@ def compare(
         name: [float(mean(r["metrics"][metric])) for r in group] for name, group in grouped(records).items()
     }
     low, high = interval(float(difference.mean()), [over_images, *over_seeds(means, a, b)])
+    if count == 1:
+        low, high = -inf, inf
     p_value = stats.wilcoxon(difference).pvalue if difference.any() else 1.0
     won = int((difference > 0).sum())
     return Comparison(float(difference.mean()), low, high, won, count, float(p_value), together)

@@ -25,7 +25,7 @@ class Training:
     `steps` batches of `batch_size`; AdamW with `weight_decay`; the learning rate follows `schedule`, `cosine` to zero
     after a linear warm-up over the first twentieth, `exponential` to a hundredth, or `constant`. With `average` the
     network that is kept is an exponential mean of those along the way, which forgets by this factor at every step; at 0
-    it is the last one.
+    it is the last one. `mixed_precision` is that of a GPU; a CPU trains without.
     """
 
     steps: int

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from pdegcnn_lib.companion import paths
+from pdegcnn_lib.companion.data.errors import DataError
 from pdegcnn_lib.companion.experiments.config import Run
 from pdegcnn_lib.companion.experiments.provenance import code_fingerprint
 from pdegcnn_lib.companion.experiments.registry import EXPERIMENTS, Experiment, key
@@ -43,10 +45,14 @@ def end_of(unit: Run) -> Path | None:
 
     What other code has made here is nobody's result but the reader's.
     """
+    for path in (committed_path(unit), diverged_path(unit)):
+        if path.is_file():
+            return path
     made = result_path(unit)
-    ours = made.is_file() and read_result(made).get("code") == code_fingerprint()
-    ends = (path for path in (committed_path(unit), diverged_path(unit)) if path.is_file())
-    return next(ends, made if ours else None)
+    with suppress(DataError):  # a damaged one is none
+        if made.is_file() and read_result(made).get("code") == code_fingerprint():
+            return made
+    return None
 
 
 def known(unit: Run) -> bool:

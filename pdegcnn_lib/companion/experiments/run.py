@@ -57,10 +57,31 @@ def checkpoint_path(unit: Run) -> Path:
 
 
 def drop_checkpoint(unit: Run) -> None:
-    """Delete the state of a run that came to an end, and what other code left of it."""
-    checkpoint = checkpoint_path(unit)
-    for left in checkpoint.parent.glob(f"{glob.escape(Path(unit.stem).name)}-*.checkpoint.pt"):
-        left.unlink(missing_ok=True)  # another process may have been here first
+    """Delete the state of a run that came to an end, and what other code left of it, but an hour ago or more.
+
+    A younger one of other code stays: a training from another folder may be at it.
+    """
+    ours = checkpoint_path(unit)
+    for left in ours.parent.glob(f"{glob.escape(Path(unit.stem).name)}-*.checkpoint.pt"):
+        with suppress(FileNotFoundError):  # another process may have been here first
+            if left == ours or time.time() - left.stat().st_mtime > paths.SECONDS_OF_A_WRITE:
+                left.unlink()
+
+
+def _made_by(weights: Path) -> str | None:
+    """The digest of the run that a file of weights says it is of."""
+    from safetensors import SafetensorError, safe_open
+
+    with suppress(SafetensorError), safe_open(weights, "pt") as file:
+        return (file.metadata() or {}).get("run")
+    return None
+
+
+def _plain(value: Any) -> Any:
+    """What numpy and torch hold, as numbers and lists of JSON."""
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    raise TypeError(f"a metric must be a number, a text or a list of them, got a {type(value).__name__}")
 
 
 def build_model(unit: Run, in_channels: int) -> nn.Module:
@@ -91,13 +112,15 @@ def run(unit: Run, *, out: Path | None = None, device: torch.device | None = Non
     chosen, weights, checkpoint = experiment(unit.experiment), weights_path(out), checkpoint_path(unit)
     if weights == out:
         raise ValueError(f"{out} is what the weights would be called; name a file that ends in .json")
-    ours = out.is_file() or checkpoint.is_file() or weights.stem == Path(unit.stem).name
-    if chosen.keep_weights and weights.exists() and not ours:
+    ours = out.is_file() or weights.stem == Path(unit.stem).name
+    if chosen.keep_weights and weights.exists() and not ours and _made_by(weights) != unit.digest:
         raise ValueError(f"{weights} is there already and not the weights of a run; name another file")
     paths.check_replaceable(out, force=True)
+    paths.check_writable(checkpoint.parent)
     device = device or default_device()
     task = chosen.task(unit.profile, **unit.data)
-    model = build_model(unit, task.in_channels)
+    in_channels = getattr(task, "in_channels", 1)  # any object with the three methods of a task is one
+    model = build_model(unit, in_channels)
     origin = provenance(device)  # of the code that trains, whatever is committed meanwhile
     course = train(
         model,
@@ -109,7 +132,7 @@ def run(unit: Run, *, out: Path | None = None, device: torch.device | None = Non
         label=unit.name,
     )
     model.eval()
-    prepared = getattr(task, "preparation", None)  # any object with the three methods of a task is one
+    prepared = getattr(task, "preparation", None)
     some = task.batch(4, torch.Generator().manual_seed(unit.seed))[0].to(device)
     started, trained = time.monotonic(), course.curve[-1]["seconds"]
     # The convolutions of a GPU may round their factors to TF32 in training, not before the judge.
@@ -118,11 +141,11 @@ def run(unit: Run, *, out: Path | None = None, device: torch.device | None = Non
         turned = max(equivariance_error(model, some).values(), default=None)
         if turned is not None and not math.isfinite(turned):
             raise FloatingPointError(f"the output of {unit.name} is not finite")
-        metrics = task.evaluate(model, device)
+        metrics = json.loads(json.dumps(task.evaluate(model, device), default=_plain))
     result = {
         "digest": unit.digest,
         **unit.config,
-        "in_channels": task.in_channels,
+        "in_channels": in_channels,
         **({} if prepared is None else {"preparation": prepared.record}),
         "parameters": models.parameter_count(model),
         "metrics": metrics,
@@ -136,7 +159,7 @@ def run(unit: Run, *, out: Path | None = None, device: torch.device | None = Non
     }
     if chosen.keep_weights:
         state = {name: tensor.contiguous().cpu() for name, tensor in model.state_dict().items()}
-        paths.write_atomically(weights, save(state))
+        paths.write_atomically(weights, save(state, metadata={"run": unit.digest}))
     paths.write_atomically(out, json.dumps(result, indent=1) + "\n")
     drop_checkpoint(unit)
     return result

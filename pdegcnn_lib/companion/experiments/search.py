@@ -44,7 +44,7 @@ class Search:
     def length(self, scores: Scores, first: float) -> tuple[int, bool]:
         """How many steps are known to be worth it, and whether the doubling has come to its end.
 
-        It ends at once where the rate that it goes by diverges.
+        It ends where a run at the rate that it goes by has diverged.
         """
         steps = self.start
         while 2 * steps <= self.cap and {(steps, first), (2 * steps, first)} <= scores.keys():

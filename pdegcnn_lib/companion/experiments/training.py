@@ -8,6 +8,7 @@ import time
 import warnings
 import zipfile
 from collections.abc import Iterable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -81,12 +82,12 @@ def _shapes(state: dict[str, Tensor]) -> dict[str, torch.Size]:
     return {name: value.shape for name, value in state.items()}
 
 
-def _read(path: Path, device: torch.device, model: nn.Module | None = None) -> dict[str, Any] | None:
+def _read(path: Path, model: nn.Module | None = None) -> dict[str, Any] | None:
     """What a checkpoint holds; None, said loudly, for one that is damaged: it is set aside and the run starts anew.
 
-    So is one that is not of `model`.
+    So is one that is not of `model`. Where memory runs out, that says nothing of the file.
     """
-    parts = {"model", "optimizer", "average", "rng", "state"}
+    parts = {"of", "model", "optimizer", "average", "rng", "state"}
     try:
         content = path.read_bytes()
     except FileNotFoundError:  # the same run, done by another process too, has ended meanwhile
@@ -94,11 +95,13 @@ def _read(path: Path, device: torch.device, model: nn.Module | None = None) -> d
     try:
         if part := zipfile.ZipFile(io.BytesIO(content)).testzip():  # which torch leaves out
             raise ValueError(f"{part} has another checksum")
-        saved = torch.load(io.BytesIO(content), map_location=device, weights_only=True)
+        saved = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
         if not isinstance(saved, dict) or not parts <= saved.keys():
             raise KeyError("a part of the state is missing")
         if model is not None and _shapes(saved["model"]) != _shapes(model.state_dict()):
             raise ValueError("it is that of another network")
+    except (MemoryError, torch.OutOfMemoryError):
+        raise
     except Exception as error:  # a file that was cut short fails in a way of its own at every length
         aside = paths.set_aside(path)
         warnings.warn(
@@ -109,6 +112,16 @@ def _read(path: Path, device: torch.device, model: nn.Module | None = None) -> d
         )
         return None
     return saved
+
+
+def _check_same(checkpoint: Path, saved: dict[str, Any], of: dict[str, Any]) -> None:
+    other = [
+        f"{name} is {saved.get(name)!r} there and {value!r} here"
+        for name, value in of.items()
+        if saved.get(name) != value
+    ]
+    if other:
+        raise ValueError(f"checkpoint must be one of this training, {checkpoint} is not: {', '.join(other)}")
 
 
 def _progress(steps: int, start: int, label: str) -> Iterable[int]:
@@ -131,11 +144,14 @@ def train(
     """Train in place and return how it went.
 
     Batch n is drawn by a generator seeded with (seed, n), and the state of everything else is in the checkpoint, so
-    a run that was killed and started again ends where the undisturbed one ends: bit for bit on the CPU. What is left
-    in `model` is the mean of `training.average`, or the last network.
-    Raises: FloatingPointError when the loss or what is left in `model` is not finite, naming the step.
+    a run that was killed and started again ends where the undisturbed one ends: bit for bit on the CPU, with as many
+    threads. What is left in `model` is the mean of `training.average`, or the last network.
+    Raises: FloatingPointError when the loss or what is left in `model` is not finite, naming the step; ValueError for a
+    checkpoint of another seed or other settings.
     """
     keep_freed_memory()
+    of = {"seed": seed, **asdict(training)}
+    del of["checkpoint_seconds"]
     model.to(device).train()
     optimizer = torch.optim.AdamW(
         model.parameters(),
@@ -146,12 +162,13 @@ def train(
     average = {name: value.clone() for name, value in model.state_dict().items()} if training.average else {}
     state: dict[str, Any] = {"step": 0, "curve": [], "losses": [], "seconds": 0.0, "places": []}
     if checkpoint is not None and checkpoint.is_file():
-        saved = _read(checkpoint, device, model)
+        saved = _read(checkpoint, model)
         if saved is not None:
+            _check_same(checkpoint, saved["of"], of)
             model.load_state_dict(saved["model"])
             optimizer.load_state_dict(saved["optimizer"])
             _restore_generators(saved["rng"], device)
-            average = saved["average"]
+            average = {name: value.to(device) for name, value in saved["average"].items()}
             state |= saved["state"]
     place = {"device": device_name(device), "torch": str(torch.__version__)}
     if not state["places"] or not place.items() <= state["places"][-1].items():
@@ -193,6 +210,7 @@ def train(
                 _save(
                     checkpoint,
                     {
+                        "of": of,
                         "model": model.state_dict(),
                         "optimizer": optimizer.state_dict(),
                         "average": average,

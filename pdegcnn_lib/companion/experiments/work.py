@@ -53,12 +53,13 @@ def set_aside_damaged(units: Sequence[Run], say: Callable[[str], None] = lambda 
     """Give results that cannot be read, or whose weights cannot, other names, so that their runs are done again."""
     for unit in units:
         for result in (committed_path(unit), result_path(unit), diverged_path(unit)):
-            if not result.is_file() or (damage := _damage(result)) is None:
-                continue
-            for part in (result, weights_path(result)):
-                if part.is_file():
-                    paths.set_aside(part)
-            say(f"{damage}; it is set aside as {result.name}.damaged")
+            with suppress(FileNotFoundError):  # another process sets it aside
+                if not result.is_file() or (damage := _damage(result)) is None:
+                    continue
+                for part in (result, weights_path(result)):
+                    if part.is_file():
+                        paths.set_aside(part)
+                say(f"{damage}; it is set aside as {result.name}.damaged")
 
 
 def clear_away(units: Sequence[Run], say: Callable[[str], None] = lambda line: None) -> None:

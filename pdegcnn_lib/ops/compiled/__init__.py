@@ -90,9 +90,10 @@ def normalised_linear(
     r"""The batch normalisation of w f with the mean `[C]` and the covariance `[C, C]` of the channels of f.
 
     None where torch's own operators are to do it: for other types than float32 and float64, for one value per channel,
-    under autocast and under the transformations of `torch.func`.
+    for more than 128 channels, whose products take more memory than they do, under autocast and under the
+    transformations of `torch.func`.
     """
-    supported = f.dtype in (torch.float32, torch.float64) and f.numel() > f.shape[1]
+    supported = f.dtype in (torch.float32, torch.float64) and f.shape[1] < f.numel() and f.shape[1] <= 128
     alike = w.dtype == gain.dtype == offset.dtype == f.dtype
     if not supported or not alike or autocast(f.device) or forward_mode() or transformed():
         return None

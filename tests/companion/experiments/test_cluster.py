@@ -72,6 +72,15 @@ def test_what_cannot_be_done_is_a_sentence(tiny, capsys, tmp_path):
         (["--cluster", "slurm", "--tasks", "0"], "tasks must be at least 1, got 0"),
         (["--cluster", "slurm", "--time", "0"], "time, in minutes, must be at least 1, got 0"),
         (["--cluster", "slurm", "--gpus", "-1"], "gpus must be at least 0, got -1"),
+        (["--cluster", "slurm", "--sbatch", "time=10"], "sbatch time is given by --time, got '10'"),
+        (
+            ["--cluster", "slurm", "--sbatch", "account=x", "--sbatch", "account=y"],
+            "sbatch account must be given once, got 'x' and 'y'",
+        ),
+        (
+            ["--cluster", "slurm", "--sbatch", "dependency=afterok:1"],
+            "sbatch dependency is what makes an array go on after a kill, and not to be chosen, got 'afterok:1'",
+        ),
     ):
         assert pdegcnn(capsys, *arguments) == (2, "", f"pdegcnn grid: {problem}\n")
     assert not list(tmp_path.rglob("*.json"))

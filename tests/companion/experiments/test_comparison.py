@@ -102,6 +102,18 @@ def test_images_that_belong_together_count_as_one():
         compare(records(a=a, b=b), "a", "b", together=3)
 
 
+def test_of_one_observation_nothing_is_known_of_others():
+    one = compare(records(a=[0.8, 0.9], b=[0.7, 0.8]), "a", "b", together=2)
+    assert (one.low, one.high) == (-np.inf, np.inf) and one.difference == pytest.approx(0.1)
+
+
+def test_scores_that_do_not_fit_together_are_refused():
+    with pytest.raises(ValueError, match="a and b must be scored on the same images, got 4 and 1"):
+        compare(records(a=[0.8] * 4, b=[0.7]), "a", "b")
+    with pytest.raises(ValueError, match="the scores of b must be finite, got nan"):
+        compare(records(a=[0.8, 0.9], b=[0.7, np.nan]), "a", "b")
+
+
 def test_the_band_of_seeds_is_students():
     rows = np.array([[0.79], [0.80], [0.81]]) + np.zeros(8)
     assert seed_band(records(a=rows)) == pytest.approx(4.3027 * 2**0.5 * 0.01, rel=1e-4)

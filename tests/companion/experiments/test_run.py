@@ -8,18 +8,20 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
 
 from pdegcnn_lib import __version__, models
 from pdegcnn_lib.companion import experiments
-from pdegcnn_lib.companion.experiments import EXPERIMENTS, Task, Training, run
+from pdegcnn_lib.companion.experiments import EXPERIMENTS, Task, run
 from pdegcnn_lib.companion.experiments import run as run_function
 from pdegcnn_lib.companion.experiments.provenance import threads
 from pdegcnn_lib.companion.experiments.run import checkpoint_path
-from pdegcnn_lib.companion.experiments.training import _generators, _read, _restore_generators, _save, train
+from pdegcnn_lib.companion.experiments.training import train
 
+run_module = sys.modules[run_function.__module__]
 CPU = torch.device("cpu")
 GPU = (pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU"))
 
@@ -68,8 +70,7 @@ def test_weights_are_kept_only_where_they_are_asked_for(tiny, monkeypatch):
 
 def test_the_second_call_returns_the_file(tiny, monkeypatch):
     first = run(tiny.UNIT, device=CPU)
-    module = sys.modules[run_function.__module__]
-    monkeypatch.setattr(module, "train", lambda *a, **k: pytest.fail("trained again"))
+    monkeypatch.setattr(run_module, "train", lambda *a, **k: pytest.fail("trained again"))
     assert run(tiny.UNIT, device=CPU) == first
 
 
@@ -93,6 +94,42 @@ def test_weights_replace_no_file_of_the_reader(tiny, tmp_path):
     assert mine.read_text() == "mine" and list(tmp_path.glob("*.*")) == [mine]
 
 
+def test_weights_of_the_same_run_are_replaced_and_those_of_others_are_not(tiny, tmp_path, monkeypatch):
+    """A checkpoint does not say whose the file is; a run that a kill left without its result does."""
+    interrupt(tiny, experiments.result_path(tiny.UNIT), monkeypatch)
+    mine = tmp_path / "result.safetensors"
+    mine.write_text("mine")
+    with pytest.raises(ValueError, match="is there already and not the weights of a run"):
+        run(tiny.UNIT, out=tmp_path / "result.json", device=CPU)
+    assert mine.read_text() == "mine"
+    run(tiny.UNIT, out=tmp_path / "killed.json", device=CPU)
+    (tmp_path / "killed.json").unlink()
+    with pytest.raises(ValueError, match="is there already and not the weights of a run"):
+        run(replace(tiny.UNIT, seed=4), out=tmp_path / "killed.json", device=CPU)
+    run(tiny.UNIT, out=tmp_path / "killed.json", device=CPU)
+    assert (tmp_path / "killed.json").is_file()
+
+
+def test_a_task_of_ones_own_may_score_in_numpy_and_has_three_methods(tiny, monkeypatch):
+    scores = {"accuracy": np.float32(0.5), "by_image": np.ones(2), "loss": torch.tensor(1.0)}
+    monkeypatch.setattr(tiny.Stripes, "evaluate", lambda self, model, device: scores)
+    monkeypatch.delattr(Task, "in_channels")
+    result = run(tiny.UNIT, device=CPU)
+    assert result["metrics"] == {"accuracy": 0.5, "by_image": [1.0, 1.0], "loss": 1.0}
+    assert result["in_channels"] == 1
+    monkeypatch.setattr(tiny.Stripes, "evaluate", lambda self, model, device: {"accuracy": object()})
+    with pytest.raises(TypeError, match="a metric must be a number, a text or a list of them, got a object"):
+        run(replace(tiny.UNIT, seed=5), device=CPU)
+
+
+def test_a_folder_that_takes_no_checkpoints_is_found_out_before_training(tiny, tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("PDEGCNN_RUNS", str(tmp_path / "file"))
+    monkeypatch.setattr(run_module, "train", lambda *a, **k: pytest.fail("trained"))
+    with pytest.raises(OSError, match="nothing can be written here"):
+        run(tiny.UNIT, out=tmp_path / "result.json", device=CPU)
+
+
 def interrupt(tiny, out: Path, monkeypatch) -> None:
     """Begin a run that ends in its fourth step."""
     batch, seen = tiny.Stripes.batch, []
@@ -107,15 +144,6 @@ def interrupt(tiny, out: Path, monkeypatch) -> None:
         patch.setattr(tiny.Stripes, "batch", interrupted)
         run(tiny.UNIT, out=out, device=CPU)
     assert checkpoint_path(tiny.UNIT).exists()
-
-
-@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=GPU)])
-def test_a_checkpoint_keeps_what_dropout_draws_from(device):
-    device = torch.device(device)
-    states = _generators(device)
-    drawn = torch.rand(3, device=device), torch.rand(3)
-    _restore_generators(states, device)
-    assert torch.equal(torch.rand(3, device=device), drawn[0]) and torch.equal(torch.rand(3), drawn[1])
 
 
 def test_a_checkpoint_of_another_configuration_is_not_taken_up(tiny, tmp_path, monkeypatch):
@@ -194,57 +222,37 @@ def test_trained_networks_load(tiny, tmp_path, model):
     assert not loaded.training and torch.equal(loaded(x), original(x))
 
 
-def test_what_is_kept_is_the_mean_of_the_networks_along_the_way(tiny):
-    """One weight that a constant rate moves: the mean written out, with the faster forgetting at the beginning."""
-
-    class Slope(Task):
-        def batch(self, size, generator):
-            return torch.ones(size, 1), torch.zeros(size)
-
-        def loss(self, output, target):
-            return output.mean()
-
-        def evaluate(self, model, device):
-            return {}
-
-    def trained(steps, average):
-        model = torch.nn.Linear(1, 1, bias=False, dtype=torch.float64)
-        model.weight.data.fill_(1.0)
-        settings = Training(
-            steps=steps,
-            batch_size=1,
-            learning_rate=0.1,
-            schedule="constant",
-            weight_decay=0.1,
-            average=average,
-        )
-        model.forward = lambda x: x.double() * model.weight
-        train(model, Slope(), settings, seed=0, device=CPU)
-        return model.weight.item()
-
-    mean = 1.0
-    for n in range(40):
-        forget = min(0.8, (1 + n) / (10 + n))
-        mean = forget * mean + (1 - forget) * trained(n + 1, 0.0)
-    assert trained(40, 0.8) == pytest.approx(mean, rel=1e-12)
-    assert trained(40, 0.8) - trained(40, 0.0) > 0.1, "it lags behind"
+def test_where_memory_runs_out_a_checkpoint_is_not_damaged(tiny, monkeypatch):
+    interrupt(tiny, experiments.result_path(tiny.UNIT), monkeypatch)
+    with monkeypatch.context() as patch, pytest.raises(torch.OutOfMemoryError):
+        patch.setattr(torch, "load", lambda *a, **k: (_ for _ in ()).throw(torch.OutOfMemoryError("full")))
+        run(tiny.UNIT, device=CPU)
+    assert checkpoint_path(tiny.UNIT).is_file()
 
 
-@pytest.mark.parametrize("place", [0.0, 0.2, 0.5, 0.8, 0.999])
 @pytest.mark.parametrize(
-    "damage", [lambda file, n: file[:n], lambda file, n: file[:n] + b"?" + file[n + 1 :]]
+    ("other", "named"),
+    [
+        ({"seed": 4}, "seed is 3 there and 4 here"),
+        ({"average": 0.9}, r"average is 0.6 there and 0.9 here"),
+        ({"steps": 4}, r"steps is 8 there and 4 here"),
+    ],
 )
-def test_a_checkpoint_is_not_taken_where_a_byte_of_it_is_missing_or_another(tmp_path, damage, place):
-    """Cut short in the middle it made torch seek to where no file is; of numbers torch asks no checksum."""
-    path = tmp_path / "run.checkpoint.pt"
-    weights = {"weight": torch.full((5000,), 1 / 3)}
-    state = dict.fromkeys(("optimizer", "average", "rng", "state"), {})
-    _save(path, {"model": weights, **state})
-    assert torch.equal(_read(path, CPU)["model"]["weight"], weights["weight"])
-    whole = path.read_bytes()
-    path.write_bytes(damage(whole, int(place * len(whole))))
-    with pytest.warns(RuntimeWarning, match=r"run.checkpoint.pt is damaged .*starts from its beginning"):
-        assert _read(path, CPU) is None
+def test_a_checkpoint_of_another_training_is_refused(tiny, monkeypatch, other, named):
+    """As somebody who trains by `train` may hand it over: `run` has it in the name of the file."""
+    interrupt(tiny, experiments.result_path(tiny.UNIT), monkeypatch)
+    path, training = checkpoint_path(tiny.UNIT), tiny.UNIT.training
+    content = path.read_bytes()
+
+    def go_on(seed=3, **changes):
+        settings = replace(training, checkpoint_seconds=1e9, **changes)
+        model = run_module.build_model(tiny.UNIT, 1)
+        return train(model, tiny.Stripes(), settings, seed=seed, device=CPU, checkpoint=path)
+
+    with pytest.raises(ValueError, match=f"checkpoint must be one of this training, .*{named}"):
+        go_on(**other)
+    assert path.read_bytes() == content
+    assert go_on().places[0]["step"] == 0, "how often it is saved is no other training"
 
 
 def test_a_loss_that_is_not_finite_stops_the_run(tiny, monkeypatch):
@@ -252,37 +260,3 @@ def test_a_loss_that_is_not_finite_stops_the_run(tiny, monkeypatch):
     with pytest.raises(FloatingPointError, match="the loss of tiny small seed 3 is nan at step 0"):
         run(tiny.UNIT, device=CPU)
     assert not experiments.result_path(tiny.UNIT).exists()
-
-
-def test_training_learns(tiny):
-    """Horizontal against vertical, by its two directional differences: the loss falls from log 2 to nearly 0."""
-    training = replace(tiny.UNIT.training, steps=60, batch_size=16, learning_rate=0.1, checkpoint_seconds=1e9)
-
-    class Differences(torch.nn.Module):
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
-            return torch.stack(
-                [x.diff(dim=-1).abs().mean((1, 2, 3)), x.diff(dim=-2).abs().mean((1, 2, 3))], dim=1
-            )
-
-    model = torch.nn.Sequential(Differences(), torch.nn.Linear(2, 2))
-    curve, _ = train(model, tiny.Stripes(), training, seed=0, device=CPU)
-    assert curve[-1]["loss"] < 0.2 < 0.5 < curve[0]["loss"]
-
-
-def test_batches_depend_on_seed_and_step_alone(tiny, monkeypatch):
-    """Every model sees the same data in the same order."""
-    seen, batch = [], tiny.Stripes.batch
-
-    def watched(self, size, generator):
-        inputs, targets = batch(self, size, generator)
-        seen.append(inputs)
-        return inputs, targets
-
-    monkeypatch.setattr(tiny.Stripes, "batch", watched)
-    flat = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(144, 2))
-    wide = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(144, 9), torch.nn.Dropout(0.5))
-    training = replace(tiny.UNIT.training, steps=3)
-    for model, seed in ((flat, 1), (wide, 1), (flat, 2)):
-        train(model, tiny.Stripes(), training, seed=seed, device=CPU)
-    assert all(torch.equal(seen[n], seen[n + 3]) for n in range(3))
-    assert not torch.equal(seen[0], seen[6]) and not torch.equal(seen[0], seen[1])

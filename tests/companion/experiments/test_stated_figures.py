@@ -58,6 +58,10 @@ def test_figures_of_earlier_results_are_restated_and_nothing_else():
     assert " ".join(today.split()) == f"It has 1 024 parameters, and {stated.written(sentence)}."
     assert today.count("\n") == 2 and today.count("\u202f") == 1
     assert stated.restated(today, sentence) == today
+    behind = stated.restated("it is 0.2 percent ahead", "it is {pde6 - pde12} percent ahead")
+    assert (
+        behind.startswith("it is \u2212") and stated.restated(behind, "is {pde6 - pde12} percent") == behind
+    )
     with pytest.raises(ValueError, match=r"stand there once, it stands there 0 times: \{pde12\} of"):
         stated.restated(earlier, "{pde12} of them")
     with pytest.raises(ValueError, match="2 times"):

@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -217,7 +218,34 @@ def test_what_other_code_left_of_a_run_goes_with_its_end(tiny):
     for path in stale:
         write_atomically(path, b"")
     work.do(unit)
+    assert stale[0].exists(), "a training from another folder may be at it"
+    before = time.time() - 2 * paths.SECONDS_OF_A_WRITE
+    for path in stale:
+        os.utime(path, (before, before))
+    work.do(unit)
     assert not stale[0].exists() and stale[1].exists()
+
+
+def test_a_damaged_result_that_another_process_sets_aside_is_no_fault(tiny, monkeypatch):
+    unit = tiny.TINY.units("full")[0]
+    write_atomically(grid.committed_path(unit), "{")
+    aside = paths.set_aside
+
+    def twice(path):
+        aside(path)
+        return aside(path)
+
+    monkeypatch.setattr(paths, "set_aside", twice)
+    work.set_aside_damaged([unit])
+    assert not grid.committed_path(unit).exists()
+
+
+def test_a_damaged_file_of_this_machine_hides_no_committed_result(tiny):
+    unit = tiny.TINY.units("full")[0]
+    write_atomically(result_path(unit), "{")
+    assert grid.end_of(unit) is None
+    write_atomically(grid.committed_path(unit), "{}")
+    assert grid.end_of(unit) == grid.committed_path(unit)
 
 
 def test_the_name_of_a_variant_is_no_pattern_for_what_is_deleted(tiny):

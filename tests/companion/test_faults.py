@@ -152,14 +152,15 @@ def test_a_damaged_checkpoint_is_said_and_the_run_starts_anew(tmp_path, content)
     else:
         path.write_bytes(content)
     with pytest.warns(RuntimeWarning, match=r"run.checkpoint.pt is damaged .*starts from its beginning"):
-        assert training._read(path, torch.device("cpu")) is None
+        assert training._read(path) is None
     assert [p.name for p in tmp_path.iterdir()] == ["run.checkpoint.pt.damaged"]
-    assert training._read(path, torch.device("cpu")) is None, "nor is one that has gone meanwhile a fault"
+    assert training._read(path) is None, "nor is one that has gone meanwhile a fault"
 
 
 def test_a_checkpoint_of_another_network_is_set_aside(tmp_path):
-    path, device = tmp_path / "run.checkpoint.pt", torch.device("cpu")
+    path = tmp_path / "run.checkpoint.pt"
     saved = {
+        "of": {},
         "model": torch.nn.Linear(2, 3).state_dict(),
         "optimizer": {},
         "average": {},
@@ -167,9 +168,9 @@ def test_a_checkpoint_of_another_network_is_set_aside(tmp_path):
         "state": {},
     }
     torch.save(saved, path)
-    assert training._read(path, device, torch.nn.Linear(2, 3)) is not None
+    assert training._read(path, torch.nn.Linear(2, 3)) is not None
     with pytest.warns(RuntimeWarning, match=r"run.checkpoint.pt is damaged \(ValueError\)"):
-        assert training._read(path, device, torch.nn.Linear(2, 4)) is None
+        assert training._read(path, torch.nn.Linear(2, 4)) is None
 
 
 def test_a_run_does_not_take_the_place_of_a_file_that_is_no_result(tmp_path):

@@ -104,6 +104,12 @@ RUNS = {
 
 # Those of the profile `full`: after 600 steps, or on tubes 1 500 where the network has turned volumes.
 SHORT = {
+    **{
+        f"soon_{n}_{e}": ("lines", f"vessels-pdegcnn{n}-{e}", "dice")
+        for n in (6, 12)
+        for e in ("rho_c", "rho_b", "rho_b_com")
+    },
+    "soon_gcnn12": ("lines", "vessels-gcnn12-narrow", "dice"),
     "colour_pde6": ("vessels-rgb", "vessels-pdegcnn6", "dice"),
     "colour_gcnn6": ("vessels-rgb", "vessels-gcnn6", "dice"),
     "t417": ("tubes", "tubes-pdegcnn-8x2-6", "dice"),
@@ -266,6 +272,12 @@ STATED = [
     (
         LINES,
         "the PDE-G-CNN has {lines12}, less than with six, and the CNN of 27 times its size {lines_cnn12}.",
+    ),
+    (LINES, "after 600, in one run, it had {soon_gcnn12}, where the PDE-G-CNN had {soon_12_rho_c}."),
+    (LINES, "after 600 $\\rho_b$ was ahead of it by {soon_6_rho_b - soon_6_rho_c} there,"),
+    (
+        LINES,
+        "by {soon_12_rho_b - soon_12_rho_c} and {soon_12_rho_b_com - soon_12_rho_c} at twelve.",
     ),
     (
         LINES,

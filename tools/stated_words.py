@@ -48,6 +48,13 @@ SAID = [
     (VERDICTS, "on all eight: there the claim fails.", *TWELVE, "vessels-gcnn12-narrow", "fails"),
 ]
 
+# The 95 % interval of a network minus the second observer, child by child.
+APART = [
+    (VESSELS, "with an interval of {} over the four children:", "vessels-pdegcnn12"),
+    (VESSELS, "on five of the eight, with an interval of {}.", "vessels-gcnn12-narrow"),
+    (VERDICTS, "it cannot be told apart in Dice: {}.", "vessels-pdegcnn12"),
+]
+
 # On how many of the eight photographs a network is ahead of another or, without a name, of the second observer.
 WON = [
     (VESSELS, "a human on five of the eight photographs,", "vessels-pdegcnn12", "", 5),

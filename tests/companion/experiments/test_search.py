@@ -124,7 +124,7 @@ def test_the_report_says_how_many_searches_are_over(tiny):
         if unit.model == "vessels-unet":
             put(unit, unit.training.steps / 1e5)
     assert "over for 1 of 7 networks" in pictures.search_report("vessels")
-    said = "The cap of 12\u202f000 steps cut off the U-Net, whose last doubling gained 6.0 percent."
+    said = "The cap of 12\u202f000 steps cut off: U-Net, whose last doubling gained 6.0 percent."
     assert said in pictures.search_report("vessels")
     for unit in entry.units("long"):
         put(unit, 0.5 + (unit.training.learning_rate == 1e-2))

@@ -10,7 +10,7 @@ from pdegcnn_lib.companion.experiments import claims, comparison
 sys.path.append(str(paths.root() / "tools"))
 import stated_figures as stated
 from stated_sentences import DIGITS
-from stated_words import SAID, WON
+from stated_words import APART, SAID, WON
 
 
 def said_once(place, words):
@@ -40,9 +40,20 @@ def test_words_in_prose_are_the_verdicts(place, words, experiment, ours, rival, 
 def test_photographs_that_prose_counts_are_won(place, words, ours, rival, won):
     assert said_once(place, words)
     long = experiments.committed_results("vessels", "long")
-    observer = long[0]["metrics"]["observer"]
-    human = {"variant": "", "seed": 0, "metrics": observer}
+    human = {"variant": "", "metrics": long[0]["metrics"]["observer"]}
     assert comparison.compare([*long, human], ours, rival).won == won
+
+
+@pytest.mark.parametrize(("place", "words", "ours"), APART)
+def test_intervals_in_prose_are_those_of_the_results(place, words, ours):
+    long = experiments.settled_results("vessels")
+    human = {
+        "variant": "",
+        "metrics": long[0]["metrics"]["observer"],
+    }  # as often as it takes to borrow no seeds
+    found = comparison.compare([*long, *[human] * 3], ours, "", together=2)
+    interval = f"[{100 * found.low:+.1f}, {100 * found.high:+.1f}]".replace("-", "\u2212")
+    assert said_once(place, words.format(interval))
 
 
 def test_every_run_on_digits_is_ahead_of_every_run_of_lenet():

@@ -64,7 +64,7 @@ def search_report(task: str) -> str:
             steps, _ = search.length(tried, first)
             if 2 * steps > search.cap:
                 gain = 100 * (tried[steps, first] - tried[steps // 2, first])
-                cut.append(f"the {label(network)}, whose last doubling gained {gain:.1f} percent")
+                cut.append(f"{label(network)}, whose last doubling gained {gain:.1f} percent")
             open_ended += [(network, rate) for _, rate in search.next(tried, first)]
     said = "The search for the number of steps and the rate is over for "
     beginning = f"the {thousands(search.start)} steps that it begins with, and may gain from more."
@@ -75,7 +75,7 @@ def search_report(task: str) -> str:
     else:
         said += f"{len(over)} of {len(networks)} networks; the others took {beginning}"
     if cut:
-        said += f" The cap of {thousands(search.cap)} steps cut off {'; '.join(cut)}."
+        said += f" The cap of {thousands(search.cap)} steps cut off: {'; '.join(cut)}."
     for network, rate in open_ended:
         said += f" For the {label(network)} the best rate is the last on its side, and {rate:g} has not been tried."
     return said

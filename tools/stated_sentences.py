@@ -153,7 +153,11 @@ STATED = [
         "of the search the wide one has {wide12} in {runs wide12}, {wide12 - pde12} more than with 10 channels:",
     ),
     (VESSELS, "{size wide12} parameters, bring it to {wide12} in {runs wide12} and {wide12_cl} in clDice,"),
-    (VERDICTS, "With 16 channels and {size wide12} parameters it has {wide12 - pde12} percent more, in"),
+    (
+        VERDICTS,
+        "With 16 channels and {size wide12} parameters it has {wide12 - pde12} percent more, in {runs wide12}, "
+        "and is level",
+    ),
     (README, "numbers; with {size wide12} the PDE-G-CNN has {wide12} % in {count wide12}."),
     (README, "A G-CNN of {size gcnn12} has {gcnn12} % in {count gcnn12}, half a percent more"),
     (VESSELS, "in {runs cnn12}, after the 6 000 steps of its search, {cnn12}."),

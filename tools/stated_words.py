@@ -77,6 +77,13 @@ WON = [
     (VESSELS, "of its depth, on all eight photographs;", "vessels-gcnn12-narrow", "vessels-pdegcnn12", 8),
     (VERDICTS, "on all eight photographs, with an interval that", "vessels-pdegcnn12", "vessels-unet", 8),
     (VESSELS, "ahead of these six layers, on all eight photographs;", "vessels-unet", "vessels-pdegcnn6", 8),
+    (
+        VESSELS,
+        "So the channels help, on all eight photographs,",
+        "vessels-pdegcnn12-wide",
+        "vessels-pdegcnn12",
+        8,
+    ),
     (VERDICTS, "27 times its size, on all eight, and", "vessels-pdegcnn12", "vessels-cnn12-narrow", 8),
     (VERDICTS, "percent, on all eight too, but by", "vessels-unet", "vessels-pdegcnn6", 8),
 ]

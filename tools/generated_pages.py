@@ -108,6 +108,7 @@ def evidence() -> tuple[str, dict[str, str]]:
     steps = {name: found[0]["training"]["steps"] for name, found in runs.items()}
     numbers = {name: spaced(found[0]["parameters"]) for name, found in runs.items()}
 
+    first = {(found[0]["model"], found[0]["parameters"]): name for name, found in reversed(runs.items())}
     rows = [
         [
             pictures.label(name),
@@ -117,7 +118,7 @@ def evidence() -> tuple[str, dict[str, str]]:
             str(len(found)),
         ]
         for name, found in sorted(runs.items(), key=lambda item: item[1][0]["parameters"])
-        if name == found[0]["model"] or found[0]["parameters"] != runs[found[0]["model"]][0]["parameters"]
+        if first[found[0]["model"], found[0]["parameters"]] == name
     ]
     said = {name.replace("-", "_"): number for name, number in numbers.items()}
     said["second_observer"] = f"{next(iter(runs.values()))[0]['metrics']['observer']['dice']:.3f}"

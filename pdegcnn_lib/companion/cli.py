@@ -91,9 +91,9 @@ def _grid(arguments: argparse.Namespace) -> None:
             raise ValueError(f"--unit counts all experiments; leave out {' '.join(arguments.experiment)}")
         work.do(grid.numbered_unit(arguments.unit, profile), say)
     elif arguments.cluster:
-        from pdegcnn_lib.companion.experiments import cluster
+        from pdegcnn_lib.companion.experiments import cluster, config
 
-        resources = cluster.Resources(**{**asked, "more": cluster.once(asked.get("more", []))})
+        resources = cluster.Resources(**{**asked, "more": config.once("sbatch", asked.get("more", []))})
         cluster.submit(chosen, profile, resources, say=say)
     else:
         work.work_off(chosen, profile, minutes=arguments.minutes, say=say)

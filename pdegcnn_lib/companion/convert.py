@@ -10,6 +10,7 @@ from typing import Any
 from pdegcnn_lib import __version__, models
 from pdegcnn_lib.companion import paths
 from pdegcnn_lib.companion.data import DataError
+from pdegcnn_lib.companion.experiments.config import once
 from pdegcnn_lib.models.lietorch import lietorch_state_dict
 
 
@@ -38,11 +39,7 @@ def convert(
         known = "is no file" if checkpoint.exists() else "is not there"
         raise DataError(f"there is no checkpoint {checkpoint}: it {known}")
     paths.check_replaceable(out, force=force)
-    chosen: dict[str, Any] = {}
-    for name, text in options:
-        if name in chosen:
-            raise ValueError(f"option {name} must be given once, got {chosen[name]!r} and {text}")
-        chosen[name] = _value(text)
+    chosen = once("option", ((name, _value(text)) for name, text in options))
     try:
         network = models.build(model, channels, **chosen)
     except TypeError as error:  # what was asked for on the command line is of the wrong kind

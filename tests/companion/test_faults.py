@@ -159,15 +159,8 @@ def test_a_damaged_checkpoint_is_said_and_the_run_starts_anew(tmp_path, content)
 
 def test_a_checkpoint_of_another_network_is_set_aside(tmp_path):
     path = tmp_path / "run.checkpoint.pt"
-    saved = {
-        "of": {},
-        "model": torch.nn.Linear(2, 3).state_dict(),
-        "optimizer": {},
-        "average": {},
-        "rng": 0,
-        "state": {},
-    }
-    torch.save(saved, path)
+    others = dict.fromkeys(("of", "optimizer", "average", "rng", "state"), {})
+    torch.save({"model": torch.nn.Linear(2, 3).state_dict(), **others}, path)
     assert training._read(path, torch.nn.Linear(2, 3)) is not None
     with pytest.warns(RuntimeWarning, match=r"run.checkpoint.pt is damaged \(ValueError\)"):
         assert training._read(path, torch.nn.Linear(2, 4)) is None

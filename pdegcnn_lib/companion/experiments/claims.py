@@ -105,7 +105,8 @@ def judge(claim: Claim, records: Sequence[Record]) -> Verdict | None:
     ours, rival = (groups.get(name, []) for name in (claim.ours, claim.rival))
     if not ours or not rival:
         return None
-    if any(scores_by_image(record) is None for record in (*ours, *rival)):
+    scored = [(record, scores_by_image(record)) for record in records]
+    if any(scores is None for record, scores in scored if record["variant"] in (claim.ours, claim.rival)):
         accuracies = {name: [r["metrics"]["accuracy"] for r in group] for name, group in groups.items()}
         means = [mean(accuracies[name]) for name in (claim.ours, claim.rival)]
         difference = means[0] - means[1]
@@ -113,11 +114,11 @@ def judge(claim: Claim, records: Sequence[Record]) -> Verdict | None:
         digits = [(p * (1 - p) / count, count - 1) for p in means]
         low, high = interval(difference, [*digits, *over_seeds(accuracies, claim.ours, claim.rival)])
     else:
-        scored = [
-            {"variant": r["variant"], "metrics": {"score": scores_by_image(r) or [r["metrics"]["accuracy"]]}}
-            for r in records
+        known = [
+            {"variant": r["variant"], "metrics": {"score": scores or [r["metrics"]["accuracy"]]}}
+            for r, scores in scored
         ]
-        found = compare(scored, claim.ours, claim.rival, "score", together=claim.together)
+        found = compare(known, claim.ours, claim.rival, "score", together=claim.together)
         difference, low, high = found.difference, found.low, found.high
     return Verdict(
         claim,

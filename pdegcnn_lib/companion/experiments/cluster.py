@@ -12,7 +12,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, redirect_stderr, suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -34,31 +34,17 @@ if TYPE_CHECKING:
 PROGRAMS = ("sbatch", "sinfo", "srun")
 # Options of sbatch that are no further ones.
 OWN = {
+    "partition": "given by --partition",
+    "time": "given by --time",
+    "cpus-per-task": "given by --cpus",
+    "gpus-per-node": "given by --gpus",
+    "mem": "given by --mem",
     **dict.fromkeys(
         ("dependency", "requeue", "array"), "what makes an array go on after a kill, and not to be chosen"
     ),
-    **{
-        name: f"given by --{option}"
-        for name, option in {
-            "partition": "partition",
-            "time": "time",
-            "cpus-per-task": "cpus",
-            "gpus-per-node": "gpus",
-            "mem": "mem",
-        }.items()
-    },
 }
 PROBE_SECONDS = 20  # how long a node is waited for that looks whether it sees the folders
 TIME_LIMITS = 100  # how often a run may come to the time limit and go on
-
-
-def once(options: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """Options by name. Raises: ValueError for one that is given twice."""
-    found: dict[str, str] = {}
-    for name, value in options:
-        if found.setdefault(name, value) != value:
-            raise ValueError(f"sbatch {name} must be given once, got {found[name]!r} and {value!r}")
-    return found
 
 
 @dataclass(frozen=True)

@@ -84,18 +84,18 @@ def compare(
     counts = [rows.shape[1] for rows in by_image]
     if counts[0] != counts[1]:
         raise ValueError(f"{a} and {b} must be scored on the same images, got {counts[0]} and {counts[1]}")
-    if together < 1 or by_image[0].shape[1] % together:
-        raise ValueError(f"together must divide the {by_image[0].shape[1]} images, got {together}")
+    if together < 1 or counts[0] % together:
+        raise ValueError(f"together must divide the {counts[0]} images, got {together}")
     runs = [rows.reshape(len(rows), -1, together).mean(2) for rows in by_image]
     difference = runs[0].mean(0) - runs[1].mean(0)
     count = len(difference)
-    over_images = (float(difference.var(ddof=1)) / count, count - 1) if count > 1 else (0.0, 0)
     means = {
         name: [float(mean(r["metrics"][metric])) for r in group] for name, group in grouped(records).items()
     }
-    low, high = interval(float(difference.mean()), [over_images, *over_seeds(means, a, b)])
-    if count == 1:
-        low, high = -inf, inf
+    low, high = -inf, inf
+    if count > 1:
+        over_images = (float(difference.var(ddof=1)) / count, count - 1)
+        low, high = interval(float(difference.mean()), [over_images, *over_seeds(means, a, b)])
     p_value = stats.wilcoxon(difference).pvalue if difference.any() else 1.0
     won = int((difference > 0).sum())
     return Comparison(float(difference.mean()), low, high, won, count, float(p_value), together)

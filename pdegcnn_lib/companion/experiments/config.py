@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 # `fast`: a part of the data or few steps, for a look; `full`: all of the data and 500 to 600 steps, which says how fast
 # networks learn; `long`: as many steps as validation asks for.
@@ -52,6 +54,16 @@ class Training:
             raise ValueError(f"average must be at least 0 and below 1, got {self.average}")
         if self.schedule not in ("cosine", "exponential", "constant"):
             raise ValueError(f"schedule must be cosine, exponential or constant, got {self.schedule!r}")
+
+
+def once(kind: str, options: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    """Options of a command by name. Raises: ValueError for one that is given twice."""
+    found: dict[str, Any] = {}
+    for name, value in options:
+        if name in found:
+            raise ValueError(f"{kind} {name} must be given once, got {found[name]!r} and {value!r}")
+        found[name] = value
+    return found
 
 
 def check_profile(profile: str) -> str:

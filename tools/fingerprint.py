@@ -22,7 +22,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE, EXAMPLES = "pdegcnn_lib", "examples"
-SOURCES = {".bib", ".css", ".cu", ".cuh", ".h", ".js", ".json", ".md", ".png", ".py", ".svg", ".yaml", ".yml"}
+PICTURES = {".jpg", ".png", ".svg"}
+SOURCES = {".bib", ".css", ".cu", ".cuh", ".h", ".js", ".json", ".md", ".py", ".yaml", ".yml", *PICTURES}
 # A notebook that calls the command line, or a module that loads kernels, depends on files it never imports.
 USES_CLI = re.compile(rf"\bpdegcnn \w|-m {PACKAGE}")
 COMMAND = {f"{PACKAGE}.companion.cli", f"{PACKAGE}.companion.segment"}

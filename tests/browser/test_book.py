@@ -199,7 +199,7 @@ PLANTED = {
     "<script>undefined.planted</script>": "script error: .*planted",
     '<img src="nowhere.png" alt="x">': "missing picture: .*/nowhere.png",
     '<img src="_static/overview.png">': "picture without an alternative text: .*/overview.png",
-    '<img src="_static/found.png" alt="../_images/0f1e2d.png">': "picture without an alternative text: .*/found.png",
+    '<img src="_static/found.jpg" alt="../_images/0f1e2d.png">': "picture without an alternative text: .*/found.jpg",
     '<p style="color: #999; background: #fff">faint</p>': "not accessible, color-contrast: <p style=.*faint",
     '<div class="highlight"><pre><span>a</span><span style="color: #999; background: #fff">pale</span></pre></div>': (
         "not accessible, color-contrast: <span style=.*pale"

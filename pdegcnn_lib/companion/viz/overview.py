@@ -60,13 +60,19 @@ PICTURES: dict[str, tuple[Callable[[], Figure], dict[str, Any]]] = {
 
 
 def draw(path: Path, picture: str = "overview") -> Path:
-    """Write one of the pictures of this module, in few colours: it weighs a third then, and the first page is light."""
+    """Write one of the pictures of this module, a photograph as .jpg, a drawing as .png in few colours: either weighs
+    a third then, and the first page is light.
+    """
     if picture not in PICTURES:
         raise ValueError(f"picture must be one of {', '.join(PICTURES)}, got {picture!r}")
     make, how = PICTURES[picture]
     use_style()
     save(make(), path, metadata={"Software": None}, **how)
-    Image.open(path).convert("RGB").quantize(96, dither=Image.Dither.NONE).save(path, optimize=True)
+    drawn = Image.open(path).convert("RGB")
+    if path.suffix == ".jpg":
+        drawn.save(path, quality=85, subsampling=0, optimize=True)
+    else:
+        drawn.quantize(96, dither=Image.Dither.NONE).save(path, optimize=True)
     return path
 
 

@@ -18,10 +18,10 @@ def orange(picture: np.ndarray) -> np.ndarray:
 
 
 def test_the_first_page_shows_the_vessels_that_the_network_of_today_finds(tmp_path):
-    shown = paths.root() / "book" / "_static" / "found.png"
+    shown = paths.root() / "book" / "_static" / "found.jpg"
     committed, found = (
         orange(np.asarray(Image.open(path).convert("RGB")))
-        for path in (shown, overview.draw(tmp_path / "found.png", "found"))
+        for path in (shown, overview.draw(tmp_path / "found.jpg", "found"))
     )
     assert not found[:, : found.shape[1] // 2 - 3].any() and found.mean() > 0.02
     assert (committed & found).sum() / (committed | found).sum() > 0.95

@@ -121,9 +121,10 @@ def _read(checkpoint: Mapping[str, Any] | str | Path) -> Mapping[str, Tensor]:
     if not isinstance(checkpoint, Mapping) or not checkpoint:
         raise ValueError(f"a checkpoint is a state dict with tensors in it, got {type(checkpoint).__name__}")
     for key, value in checkpoint.items():
-        if not isinstance(value, Tensor):
+        if not isinstance(value, Tensor) or not isinstance(key, str) or value.layout != torch.strided:
             raise ValueError(
-                f"a checkpoint is a state dict of tensors, got {key!r} in it; is it one level further down?"
+                f"a checkpoint is a state dict of dense tensors by their names, got {key!r} in it; is it one level "
+                "further down?"
             )
         if not value.isfinite().all():
             raise ValueError(

@@ -196,6 +196,13 @@ def without(weights: dict[str, Tensor], key: str) -> dict[str, Tensor]:
         ),
         ({}, network(), "0.8", "state dict with tensors in it, got dict"),
         ({"epoch": 3}, network(), "0.8", "got 'epoch' in it"),
+        ({3: torch.ones(2)}, network(), "0.8", "by their names, got 3 in it"),
+        (
+            {"a.b": torch.ones(2).to_sparse()},
+            network(),
+            "0.8",
+            "of dense tensors by their names, got 'a.b' in it",
+        ),
         (
             checkpoint() | {"lift.2.bias": torch.tensor([1, torch.nan, 2])},
             network(),

@@ -86,6 +86,12 @@ def confusion(predicted: Tensor, truth: Tensor, field: Tensor) -> dict[str, floa
     }
 
 
+def check_classes(truth: Tensor, field: Tensor) -> None:
+    """Raises: ValueError where the pixels of the field of view are all of one class, so that no curve has an area."""
+    if truth[field].all() or not truth[field].any():
+        raise ValueError("truth must have pixels of both classes inside the field of view, got one class")
+
+
 def area_under_curve(score: Tensor, truth: Tensor, field: Tensor) -> float:
     """The area under the ROC curve of a score, over all pixels of the field of view together; 0.5 is chance.
 
@@ -93,6 +99,5 @@ def area_under_curve(score: Tensor, truth: Tensor, field: Tensor) -> float:
     """
     from sklearn.metrics import roc_auc_score
 
-    if truth[field].all() or not truth[field].any():
-        raise ValueError("truth must have pixels of both classes inside the field of view, got one class")
+    check_classes(truth, field)
     return float(roc_auc_score(truth[field].numpy(), score[field].double().numpy()))

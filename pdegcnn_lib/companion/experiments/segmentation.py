@@ -9,7 +9,13 @@ from torch import Tensor, nn
 
 from pdegcnn_lib.companion.data import Segmentation
 from pdegcnn_lib.companion.experiments.augmentation import turned
-from pdegcnn_lib.companion.experiments.metrics import area_under_curve, confusion, dice, dice_loss
+from pdegcnn_lib.companion.experiments.metrics import (
+    area_under_curve,
+    check_classes,
+    confusion,
+    dice,
+    dice_loss,
+)
 from pdegcnn_lib.companion.experiments.task import Task
 from pdegcnn_lib.models.tiling import apply_tiled
 
@@ -20,7 +26,8 @@ class SegmentationTask(Task):
     A patch is drawn from a random image around a random pixel of its field of view, as far as the border allows.
     `patch` is its side, or 0 for whole images. With `augment` each is turned by a random multiple of 90 degrees; by
     default nothing is augmented: equivariance replaces it. Where the test images have a second observer, he is judged
-    as a network is. Raises: ValueError for a patch larger than the images, or to turn whole ones not square.
+    as a network is. Raises: ValueError for a patch larger than the images, to turn whole ones that are not square, and,
+    before anything is trained, for test images of one class.
     """
 
     def __init__(
@@ -33,6 +40,7 @@ class SegmentationTask(Task):
             raise ValueError(
                 f"augment must be False for whole images that are not square, got {height} x {width}"
             )
+        check_classes(test.truth, test.field)
         self.train, self.test, self.patch, self.augment = train, test, patch, augment
         self.in_channels, self.preparation = train.images.shape[1], train.preparation
         self._inside = [field[0].nonzero() for field in train.field]

@@ -120,6 +120,13 @@ def test_whole_images_that_are_not_square_are_not_augmented():
     assert SegmentationTask(wide, wide, patch=16, augment=True).batch(2, torch.Generator())
 
 
+def test_test_images_of_one_class_are_refused_before_anything_is_trained():
+    data = pictures()
+    empty = Segmentation(data.names, data.images, torch.zeros_like(data.truth), data.field)
+    with pytest.raises(ValueError, match="pixels of both classes inside the field of view, got one class"):
+        SegmentationTask(data, empty, patch=16)
+
+
 def test_nothing_outside_the_field_counts():
     test = pictures()
     task = SegmentationTask(pictures(), test, patch=16)

@@ -147,6 +147,10 @@ def test_first_seeds_come_first_then_those_up_to_three():
     assert plain[:3] == ["vessels-pdegcnn12", "vessels-unet", "vessels-cnn6-narrow"]
 
 
+# Where the runs that are shown were made before their search was over, what it came to; the pages say so.
+OWED = {("vessels", "vessels-gcnn12-narrow"): {"steps": 6000, "learning_rate": 0.001}}
+
+
 @pytest.mark.parametrize("task", SEARCHES)
 def test_the_recorded_settings_are_those_that_the_searches_came_to(task):
     """Where a search is over; where it is not, the settings that it begins with stand."""
@@ -158,4 +162,6 @@ def test_the_recorded_settings_are_those_that_the_searches_came_to(task):
         first = search.rates[key(network, model, search.rates)]
         beginning = {"steps": search.start, "learning_rate": first}
         settings = FOUND[task][key(network, model, FOUND[task])]
-        assert settings == (search.found(known.get(network, {}), first) or beginning)
+        found = search.found(known.get(network, {}), first) or beginning
+        assert found == OWED.get((task, network), settings)
+        assert ((task, network) in OWED) == (found != settings)

@@ -76,6 +76,9 @@ RUNS = {
     "lines3": ("lines", "vessels-pdegcnn3-rho_c", "dice"),
     "lines_cnn3": ("lines", "vessels-cnn3-narrow", "dice"),
     "lines_gcnn3": ("lines", "vessels-gcnn3-narrow", "dice"),
+    "few_invariant": ("digits-size", "digits-pdegcnn-invariant-300", "accuracy"),
+    "few_lenet": ("digits-size", "digits-lenet5-300", "accuracy"),
+    "many_lenet": ("digits-size", "digits-lenet5-10000", "accuracy"),
     "lines12": ("lines", "vessels-pdegcnn12-rho_c", "dice"),
     "lines_cnn12": ("lines", "vessels-cnn12-narrow", "dice"),
     "paper": ("digits-rotated", "digits-pdegcnn", "accuracy"),
@@ -223,6 +226,19 @@ STATED = [
     ),
     (DIGITS, "nor orientations, {flat} in {runs flat}, {still - flat} less again;"),
     (DIGITS, "they read {still_12k} in {runs still_12k} and {flat_12k} in {runs flat_12k}."),
+    (
+        VERDICTS,
+        "invariant head is {few_invariant - few_lenet} percent ahead of LeNet-5, in {runs few_invariant} of",
+    ),
+    (DIGITS, "ones the invariant head reads {few_invariant} percent, in {runs few_invariant}, and LeNet-5"),
+    (
+        DIGITS,
+        "LeNet-5 {few_lenet}, in {runs few_lenet}; from 10 000 that reads {many_lenet}, in {runs many_lenet}.",
+    ),
+    (
+        README,
+        "From 300 turned digits it reads {few_invariant} %, in {runs few_invariant}, and LeNet-5 {few_lenet} %.",
+    ),
     (DIGITS, "it reads {paper_12k} percent of 50 000 others in {runs paper_12k}, and the invariant head"),
     (
         DIGITS,

@@ -90,7 +90,9 @@ CLAIMS = (
         )
         for r in rivals
     ),
-    Claim("digits, from 300", "digits-size", "digits-pdegcnn-invariant-300", "digits-lenet5-300"),
+    Claim(
+        "digits, from 300, invariant head", "digits-size", "digits-pdegcnn-invariant-300", "digits-lenet5-300"
+    ),
 )
 
 
